@@ -1,1 +1,7 @@
 """minigrid: the 2D Grid LSTM as a character model, every forward and backward pass by hand."""
+
+from minigrid.errors import UserError
+from minigrid.model import CharModel
+from minigrid.train_step import TrainStep
+
+__all__ = ["CharModel", "TrainStep", "UserError", "load"]

@@ -1,0 +1,129 @@
+"""Where arrays live: NumPy on the CPU or CuPy on an NVIDIA GPU.
+
+Compute code never names a library. It asks an array for its module, ``xp = array_module(x)``, and calls that.
+"""
+
+import importlib
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minigrid.errors import UserError
+
+BACKENDS = ("auto", "numpy", "cupy")
+
+Array = Any
+"""A NumPy or a CuPy array."""
+
+
+def array_module(x: Array) -> ModuleType:
+    """Return the module that `x` belongs to: ``numpy``, or ``cupy`` for an array on a GPU."""
+    # cupy is looked up, not imported: an array of its own cannot exist before somebody has imported it.
+    cupy = sys.modules.get("cupy")
+    return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
+
+
+def backend_module(name: str) -> ModuleType:
+    """Return the array module of a backend.
+
+    Parameters
+    ----------
+    name : {"auto", "numpy", "cupy"}
+        "auto" is cupy where it is installed and finds a GPU, and numpy elsewhere.
+
+    Raises
+    ------
+    UserError
+        Unknown name; cupy asked for where it is not installed or finds no GPU.
+    """
+    if name not in BACKENDS:
+        raise UserError(f"unknown backend {name!r}: choose one of {', '.join(BACKENDS)}")
+    if name == "numpy":
+        return np
+    try:
+        return _cupy_with_gpu()
+    except UserError:
+        if name == "auto":
+            return np
+        raise
+
+
+def _cupy_with_gpu() -> ModuleType:
+    if importlib.util.find_spec("cupy") is None:
+        raise UserError(
+            "--backend cupy needs CuPy, which is not installed: run `pip install -e .[cuda12]` "
+            "(or .[cuda13]), or use --backend numpy"
+        )
+    cupy = importlib.import_module("cupy")
+    try:
+        devices = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        raise UserError(
+            f"--backend cupy: CuPy is installed but finds no usable NVIDIA GPU or driver ({error}); "
+            "use --backend numpy"
+        ) from error
+    if devices == 0:
+        raise UserError(
+            "--backend cupy: CuPy is installed but this machine has no NVIDIA GPU; use --backend numpy"
+        )
+    return cupy
+
+
+def to_host(x: Array) -> np.ndarray:
+    """Return `x` as a NumPy array, copied from the GPU if that is where it is."""
+    return x if isinstance(x, np.ndarray) else array_module(x).asnumpy(x)
+
+
+def describe_device(xp: ModuleType) -> str:
+    """Say in a few words what `xp` computes on."""
+    if xp is np:
+        return f"CPU, NumPy {np.__version__}"
+    device = xp.cuda.runtime.getDeviceProperties(xp.cuda.Device().id)
+    return f"GPU {device['name'].decode()}, CuPy {xp.__version__}"
+
+
+class Workspace:
+    """Where forward and backward passes get their arrays from.
+
+    A plain workspace gives fresh arrays. One with ``reuse=True`` hands out the same array for the same name and shape,
+    so that a training step allocates nothing after the first; whoever keeps one knows that the next pass overwrites it.
+
+    Parameters
+    ----------
+    xp : module
+        numpy or cupy.
+    dtype : str or dtype
+        Of every array handed out.
+    reuse : bool
+        Whether to hand the same arrays out again.
+    """
+
+    def __init__(self, xp: ModuleType, dtype: Any, reuse: bool = False):
+        self.xp = xp
+        self.dtype = np.dtype(dtype)
+        self._kept: dict[tuple, Array] | None = {} if reuse else None
+        self._scope = ""
+
+    def scope(self, name: str) -> "Workspace":
+        """Return this workspace with `name` put before the names of what :meth:`empty` gives, one per layer."""
+        scoped = Workspace(self.xp, self.dtype)
+        scoped._kept, scoped._scope = self._kept, f"{self._scope}{name}."
+        return scoped
+
+    def empty(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Return an array for this scope to keep from the forward to the backward pass, contents undefined."""
+        return self._take(self._scope + name, shape)
+
+    def scratch(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Return an array whose contents only matter until another scope asks for the same name."""
+        return self._take(name, shape)
+
+    def _take(self, name: str, shape: tuple[int, ...]) -> Array:
+        if self._kept is None:
+            return self.xp.empty(shape, self.dtype)
+        if (name, shape) not in self._kept:
+            self._kept[name, shape] = self.xp.empty(shape, self.dtype)
+        return self._kept[name, shape]

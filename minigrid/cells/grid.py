@@ -1,0 +1,144 @@
+"""One layer of the 2D Grid LSTM over a whole sequence (arXiv:1507.01526, section 3), forward and backward.
+
+Each block has two LSTMs: one along time, one along depth. Only the one along time has to go step by step; what it reads
+from the layer below is known for all steps, so it is an ordinary LSTM layer (:mod:`minigrid.cells.lstm`). The LSTM along
+depth has no recurrence in time at all: its products are done for the whole sequence at once.
+"""
+
+from typing import NamedTuple
+
+from minigrid.backend import Array, Workspace, array_module
+from minigrid.cells import lstm
+from minigrid.cells.cell import Cell
+from minigrid.gates import lstm_backward, lstm_forward
+from minigrid.ops import rows
+
+
+class Cache(NamedTuple):
+    """What the backward pass needs, and what a picture of the gates shows."""
+
+    time: lstm.Cache
+    gates: Array  # (T, 4, H, B), i f o g of the depth LSTM
+    c_below: Array  # (T, H, B), memory cell along depth that came in
+    c: Array  # (T, H, B), memory cell along depth that goes out
+    s: Array  # (T, H, B), the tanh inside the output of the depth LSTM
+    h: Array  # (T, B, H), hidden state along depth that goes out
+
+
+class Grid(Cell):
+    """A layer of grid blocks.
+
+    ::
+
+        a_time  = h_time[t-1] @ time.W_time  + x[t] @ time.W_depth  + time.bias
+        h_time[t], c_time[t] = lstm(a_time, c_time[t-1])
+        a_depth = h_time[t] @ depth.W_time + x[t] @ depth.W_depth + depth.bias
+        h_depth[t], c_depth[t] = lstm(a_depth, c_below[t])
+
+    where x is h_depth of the layer below. With priority "none" the depth LSTM reads h_time[t-1] as well.
+    """
+
+    kind = "time"
+    states = ("h", "c")
+
+    def __init__(self, hidden: int, lstm_output: str, priority: str):
+        self.hidden = hidden
+        self.output = lstm_output
+        self.priority = priority
+
+    def weight_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        H = self.hidden
+        return {
+            f"{kind}.{name}": shape
+            for kind in ("time", "depth")
+            for name, shape in {"W_time": (H, 4 * H), "W_depth": (inputs, 4 * H), "bias": (4 * H,)}.items()
+        }
+
+    def forward(self, source, memory, state, weights, steps, workspace):
+        T, (B, H) = steps, state["h"].shape
+        xp = array_module(state["h"])
+        time, depth = self._split(weights)
+        time_cache = lstm.sequence_forward(
+            source, state["h"], state["c"], time, T, self.output, workspace.scope("time")
+        )
+
+        workspace = workspace.scope("depth")
+        gates = workspace.empty("gates", (T, 4, H, B))
+        c = workspace.empty("c", (T, H, B))
+        s = workspace.empty("s", (T, H, B))
+        h = workspace.empty("h", (T, B, H))
+        if memory is None:
+            memory = xp.broadcast_to(xp.zeros((H, B), gates.dtype), (T, H, B))
+        from_time = workspace.scratch("recurrent", (4 * H, B))
+        h_new = workspace.scratch("h_new", (H, B))
+
+        a = gates.reshape(T, 4 * H, B)
+        source.project(depth.W_x, depth.bias, out=a)
+        W_hT = xp.ascontiguousarray(depth.W_h.T)  # (4H, H)
+        for t, h_time in enumerate(self._read_by_depth(time_cache.h)):
+            xp.matmul(W_hT, h_time.T, out=from_time)
+            a[t] += from_time
+            lstm_forward(gates[t], memory[t], c[t], s[t], h_new, self.output)
+            h[t] = h_new.T
+        return h, c, lstm.final_state(time_cache), Cache(time_cache, gates, memory, c, s, h)
+
+    def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
+        T, _, H, B = cache.gates.shape
+        time, depth = self._split(weights)
+        dtime, ddepth = self._split(grads)
+        xp = array_module(dout)
+        da_rows = workspace.scratch("da_rows", (T, B, 4 * H))
+        da = workspace.scratch("da", (4, H, B))
+        dh_t = workspace.scratch("dh", (H, B))
+        scratch = workspace.scratch("gate_scratch", (H, B))
+        dmemory_below = workspace.scratch("dmemory", (T, H, B))
+        if dmemory is None:
+            dmemory = dmemory_below
+            dmemory[...] = 0
+
+        # h_depth[t], c_depth[t] = lstm(a_depth, c_below[t])
+        for t in reversed(range(T)):
+            dh_t[...] = dout[t].T
+            lstm_backward(
+                dh_t,
+                dmemory[t],
+                cache.gates[t],
+                cache.c_below[t],
+                cache.c[t],
+                cache.s[t],
+                da,
+                dmemory_below[t],
+                scratch,
+                self.output,
+            )
+            da_rows[t] = da.reshape(4 * H, B).T
+        # a_depth = h_time @ depth.W_time + x @ depth.W_depth + depth.bias
+        read = self._read_by_depth(cache.time.h)
+        ddepth.W_h[...] += rows(read).T @ rows(da_rows)
+        dread = xp.matmul(da_rows, depth.W_h.T)
+        dsource_depth = cache.time.source.project_backward(da_rows, depth.W_x, ddepth.W_x, ddepth.bias)
+        # h_time[t], c_time[t] = lstm(a_time, c_time[t-1])
+        dh_time = workspace.scratch("dh_outside", (T + 1, B, H))
+        dh_time[...] = 0
+        self._read_by_depth(dh_time)[...] = dread
+        dh_time[T] += dstate["h"]
+        dsource_time, dh0, dc0 = lstm.sequence_backward(
+            dh_time, dstate["c"], cache.time, time, dtime, self.output, workspace
+        )
+        return dsource_depth + dsource_time, dmemory_below, {"h": dh0, "c": dc0}
+
+    def _read_by_depth(self, h_time: Array) -> Array:
+        """The T steps out of h_time[0] ... h_time[T] that the depth LSTM reads: the new states, or the old ones."""
+        return h_time[1:] if self.priority == "depth" else h_time[:-1]
+
+    @staticmethod
+    def _split(weights: dict[str, Array]) -> tuple[lstm.Weights, lstm.Weights]:
+        """Sort the weights, or their gradients, into those of the LSTM along time and of the one along depth.
+
+        Along time h_time recurs and h_depth is the input; along depth it is the layer's "input" that comes from below
+        too, and h_time that is multiplied by W_time.
+        """
+        return tuple(
+            lstm.Weights(weights[f"{kind}.W_depth"], weights[f"{kind}.W_time"], weights[f"{kind}.bias"])
+            for kind in ("time", "depth")
+        )

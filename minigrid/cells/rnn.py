@@ -1,0 +1,55 @@
+"""One layer of a plain recurrent network over a whole sequence, forward and backward."""
+
+from typing import NamedTuple
+
+from minigrid.backend import Array, array_module
+from minigrid.cells.cell import Cell
+from minigrid.ops import LayerInput, rows
+
+
+class Cache(NamedTuple):
+    """What the backward pass needs, and what a picture shows."""
+
+    source: LayerInput
+    h: Array  # (T + 1, B, H), h[0] before the first step
+
+
+class RNN(Cell):
+    """A layer of ``h[t] = tanh(x[t] @ W_x + h[t-1] @ W_h + bias)``."""
+
+    kind = "rnn"
+    states = ("h",)
+
+    def __init__(self, hidden: int):
+        self.hidden = hidden
+
+    def weight_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        H = self.hidden
+        return {"rnn.W_x": (inputs, H), "rnn.W_h": (H, H), "rnn.bias": (H,)}
+
+    def forward(self, source, memory, state, weights, steps, workspace):
+        T, (B, H) = steps, state["h"].shape
+        W_x, W_h, bias = weights.values()
+        xp = array_module(W_h)
+        h = workspace.empty("h", (T + 1, B, H))
+        a = workspace.scratch("a", (T, H, B))
+        source.project(W_x, bias, out=a)
+        h[0] = state["h"]
+        for t in range(T):
+            h[t + 1] = xp.tanh(a[t] + W_h.T @ h[t].T).T
+        return h[1:], memory, {"h": h[T].copy()}, Cache(source, h)
+
+    def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
+        source, h = cache
+        T, B, H = dout.shape
+        W_x, W_h, _ = weights.values()
+        dW_x, dW_h, dbias = grads.values()
+        da = workspace.scratch("da_rows", (T, B, H))
+        outside = self.gradient_of_h(dout, dstate["h"], workspace)
+        dh = outside[T]
+        for t in reversed(range(T)):
+            da[t] = dh * (1 - h[t + 1] * h[t + 1])  # h = tanh(a)
+            dh = da[t] @ W_h.T + outside[t]
+        dW_h += rows(h[:-1]).T @ rows(da)
+        dsource = source.project_backward(da, W_x, dW_x, dbias)
+        return dsource, dmemory, {"h": dh.copy()}

@@ -1,0 +1,232 @@
+"""Finite differences: is the gradient that was derived by hand the gradient of the function that is computed?
+
+Every check compares ``a``, the gradient that the code gives, with ``n = (f(p + e) - f(p - e)) / 2e``. Its error is
+``max|a - n| / max(|a| + |n|)`` over an array. In float64 with e = 1e-5 a right gradient has an error near 1e-10, and the
+mistakes one makes by hand (a lost term, a wrong time step, = for +=) have one above 1e-4.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from minigrid.backend import Array, array_module
+from minigrid.model import CharModel, State
+
+STEP = 1e-5
+TOLERANCE = 1e-8
+
+
+class Entry(NamedTuple):
+    """One number of one array: where it is, and what the two gradients say."""
+
+    name: str
+    index: tuple[int, ...]
+    analytic: float
+    numeric: float
+
+    @property
+    def difference(self) -> float:
+        """|a - n|."""
+        return abs(self.analytic - self.numeric)
+
+    def __str__(self) -> str:
+        index = ", ".join(map(str, self.index))
+        return f"{self.name}[{index}]: by hand {self.analytic:.10g}, by differences {self.numeric:.10g}"
+
+
+class Report(NamedTuple):
+    """What a check found.
+
+    Attributes
+    ----------
+    errors : dict
+        Array name -> ``max|a - n| / max(|a| + |n|)``.
+    worst : list of Entry
+        The entries that differ most, relative to the scale of their array, worst first.
+    checked : int
+        How many numbers were compared.
+    """
+
+    errors: dict[str, float]
+    worst: list[Entry]
+    checked: int
+
+    @property
+    def error(self) -> float:
+        """The largest of `errors`."""
+        return max(self.errors.values())
+
+    def passed(self, tolerance: float = TOLERANCE) -> bool:
+        """Whether every array's error is at most `tolerance`; not a number never passes."""
+        return bool(self.error <= tolerance)
+
+
+def numeric_gradient(
+    loss: Callable[[], float], array: Array, index: tuple[int, ...], step: float = STEP
+) -> float:
+    """Central difference of `loss` with respect to one entry of `array`, which is changed in place and put back."""
+    before = array[index].copy()
+    array[index] = before + step
+    above = float(loss())
+    array[index] = before - step
+    below = float(loss())
+    array[index] = before
+    return (above - below) / (2 * step)
+
+
+def check_entries(
+    loss: Callable[[], float],
+    arrays: Mapping[str, Array],
+    grads: Mapping[str, Array],
+    *,
+    per_array: int | None = None,
+    step: float = STEP,
+    seed: int = 0,
+    progress: Callable[[list], list] = iter,
+) -> Report:
+    """Compare gradients entry by entry.
+
+    Parameters
+    ----------
+    loss : callable
+        Computes the scalar from the current contents of `arrays`; should work in float64.
+    arrays, grads : mappings
+        Name -> float64 array, and the gradient of `loss` with respect to it.
+    per_array : int, optional
+        Check this many entries of each array, drawn at random; None checks them all.
+    step : float
+        e, how far an entry is moved to either side.
+    seed : int
+        Of the draw.
+    progress : callable
+        Wraps the list of what is to be checked, to show a progress bar.
+    """
+    generator = np.random.default_rng(seed)
+    places = [
+        (name, np.unravel_index(k, array.shape))
+        for name, array in arrays.items()
+        for k in _some(array.size, per_array, generator)
+    ]
+    entries: dict[str, list[Entry]] = {name: [] for name in arrays}
+    for name, index in progress(places):
+        numeric = numeric_gradient(loss, arrays[name], index, step)
+        entries[name].append(Entry(name, tuple(map(int, index)), float(grads[name][index]), numeric))
+    return _report(entries)
+
+
+def check_directions(
+    loss: Callable[[], float],
+    arrays: Mapping[str, Array],
+    grads: Mapping[str, Array],
+    *,
+    directions: int = 10,
+    step: float = STEP,
+    seed: int = 0,
+) -> Report:
+    """Compare slopes along random directions through all entries of an array at once.
+
+    Costs two evaluations per array and direction, whatever the arrays' size, and any wrong entry shows. Parameters as in
+    :func:`check_entries`; an entry's index in the report is the number of the direction.
+    """
+    generator = np.random.default_rng(seed)
+    entries: dict[str, list[Entry]] = {}
+    for name, array in arrays.items():
+        entries[name] = []
+        for k in range(directions):
+            direction = array_module(array).asarray(generator.standard_normal(array.shape))
+            numeric = _slope(loss, array, direction, step)
+            entries[name].append(Entry(name, (k,), float((grads[name] * direction).sum()), numeric))
+    return _report(entries)
+
+
+def _slope(loss: Callable[[], float], array: Array, direction: Array, step: float) -> float:
+    """Central difference of `loss` along a direction, `array` being changed in place and put back."""
+    before = array.copy()
+    array += step * direction
+    above = float(loss())
+    array[...] = before - step * direction
+    below = float(loss())
+    array[...] = before
+    return (above - below) / (2 * step)
+
+
+def _some(size: int, count: int | None, generator: np.random.Generator) -> np.ndarray:
+    """All positions below `size`, or `count` of them drawn at random."""
+    if count is None or count >= size:
+        return np.arange(size)
+    return np.sort(generator.choice(size, count, replace=False))
+
+
+def _report(entries: dict[str, list[Entry]], worst: int = 5) -> Report:
+    scales = {name: max(abs(e.analytic) + abs(e.numeric) for e in found) for name, found in entries.items()}
+
+    def error(entry: Entry) -> float:
+        return entry.difference / scales[entry.name] if scales[entry.name] else 0.0
+
+    ranked = sorted(
+        (e for found in entries.values() for e in found),
+        # what is not a number is worse than anything
+        key=lambda e: np.inf if np.isnan(e.difference) else error(e),
+        reverse=True,
+    )
+    errors = {name: float(np.max([error(e) for e in found])) for name, found in entries.items()}
+    return Report(errors, ranked[:worst], len(ranked))
+
+
+class Problem(NamedTuple):
+    """A scalar to differentiate: the function, what it depends on, and the gradient by hand."""
+
+    loss: Callable[[], float]
+    arrays: dict[str, Array]
+    grads: dict[str, Array]
+
+
+def model_problem(model: CharModel, steps: int = 3, batch: int = 2, seed: int = 0) -> Problem:
+    """Make the problem that catches every known mistake in a backward pass.
+
+    The scalar is a random weighting of all logits *and* of the final state; it depends on the parameters and on a random
+    initial state, ``state0/...`` among the arrays. With dropout one set of masks is drawn and kept. The first character
+    comes twice, so that gradients of one embedding row must add up.
+
+    Parameters
+    ----------
+    model : CharModel
+        In float64. Its gradients should be large enough to see: see :func:`enlarge`.
+    steps, batch : int
+        T and B.
+    seed : int
+        Of everything random here.
+    """
+    generator = np.random.default_rng(seed)
+    xp = model.xp
+    x = generator.integers(0, model.vocab_size, (steps, batch))
+    x[-1, -1] = x[0, 0]
+    masks = model.draw_masks(steps, batch, seed) if model.dropout else None
+
+    def random_state() -> State:
+        return {
+            name: xp.asarray(generator.standard_normal(s.shape))
+            for name, s in model.initial_state(batch).items()
+        }
+
+    state, dstate = random_state(), random_state()
+    dlogits = xp.asarray(generator.standard_normal((steps, batch, model.vocab_size)))
+
+    def loss() -> float:
+        logits, last, _ = model.forward(x, state, masks)
+        return float((logits * dlogits).sum() + sum((last[name] * d).sum() for name, d in dstate.items()))
+
+    _, _, cache = model.forward(x, state, masks)
+    grads, dstate0 = model.backward(cache, dlogits, dstate)
+    return Problem(
+        loss,
+        dict(model.params) | {f"state0/{name}": s for name, s in state.items()},
+        dict(grads) | {f"state0/{name}": d for name, d in dstate0.items()},
+    )
+
+
+def enlarge(model: CharModel, seed: int = 0, scale: float = 0.5) -> None:
+    """Redraw a model's parameters uniform in [-scale, scale), so that no gate is near its linear range only."""
+    values = np.random.default_rng(seed).uniform(-scale, scale, model.params.flat.size)
+    model.params.flat[...] = model.xp.asarray(values)

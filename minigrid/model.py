@@ -1,0 +1,452 @@
+"""The character model: embedding, layers of cells, decoder, loss and gradients."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrid.backend import Array, Workspace, array_module, backend_module
+from minigrid.cells import CELLS, Cell
+from minigrid.errors import UserError
+from minigrid.ops import (
+    DenseInput,
+    TokenInput,
+    cross_entropy_backward,
+    cross_entropy_forward,
+    dropout_backward,
+    dropout_forward,
+    linear_backward,
+    linear_forward,
+)
+from minigrid.params import Params, initial_values
+
+State = dict[str, Array]
+
+CHOICES = {
+    "model": tuple(CELLS),
+    "tie": ("depth", "layers", "none"),
+    "priority": ("depth", "none"),
+    "lstm_output": ("standard", "paper"),
+    "dtype": ("float32", "float64"),
+}
+"""What each option of :class:`CharModel` may be, the default first."""
+
+SHARED_KINDS = {"depth": ("depth",), "layers": ("time", "depth"), "none": ()}
+"""For each `tie`, the LSTMs of a grid block that all layers share."""
+
+
+class Cache(NamedTuple):
+    """What :meth:`CharModel.forward` leaves for :meth:`CharModel.backward`."""
+
+    layers: list[Any]  # one cache per layer, see minigrid.cells
+    masks: Mapping[str, Array]
+    top: Array  # (T, B, H), what the decoder read
+
+
+class CharModel:
+    """A character-level language model of grid, LSTM, GRU or RNN layers.
+
+    Parameters
+    ----------
+    model : {"grid", "lstm", "gru", "rnn"}
+        The cell.
+    vocab_size, hidden, layers : int
+        V, H and L.
+    tie : {"depth", "layers", "none"}, optional
+        Grid only: which weights the layers share. "depth" (default): those of the LSTM along depth; "layers": all.
+    priority : {"depth", "none"}, optional
+        Grid only: whether the LSTM along depth reads the new state along time (default) or the old one.
+    lstm_output : {"standard", "paper"}, optional
+        Grid and lstm: ``h = o * tanh(c)`` (default) or ``h = tanh(o * c)``.
+    dropout : float
+        Rate p in [0, 1), on what enters layers 2..L and the decoder, in training only.
+    embedding : int, optional
+        Units of the embedding; None is H, 0 is none (one-hot characters). The grid needs H.
+    dtype : {"float32", "float64"}
+        Of all numbers.
+    backend : {"numpy", "cupy", "auto"}
+        Where the arrays live.
+    seed : int
+        Of the initial parameters and of the dropout masks.
+
+    Attributes
+    ----------
+    params : Params
+        Name -> array; views into ``params.flat``.
+    options : dict
+        The arguments above with every default filled in; ``CharModel(**options)`` builds the same model again.
+    draws : int
+        How many times :meth:`loss_and_grads` has drawn dropout masks by itself.
+
+    Raises
+    ------
+    UserError
+        An unknown name, a size or a rate out of range, or an option that the model does not have.
+    """
+
+    def __init__(
+        self,
+        model: str = "grid",
+        *,
+        vocab_size: int,
+        hidden: int = 128,
+        layers: int = 2,
+        tie: str | None = None,
+        priority: str | None = None,
+        lstm_output: str | None = None,
+        dropout: float = 0.0,
+        embedding: int | None = None,
+        dtype: str = "float32",
+        backend: str = "numpy",
+        seed: int = 0,
+    ):
+        _check_choice("model", model)
+        _check_choice("dtype", dtype)
+        _check_sizes(vocab_size=vocab_size, hidden=hidden, layers=layers)
+        if not 0 <= dropout < 1:
+            raise UserError(f"dropout {dropout} is not a rate: give a number from 0 up to, not including, 1")
+        self.options = {
+            "model": model,
+            "vocab_size": vocab_size,
+            "hidden": hidden,
+            "layers": layers,
+            "tie": _option("tie", tie, model, ("grid",)),
+            "priority": _option("priority", priority, model, ("grid",)),
+            "lstm_output": _option("lstm_output", lstm_output, model, ("grid", "lstm")),
+            "dropout": dropout,
+            "embedding": _embedding_size(embedding, hidden, model),
+            "dtype": dtype,
+            "backend": backend,
+            "seed": seed,
+        }
+        self.xp = backend_module(backend)
+        self.dtype = np.dtype(dtype)
+        self.vocab_size, self.hidden, self.layers = vocab_size, hidden, layers
+        self.dropout = dropout
+        self.draws = 0
+        self.cell: Cell = CELLS[model](
+            hidden, **{k: self.options[k] for k in ("lstm_output", "priority") if self.options[k] is not None}
+        )
+        self._layer_names = [self._names_of_layer(layer) for layer in range(layers)]
+        shapes = self._parameter_shapes()
+        self.params = Params(shapes, self.xp.asarray(initial_values(shapes, seed).astype(dtype)))
+
+    # -- parameters and state ------------------------------------------------------------------------------------
+
+    def _names_of_layer(self, layer: int) -> dict[str, str]:
+        """Map a cell's weight names (``time.W_depth``) to the model's (``time.0.W_depth``, or as it is where shared)."""
+        shared = SHARED_KINDS[self.options["tie"] or "none"]
+        kinds_and_names = [name.split(".") for name in self.cell.weight_shapes(self.hidden)]
+        return {
+            f"{kind}.{name}": f"{kind}.{name}" if kind in shared else f"{kind}.{layer}.{name}"
+            for kind, name in kinds_and_names
+        }
+
+    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        V, H, N = self.vocab_size, self.hidden, self.options["embedding"]
+        shapes = {"embedding.weight": (V, N)} if N else {}
+        for layer, names in enumerate(self._layer_names):
+            inputs = H if layer else N or V
+            for name, shape in self.cell.weight_shapes(inputs).items():
+                shapes[names[name]] = shape
+        return shapes | {"decoder.weight": (H, V), "decoder.bias": (V,)}
+
+    def _weights_of_layer(self, layer: int, arrays: Params) -> dict[str, Array]:
+        return {name: arrays[full] for name, full in self._layer_names[layer].items()}
+
+    def _state_name(self, layer: int, name: str) -> str:
+        return f"{self.cell.kind}.{layer}.{name}"
+
+    def state_names(self) -> list[str]:
+        """Names of the state's arrays, ``time.0.h`` and so on, from the bottom layer up."""
+        return [self._state_name(layer, name) for layer in range(self.layers) for name in self.cell.states]
+
+    def initial_state(self, batch: int) -> State:
+        """Return zeros: name -> (B, H) array."""
+        _check_sizes(batch=batch)
+        return {name: self.xp.zeros((batch, self.hidden), self.dtype) for name in self.state_names()}
+
+    def _state_of_layer(self, layer: int, state: Mapping[str, Array]) -> State:
+        return {name: state[self._state_name(layer, name)] for name in self.cell.states}
+
+    # -- forward and backward -----------------------------------------------------------------------------------
+
+    def forward(
+        self,
+        x: Array,
+        state: Mapping[str, Array],
+        masks: Mapping[str, Array] | None = None,
+        *,
+        workspace: Workspace | None = None,
+    ) -> tuple[Array, State, Cache]:
+        """Read a minibatch.
+
+        Parameters
+        ----------
+        x : (T, B) int array
+            Characters, on the host or on the model's device.
+        state : mapping
+            State before the first step, as :meth:`initial_state` or an earlier call gave it.
+        masks : mapping, optional
+            Dropout masks, see :meth:`draw_masks`. None: no dropout.
+        workspace : Workspace, optional
+            Gives the arrays of the cache; by default they are fresh.
+
+        Returns
+        -------
+        logits : (T, B, V) array
+            Scores of the next character, before the softmax.
+        state : dict
+            State after the last step.
+        cache : Cache
+            For :meth:`backward`.
+        """
+        workspace = workspace or self.workspace()
+        masks = {} if masks is None else self._checked_masks(masks, np.shape(x))
+        state = self._checked_state(state, np.shape(x))
+        caches, new_state = [], {}
+        for _, state_l, out, cache in self._layers_forward(self._ids(x), state, masks, workspace):
+            new_state |= state_l
+            caches.append(cache)
+        top = dropout_forward(out, masks.get("top"))
+        logits = linear_forward(top, self.params["decoder.weight"], self.params["decoder.bias"])
+        return logits, new_state, Cache(caches, masks, top)
+
+    def _layers_forward(self, ids, state, masks, workspace):
+        """Go up the layers; yield each one's number, new state, output and cache."""
+        source = TokenInput(ids, self.params.get("embedding.weight"))
+        memory = None
+        for layer in range(self.layers):
+            out, memory, new_state, cache = self.cell.forward(
+                source,
+                memory,
+                self._state_of_layer(layer, state),
+                self._weights_of_layer(layer, self.params),
+                len(ids),
+                workspace.scope(f"layer.{layer}"),
+            )
+            yield layer, {self._state_name(layer, name): s for name, s in new_state.items()}, out, cache
+            source = DenseInput(dropout_forward(out, masks.get(f"layer.{layer + 1}")))
+
+    def backward(
+        self,
+        cache: Cache,
+        dlogits: Array,
+        dstate: Mapping[str, Array] | None = None,
+        *,
+        workspace: Workspace | None = None,
+    ) -> tuple[Params, State]:
+        """Backward of :meth:`forward`.
+
+        Parameters
+        ----------
+        cache : Cache
+            Of the forward pass.
+        dlogits : (T, B, V) array
+            Gradient that arrives at the logits.
+        dstate : mapping, optional
+            Gradient that arrives at the final state; a missing name is zero.
+        workspace : Workspace, optional
+            Gives the arrays; by default they are fresh.
+
+        Returns
+        -------
+        grads : Params
+            Name -> gradient, views into ``grads.flat``.
+        dstate0 : dict
+            Gradient of the initial state.
+        """
+        workspace = workspace or self.workspace()
+        grads = self.params.with_flat(workspace.empty("grads", self.params.flat.shape))
+        grads.flat[...] = 0
+        zeros = self.initial_state(dlogits.shape[1])
+        dstate = (
+            zeros if dstate is None else zeros | self._checked_state(dstate, dlogits.shape[:2], whole=False)
+        )
+        dstate0 = {}
+
+        dtop = linear_backward(
+            dlogits, cache.top, self.params["decoder.weight"], grads["decoder.weight"], grads["decoder.bias"]
+        )
+        dout = dropout_backward(dtop, cache.masks.get("top"))
+        dmemory = None
+        for layer in reversed(range(self.layers)):
+            dsource, dmemory, dstate_l = self.cell.backward(
+                dout,
+                dmemory,
+                self._state_of_layer(layer, dstate),
+                cache.layers[layer],
+                self._weights_of_layer(layer, self.params),
+                self._weights_of_layer(layer, grads),
+                workspace.scope(f"layer.{layer}"),
+            )
+            dstate0 |= {self._state_name(layer, name): d for name, d in dstate_l.items()}
+            if layer:
+                dout = dropout_backward(dsource, cache.masks.get(f"layer.{layer}"))
+        if "embedding.weight" in grads:
+            grads["embedding.weight"][...] += dsource
+        return grads, dstate0
+
+    def loss_and_grads(
+        self,
+        x: Array,
+        y: Array,
+        state: Mapping[str, Array],
+        masks: Mapping[str, Array] | None = None,
+        *,
+        workspace: Workspace | None = None,
+    ) -> tuple[Array, Params, State]:
+        """Return the mean loss of a minibatch in nats, its gradients, and the state after it.
+
+        Parameters
+        ----------
+        x, y : (T, B) int arrays
+            Characters read and to predict; y = -1 is not counted.
+        state : mapping
+            State before the first step; no gradient flows into it (truncated backpropagation through time).
+        masks : mapping, optional
+            Dropout masks. None: drawn from (seed, number of draws so far) where ``dropout > 0``.
+        workspace : Workspace, optional
+            Gives the arrays; by default they are fresh.
+        """
+        workspace = workspace or self.workspace()
+        if masks is None and self.dropout > 0:
+            masks = self.draw_masks(*np.shape(x), self.draws)
+            self.draws += 1
+        logits, state, cache = self.forward(x, state, masks, workspace=workspace)
+        loss, loss_cache = cross_entropy_forward(logits, self._targets(y, logits.shape[:2]))
+        grads, _ = self.backward(cache, cross_entropy_backward(loss_cache), workspace=workspace)
+        return loss, grads, state
+
+    def loss(
+        self, x: Array, y: Array, state: Mapping[str, Array], *, workspace: Workspace | None = None
+    ) -> tuple[Array, State]:
+        """Return the mean loss in nats and the state after: no dropout, no gradients, nothing kept between layers."""
+        logits, state = self.predict(x, state, workspace=workspace)
+        return cross_entropy_forward(logits, self._targets(y, logits.shape[:2]))[0], state
+
+    def predict(
+        self, x: Array, state: Mapping[str, Array], *, workspace: Workspace | None = None
+    ) -> tuple[Array, State]:
+        """Return logits (T, B, V) and the state after, as :meth:`forward` does, without a cache."""
+        workspace = workspace or self.workspace()
+        state = self._checked_state(state, np.shape(x))
+        new_state = {}
+        for _, state_l, out, _cache in self._layers_forward(self._ids(x), state, {}, workspace):
+            new_state |= state_l
+        return linear_forward(out, self.params["decoder.weight"], self.params["decoder.bias"]), new_state
+
+    def workspace(self, reuse: bool = False) -> Workspace:
+        """Return a giver of arrays on the model's device and of its dtype."""
+        return Workspace(self.xp, self.dtype, reuse)
+
+    # -- dropout ------------------------------------------------------------------------------------------------
+
+    def draw_masks(self, steps: int, batch: int, draw: int) -> dict[str, Array]:
+        """Draw the dropout masks of one minibatch: ``layer.1`` to ``layer.{L-1}`` and ``top``, (T, B, H) each.
+
+        A mask holds 0 with probability p and 1 / (1 - p) otherwise. The generator is counter-based (Philox, keyed by
+        seed and `draw`), so that the masks of any step can be drawn again without those before it.
+        """
+        key = np.array([self.options["seed"], draw], dtype=np.uint64)
+        generator = np.random.Generator(np.random.Philox(key=key))
+        scale = self.dtype.type(1 / (1 - self.dropout))
+        names = [f"layer.{layer}" for layer in range(1, self.layers)] + ["top"]
+        return {
+            name: self.xp.asarray(
+                (generator.random((steps, batch, self.hidden), dtype=np.float32) >= self.dropout) * scale
+            )
+            for name in names
+        }
+
+    # -- what callers hand in -----------------------------------------------------------------------------------
+
+    def _ids(self, x: Array, lowest: int = 0) -> Array:
+        """Check characters that are still on the host, and bring them to the device."""
+        if isinstance(x, np.ndarray) or array_module(x) is not self.xp:
+            x = np.asarray(x)
+            if x.ndim != 2 or x.dtype.kind not in "iu" or x.size == 0:
+                raise UserError(f"characters are integers of shape (T, B), not {x.dtype} of shape {x.shape}")
+            if x.min() < lowest or x.max() >= self.vocab_size:
+                raise UserError(
+                    f"characters go from {lowest} to {self.vocab_size - 1}, not from {x.min()} to {x.max()}"
+                )
+        return self.xp.asarray(x)
+
+    def _targets(self, y: Array, shape: tuple[int, int]) -> Array:
+        if np.shape(y) != shape:
+            raise UserError(f"targets have shape {np.shape(y)}, characters {shape}: they must be alike")
+        return self._ids(y, lowest=-1)
+
+    def _checked_state(
+        self, state: Mapping[str, Array], shape: tuple, whole: bool = True
+    ) -> dict[str, Array]:
+        names = set(self.state_names())
+        if wrong := (names.symmetric_difference(state) if whole else set(state) - names):
+            raise UserError(
+                f"the state's names must be {', '.join(self.state_names())}; look at {sorted(wrong)}"
+            )
+        for name, s in state.items():
+            self._check_array(f"state {name}", s, (shape[1], self.hidden))
+        return dict(state)
+
+    def _checked_masks(self, masks: Mapping[str, Array], shape: tuple) -> Mapping[str, Array]:
+        names = {"top"} | {f"layer.{layer}" for layer in range(1, self.layers)}
+        if unknown := set(masks) - names:
+            raise UserError(
+                f"no dropout mask is called {sorted(unknown)[0]!r}: the names are {sorted(names)}"
+            )
+        for name, mask in masks.items():
+            self._check_array(f"mask {name}", mask, (*shape, self.hidden))
+        return masks
+
+    def _check_array(self, what: str, array: Array, shape: tuple[int, ...]) -> None:
+        if array_module(array) is not self.xp:
+            raise TypeError(
+                f"{what} is a {type(array).__module__} array, the model computes on {self.xp.__name__}"
+            )
+        if array.shape != shape:
+            raise UserError(f"{what} has shape {array.shape}, the model needs {shape}")
+
+
+def _check_choice(option: str, value: Any) -> None:
+    choices = CHOICES[option]
+    if value not in choices:
+        close = difflib.get_close_matches(str(value), choices, 1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise UserError(f"unknown {option} {value!r}{hint}: choose one of {', '.join(choices)}")
+
+
+def _check_sizes(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise UserError(f"{name} must be a whole number of at least 1, not {size!r}")
+
+
+def _option(name: str, value: str | None, model: str, models: tuple[str, ...]) -> str | None:
+    """Fill in the default of an option that only some models have; refuse it elsewhere."""
+    if model in models:
+        value = value or CHOICES[name][0]
+        _check_choice(name, value)
+        return value
+    if value is not None:
+        raise UserError(
+            f"{name} {value!r} makes no sense for the model {model}: only {' and '.join(models)} have it"
+        )
+    return None
+
+
+def _embedding_size(embedding: int | None, hidden: int, model: str) -> int:
+    if embedding is None:
+        return hidden
+    if not isinstance(embedding, int | np.integer) or embedding < 0:
+        raise UserError(
+            f"embedding must be a whole number of at least 0 (0: one-hot characters), not {embedding!r}"
+        )
+    if model == "grid" and embedding != hidden:
+        raise UserError(
+            f"embedding {embedding} does not fit the grid, whose first depth state is the embedding: "
+            f"leave it out, or give hidden's {hidden}"
+        )
+    return embedding

@@ -1,0 +1,71 @@
+"""Parameters: one flat vector, with a named view into it for each weight.
+
+Clipping, the optimiser and checkpoints work on the flat vector and need to know nothing about layers. A weight that
+several layers share is one entry, so its gradient adds up in one place.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from minigrid.backend import Array
+
+
+class Params(Mapping[str, Array]):
+    """A read-only mapping from names to arrays that are views into one flat vector.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        Name and shape of every array, in the order in which they lie in the vector.
+    flat : (P,) array
+        The vector itself.
+    """
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], flat: Array):
+        self.shapes = dict(shapes)
+        self.flat = flat
+        self._views = {}
+        start = 0
+        for name, shape in self.shapes.items():
+            stop = start + math.prod(shape)
+            self._views[name] = flat[start:stop].reshape(shape)
+            start = stop
+        if start != flat.size:
+            raise ValueError(f"the shapes hold {start} numbers, the flat vector has {flat.size}")
+
+    def __getitem__(self, name: str) -> Array:
+        return self._views[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def with_flat(self, flat: Array) -> "Params":
+        """Return the same names and shapes as views into another vector."""
+        return Params(self.shapes, flat)
+
+    def locate(self, position: int) -> tuple[str, tuple[int, ...]]:
+        """Return the name and the index within that array of one position of the flat vector."""
+        for name, view in self._views.items():
+            if position < view.size:
+                return name, tuple(int(k) for k in np.unravel_index(position, view.shape))
+            position -= view.size
+        raise IndexError("position lies beyond the flat vector")
+
+
+def initial_values(shapes: Mapping[str, tuple[int, ...]], seed: int, scale: float = 0.08) -> np.ndarray:
+    """Draw the initial flat vector, uniform in [-scale, scale), in float64 on the host.
+
+    1 is added to the forget-gate quarter of every LSTM bias, so that memory cells keep what they hold until the
+    model learns otherwise (Jozefowicz et al. 2015; both Torch programs do it).
+    """
+    values = np.random.default_rng(seed).uniform(-scale, scale, sum(math.prod(s) for s in shapes.values()))
+    for name, bias in Params(shapes, values).items():
+        if name.endswith(".bias") and name.startswith(("lstm.", "time.", "depth.")):
+            H = bias.size // 4
+            bias[H : 2 * H] += 1  # packed [i | f | o | g]
+    return values

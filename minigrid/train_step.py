@@ -1,0 +1,141 @@
+"""One training step: forward, backward, clip, update, the state carried on."""
+
+from typing import Any
+
+import numpy as np
+
+from minigrid.backend import Array, to_host
+from minigrid.errors import UserError
+from minigrid.model import CharModel
+from minigrid.optim import clip_elements, clip_norm, global_norm, make_optimizer
+from minigrid.params import Params
+
+
+class TrainStep:
+    """Trains a model one minibatch at a time; ``step(x, y)`` returns the mean loss in nats, a 0-d array.
+
+    The state after a minibatch is where the next one begins (truncated backpropagation through time), until
+    :meth:`reset`. Clipping and optimiser see T x the gradient of the mean loss, see :mod:`minigrid.optim`. Arrays are
+    re-used from call to call, but none that a call returns.
+
+    Parameters
+    ----------
+    model : CharModel
+        Its parameters are changed in place.
+    optimizer : {"rmsprop", "adam"}
+        Update rule.
+    lr : float
+        Learning rate; may be set between steps.
+    alpha : float
+        Of RMSprop.
+    clip : float or None
+        Limit of every element of T x grads.
+    clip_norm : float or None
+        Limit of the norm of T x grads, applied before `clip`.
+
+    Attributes
+    ----------
+    lr : float
+        Learning rate of the next step.
+    number : int
+        Steps done.
+    norm : 0-d array
+        Norm of T x grads of the last step, before clipping.
+    finite : 0-d bool array
+        Whether every loss and gradient so far was finite. Reading it waits for a GPU, so it is left to the caller when.
+
+    Raises
+    ------
+    UserError
+        A rate or a limit that is not positive; an unknown optimiser.
+    """
+
+    def __init__(
+        self,
+        model: CharModel,
+        optimizer: str = "rmsprop",
+        lr: float = 2e-3,
+        alpha: float = 0.95,
+        clip: float | None = 5.0,
+        clip_norm: float | None = None,
+    ):
+        for name, value in {"lr": lr, "clip": clip, "clip_norm": clip_norm}.items():
+            if value is not None and not (value > 0 and np.isfinite(value)):
+                raise UserError(f"{name} must be a positive number, not {value}")
+        self.model = model
+        self.lr = lr
+        self.clip, self.clip_norm = clip, clip_norm
+        self.number = 0
+        self.norm = model.xp.zeros((), model.dtype)
+        self.finite = model.xp.ones((), bool)
+        self._optimizer = make_optimizer(optimizer, model.params.flat, alpha)
+        self._workspace = model.workspace(reuse=True)
+        self._state: dict[str, Array] | None = None
+
+    def __call__(self, x: Array, y: Array) -> Array:
+        """Do one step on characters x and targets y, (T, B) each; y = -1 is not counted."""
+        loss, grads, self._state = self.gradients(x, y)
+        self.number += 1
+        g = grads.flat
+        g *= len(x)
+        self.norm = global_norm(g)
+        self.finite = self.finite & self.model.xp.isfinite(loss) & self.model.xp.isfinite(self.norm)
+        if self.clip_norm is not None:
+            clip_norm(g, self.clip_norm, self.norm)
+        if self.clip is not None:
+            clip_elements(g, self.clip)
+        self._optimizer.update(self.model.params.flat, g, self.lr, self.number)
+        return loss
+
+    def gradients(self, x: Array, y: Array) -> tuple[Array, Params, dict[str, Array]]:
+        """Return what the next step on (x, y) would use: loss, gradients of the mean loss, and the state after it.
+
+        The gradients lie in an array that the next call overwrites.
+        """
+        model, (T, B) = self.model, np.shape(x)
+        masks = model.draw_masks(T, B, self.number) if model.dropout else None
+        return model.loss_and_grads(x, y, self.state(B), masks, workspace=self._workspace)
+
+    def state(self, batch: int) -> dict[str, Array]:
+        """Return the state in which the next minibatch begins: zeros at first and after :meth:`reset`."""
+        if self._state is None:
+            self._state = self.model.initial_state(batch)
+        return self._state
+
+    def reset(self) -> None:
+        """Begin the next minibatch from zeros."""
+        self._state = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a later process needs to go on as if never stopped, apart from the parameters.
+
+        Host arrays, ``optimizer/...`` and ``state/...``, and plain numbers, ``number`` and ``lr``.
+        """
+        arrays = {f"optimizer/{name}": a for name, a in self._optimizer.state.items()}
+        arrays |= {f"state/{name}": a for name, a in (self._state or {}).items()}
+        return {name: to_host(a).copy() for name, a in arrays.items()} | {
+            "number": self.number,
+            "lr": self.lr,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned.
+
+        Raises
+        ------
+        UserError
+            It is that of another optimiser or of a model of another size.
+        """
+        own, xp = self._optimizer.state, self.model.xp
+        theirs = {
+            name.removeprefix("optimizer/"): a for name, a in saved.items() if name.startswith("optimizer/")
+        }
+        if {n: a.shape for n, a in own.items()} != {n: a.shape for n, a in theirs.items()}:
+            raise UserError(
+                "the saved optimiser does not fit: it belongs to another optimizer or another model size"
+            )
+        state = {name.removeprefix("state/"): a for name, a in saved.items() if name.startswith("state/")}
+        for name, array in own.items():
+            array[...] = xp.asarray(theirs[name])
+        self._state = {name: xp.asarray(a) for name, a in state.items()} or None
+        self.number, self.lr = int(saved["number"]), float(saved["lr"])
