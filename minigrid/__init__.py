@@ -1,5 +1,6 @@
 """minigrid: the 2D Grid LSTM as a character model, every forward and backward pass by hand."""
 
+from minigrid.checkpoint import load
 from minigrid.errors import UserError
 from minigrid.model import CharModel
 from minigrid.train_step import TrainStep

@@ -5,6 +5,7 @@ most significant digit first. The model reads the line character by character an
 the answer.
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -35,6 +36,16 @@ class AdditionScore(NamedTuple):
     digits_counted: int
     answers_right: int
     answers_counted: int
+
+    @property
+    def digit_share(self) -> float:
+        """The share of the digits that are right, from 0 to 1; 0 where none was counted."""
+        return self.digits_right / max(self.digits_counted, 1)
+
+    @property
+    def answer_share(self) -> float:
+        """The share of the answers that are right in every digit, from 0 to 1; 0 where none was counted."""
+        return self.answers_right / max(self.answers_counted, 1)
 
 
 def vocabulary() -> Vocabulary:
@@ -106,18 +117,14 @@ class AdditionBatches:
 
     carries_state = False
 
-    def __init__(
-        self, digits: int, batch: int, *, seed: int = 0, part: Literal["train", "val"] = "train"
-    ) -> None:
+    def __init__(self, digits: int, batch: int, *, seed: int = 0, part: Literal["train", "val"] = "train") -> None:
         if not 1 <= digits <= MAX_DIGITS:
             raise UserError(
                 f"Addition of {digits}-digit numbers is not possible: set digits (--digits) between 1 and "
                 f"{MAX_DIGITS}, so that every sum fits a 64-bit integer."
             )
         if batch < 1:
-            raise UserError(
-                f"A minibatch of {batch} addition problems is empty: set batch (--batch) to at least 1."
-            )
+            raise UserError(f"A minibatch of {batch} addition problems is empty: set batch (--batch) to at least 1.")
         if part not in ("train", "val"):
             raise ValueError(f"part must be 'train' or 'val', not {part!r}")
         self.digits = digits
@@ -204,6 +211,33 @@ def accuracy(logits: np.ndarray, y: np.ndarray) -> AdditionScore:
         answers_right=int(answer_right.sum()),
         answers_counted=int(is_answer.sum()),
     )
+
+
+def solved_examples(write: Callable[..., str], digits: int, count: int = 3) -> str:
+    """Ask a model for the answers to the first held-out problems.
+
+    Parameters
+    ----------
+    write : callable
+        ``write(length, prime="12+34=", argmax=True)`` returns the `length` characters with which the model goes on.
+    digits : int
+        Length n of the operands, as the model was trained on.
+    count : int
+        How many problems; there are but 5 of one digit.
+
+    Returns
+    -------
+    str
+        A line per problem, without a newline at the very end: ``12+34=046 right``, or ``12+34=047 wrong (046)``. An
+        answer that the model itself ends too early is shown as far as it goes.
+    """
+    lines = []
+    for a, b in zip(*(operands[:count].tolist() for operands in _validation_pairs(digits)), strict=True):
+        question = f"{a:0{digits}d}+{b:0{digits}d}="
+        expected = f"{a + b:0{digits + 1}d}"
+        answer = write(digits + 1, prime=question, argmax=True).split("\n")[0]
+        lines.append(f"{question}{answer} right" if answer == expected else f"{question}{answer} wrong ({expected})")
+    return "\n".join(lines)
 
 
 def _encode(a: np.ndarray, b: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray]:

@@ -62,13 +62,10 @@ def _cupy_with_gpu() -> ModuleType:
         devices = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         raise UserError(
-            f"--backend cupy: CuPy is installed but finds no usable NVIDIA GPU or driver ({error}); "
-            "use --backend numpy"
+            f"--backend cupy: CuPy is installed but finds no usable NVIDIA GPU or driver ({error}); use --backend numpy"
         ) from error
     if devices == 0:
-        raise UserError(
-            "--backend cupy: CuPy is installed but this machine has no NVIDIA GPU; use --backend numpy"
-        )
+        raise UserError("--backend cupy: CuPy is installed but this machine has no NVIDIA GPU; use --backend numpy")
     return cupy
 
 

@@ -1,8 +1,8 @@
 """The LSTM update, forward and backward: the heart of the project, used along time and along depth alike.
 
-Arrays here are *feature-major*: (4, H, B) for the four packed gates ``[i | f | o | g]`` and (H, B) for the rest, so that
-each gate is one contiguous block and every line below is one pass over it. All results go into arrays that the caller
-provides. The functions take the B columns of one time step, or of many steps laid side by side.
+Arrays here are *feature-major*: (4, H, B) for the four packed gates ``[i | f | o | g]`` and (H, B) for the rest, so
+that each gate is one contiguous block and every line below is one pass over it. All results go into arrays that the
+caller provides.
 """
 
 from minigrid.backend import Array, array_module

@@ -132,10 +132,10 @@ class CharModel:
         shapes = self._parameter_shapes()
         self.params = Params(shapes, self.xp.asarray(initial_values(shapes, seed).astype(dtype)))
 
-    # -- parameters and state ------------------------------------------------------------------------------------
+    # -- parameters and state
 
     def _names_of_layer(self, layer: int) -> dict[str, str]:
-        """Map a cell's weight names (``time.W_depth``) to the model's (``time.0.W_depth``, or as it is where shared)."""
+        """Map a cell's weight names (``time.W_depth``) to the model's (``time.0.W_depth``; unchanged where shared)."""
         shared = SHARED_KINDS[self.options["tie"] or "none"]
         kinds_and_names = [name.split(".") for name in self.cell.weight_shapes(self.hidden)]
         return {
@@ -170,7 +170,7 @@ class CharModel:
     def _state_of_layer(self, layer: int, state: Mapping[str, Array]) -> State:
         return {name: state[self._state_name(layer, name)] for name in self.cell.states}
 
-    # -- forward and backward -----------------------------------------------------------------------------------
+    # -- forward and backward
 
     def forward(
         self,
@@ -205,20 +205,19 @@ class CharModel:
         workspace = workspace or self.workspace()
         masks = {} if masks is None else self._checked_masks(masks, np.shape(x))
         state = self._checked_state(state, np.shape(x))
-        caches, new_state = [], {}
-        for _, state_l, out, cache in self._layers_forward(self._ids(x), state, masks, workspace):
-            new_state |= state_l
-            caches.append(cache)
+        out, new_state, caches = self._run_layers(self._ids(x), state, masks, workspace, keep=True)
         top = dropout_forward(out, masks.get("top"))
         logits = linear_forward(top, self.params["decoder.weight"], self.params["decoder.bias"])
         return logits, new_state, Cache(caches, masks, top)
 
-    def _layers_forward(self, ids, state, masks, workspace):
-        """Go up the layers; yield each one's number, new state, output and cache."""
+    def _run_layers(
+        self, ids: Array, state: State, masks: Mapping[str, Array], workspace: Workspace, keep: bool
+    ) -> tuple[Array, State, list[Any]]:
+        """Go up the layers; return the top one's output (T, B, H), the new state, and the caches if they are kept."""
         source = TokenInput(ids, self.params.get("embedding.weight"))
-        memory = None
+        memory, new_state, caches = None, {}, []
         for layer in range(self.layers):
-            out, memory, new_state, cache = self.cell.forward(
+            out, memory, state_of_layer, cache = self.cell.forward(
                 source,
                 memory,
                 self._state_of_layer(layer, state),
@@ -226,8 +225,11 @@ class CharModel:
                 len(ids),
                 workspace.scope(f"layer.{layer}"),
             )
-            yield layer, {self._state_name(layer, name): s for name, s in new_state.items()}, out, cache
+            new_state |= {self._state_name(layer, name): s for name, s in state_of_layer.items()}
+            if keep:
+                caches.append(cache)
             source = DenseInput(dropout_forward(out, masks.get(f"layer.{layer + 1}")))
+        return out, new_state, caches
 
     def backward(
         self,
@@ -261,9 +263,7 @@ class CharModel:
         grads = self.params.with_flat(workspace.empty("grads", self.params.flat.shape))
         grads.flat[...] = 0
         zeros = self.initial_state(dlogits.shape[1])
-        dstate = (
-            zeros if dstate is None else zeros | self._checked_state(dstate, dlogits.shape[:2], whole=False)
-        )
+        dstate = zeros if dstate is None else zeros | self._checked_state(dstate, dlogits.shape[:2], whole=False)
         dstate0 = {}
 
         dtop = linear_backward(
@@ -332,16 +332,14 @@ class CharModel:
         """Return logits (T, B, V) and the state after, as :meth:`forward` does, without a cache."""
         workspace = workspace or self.workspace()
         state = self._checked_state(state, np.shape(x))
-        new_state = {}
-        for _, state_l, out, _cache in self._layers_forward(self._ids(x), state, {}, workspace):
-            new_state |= state_l
+        out, new_state, _ = self._run_layers(self._ids(x), state, {}, workspace, keep=False)
         return linear_forward(out, self.params["decoder.weight"], self.params["decoder.bias"]), new_state
 
     def workspace(self, reuse: bool = False) -> Workspace:
         """Return a giver of arrays on the model's device and of its dtype."""
         return Workspace(self.xp, self.dtype, reuse)
 
-    # -- dropout ------------------------------------------------------------------------------------------------
+    # -- dropout
 
     def draw_masks(self, steps: int, batch: int, draw: int) -> dict[str, Array]:
         """Draw the dropout masks of one minibatch: ``layer.1`` to ``layer.{L-1}`` and ``top``, (T, B, H) each.
@@ -360,7 +358,7 @@ class CharModel:
             for name in names
         }
 
-    # -- what callers hand in -----------------------------------------------------------------------------------
+    # -- what callers hand in
 
     def _ids(self, x: Array, lowest: int = 0) -> Array:
         """Check characters that are still on the host, and bring them to the device."""
@@ -379,14 +377,10 @@ class CharModel:
             raise UserError(f"targets have shape {np.shape(y)}, characters {shape}: they must be alike")
         return self._ids(y, lowest=-1)
 
-    def _checked_state(
-        self, state: Mapping[str, Array], shape: tuple, whole: bool = True
-    ) -> dict[str, Array]:
+    def _checked_state(self, state: Mapping[str, Array], shape: tuple, whole: bool = True) -> dict[str, Array]:
         names = set(self.state_names())
         if wrong := (names.symmetric_difference(state) if whole else set(state) - names):
-            raise UserError(
-                f"the state's names must be {', '.join(self.state_names())}; look at {sorted(wrong)}"
-            )
+            raise UserError(f"the state's names must be {', '.join(self.state_names())}; look at {sorted(wrong)}")
         for name, s in state.items():
             self._check_array(f"state {name}", s, (shape[1], self.hidden))
         return dict(state)
@@ -394,18 +388,14 @@ class CharModel:
     def _checked_masks(self, masks: Mapping[str, Array], shape: tuple) -> Mapping[str, Array]:
         names = {"top"} | {f"layer.{layer}" for layer in range(1, self.layers)}
         if unknown := set(masks) - names:
-            raise UserError(
-                f"no dropout mask is called {sorted(unknown)[0]!r}: the names are {sorted(names)}"
-            )
+            raise UserError(f"no dropout mask is called {sorted(unknown)[0]!r}: the names are {sorted(names)}")
         for name, mask in masks.items():
             self._check_array(f"mask {name}", mask, (*shape, self.hidden))
         return masks
 
     def _check_array(self, what: str, array: Array, shape: tuple[int, ...]) -> None:
         if array_module(array) is not self.xp:
-            raise TypeError(
-                f"{what} is a {type(array).__module__} array, the model computes on {self.xp.__name__}"
-            )
+            raise TypeError(f"{what} is a {type(array).__module__} array, the model computes on {self.xp.__name__}")
         if array.shape != shape:
             raise UserError(f"{what} has shape {array.shape}, the model needs {shape}")
 
@@ -431,9 +421,7 @@ def _option(name: str, value: str | None, model: str, models: tuple[str, ...]) -
         _check_choice(name, value)
         return value
     if value is not None:
-        raise UserError(
-            f"{name} {value!r} makes no sense for the model {model}: only {' and '.join(models)} have it"
-        )
+        raise UserError(f"{name} {value!r} makes no sense for the model {model}: only {' and '.join(models)} have it")
     return None
 
 
@@ -441,9 +429,7 @@ def _embedding_size(embedding: int | None, hidden: int, model: str) -> int:
     if embedding is None:
         return hidden
     if not isinstance(embedding, int | np.integer) or embedding < 0:
-        raise UserError(
-            f"embedding must be a whole number of at least 0 (0: one-hot characters), not {embedding!r}"
-        )
+        raise UserError(f"embedding must be a whole number of at least 0 (0: one-hot characters), not {embedding!r}")
     if model == "grid" and embedding != hidden:
         raise UserError(
             f"embedding {embedding} does not fit the grid, whose first depth state is the embedding: "

@@ -162,9 +162,7 @@ class _Language:
     def __init__(self, seed: int):
         self._dice = _Dice(seed)
         self._taken: set[str] = set()
-        self.topics = tuple(
-            _Topic(_urn(self._words(24, "lnrm")), _urn(self._words(12, "aio"))) for _ in range(10)
-        )
+        self.topics = tuple(_Topic(_urn(self._words(24, "lnrm")), _urn(self._words(12, "aio"))) for _ in range(10))
         self.verbs = _urn(self._words(30, "tkp"))
 
     def _words(self, count: int, endings: str) -> list[str]:

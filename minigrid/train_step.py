@@ -102,6 +102,26 @@ class TrainStep:
             self._state = self.model.initial_state(batch)
         return self._state
 
+    def memory(self, steps: int, batch: int) -> int:
+        """Return about how many bytes the arrays of a training step take, at their peak.
+
+        ::
+
+            numbers = P * (3 + arrays of the optimiser) + 3.5 * T * B * V + T * B * H * (k * L + g)
+
+        P parameters, their gradients and a scratch copy; logits, probabilities and their gradient; k arrays that each
+        layer keeps for its backward pass and g that pass gradients on (:attr:`minigrid.cells.Cell.kept` and
+        ``passing``), with dropout 2.5 more per layer for masks and masked inputs.
+        """
+        model, T, B = self.model, steps, batch
+        per_layer = model.cell.kept + (2.5 if model.dropout else 0)
+        numbers = (
+            model.params.flat.size * (3 + len(self._optimizer.state))
+            + 3.5 * T * B * model.vocab_size
+            + T * B * model.hidden * (per_layer * model.layers + model.cell.passing)
+        )
+        return round(numbers * model.dtype.itemsize)
+
     def reset(self) -> None:
         """Begin the next minibatch from zeros."""
         self._state = None
@@ -127,13 +147,9 @@ class TrainStep:
             It is that of another optimiser or of a model of another size.
         """
         own, xp = self._optimizer.state, self.model.xp
-        theirs = {
-            name.removeprefix("optimizer/"): a for name, a in saved.items() if name.startswith("optimizer/")
-        }
+        theirs = {name.removeprefix("optimizer/"): a for name, a in saved.items() if name.startswith("optimizer/")}
         if {n: a.shape for n, a in own.items()} != {n: a.shape for n, a in theirs.items()}:
-            raise UserError(
-                "the saved optimiser does not fit: it belongs to another optimizer or another model size"
-            )
+            raise UserError("the saved optimiser does not fit: it belongs to another optimizer or another model size")
         state = {name.removeprefix("state/"): a for name, a in saved.items() if name.startswith("state/")}
         for name, array in own.items():
             array[...] = xp.asarray(theirs[name])

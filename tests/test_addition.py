@@ -11,6 +11,7 @@ from minigrid.addition import (
     AdditionScore,
     accuracy,
     held_out,
+    solved_examples,
     vocabulary,
 )
 from minigrid.errors import UserError
@@ -197,6 +198,39 @@ def test_padding_is_not_scored():
     batches = AdditionBatches(1, 8, part="val")
     _, y = batches.minibatch(0, 0)
     assert accuracy(perfect_logits(y), y) == AdditionScore(10, 10, 5, 5)
+
+
+def test_shares_of_a_score():
+    score = AdditionScore(15, 20, 1, 5)
+    assert (score.digit_share, score.answer_share) == (0.75, 0.2)
+    assert (AdditionScore(0, 0, 0, 0).digit_share, AdditionScore(0, 0, 0, 0).answer_share) == (0, 0)
+
+
+def test_solved_examples_say_what_is_right():
+    lines = validation_lines(2)[:3]
+    answers = dict(line.split("=") for line in lines)
+    questions = list(answers)
+    wrong = f"{int(answers[questions[1]]) + 1:03d}"
+
+    def write(length, *, prime, argmax):
+        assert argmax
+        question = prime.removesuffix("=")
+        return {questions[0]: answers[question], questions[1]: wrong, questions[2]: "0\n1"}[question][:length]
+
+    assert solved_examples(write, 2).split("\n") == [
+        f"{lines[0]} right",
+        f"{questions[1]}={wrong} wrong ({answers[questions[1]]})",
+        f"{questions[2]}=0 wrong ({answers[questions[2]]})",
+    ]
+
+
+@pytest.mark.parametrize(("digits", "count", "lines"), [(1, 7, 5), (3, 4, 4), (MAX_DIGITS, 1, 1)])
+def test_solved_examples_of_a_perfect_adder(digits, count, lines):
+    def write(length, *, prime, argmax):
+        return f"{sum(map(int, prime.removesuffix('=').split('+'))):0{length}d}"
+
+    solved = solved_examples(write, digits, count).splitlines()
+    assert solved == [f"{line} right" for line in validation_lines(digits)[:lines]]
 
 
 def test_an_answer_right_under_teacher_forcing_is_right_when_generated():

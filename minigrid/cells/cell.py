@@ -24,11 +24,16 @@ class Cell(ABC):
         Names of its states.
     hidden : int
         H.
+    kept, passing : int
+        Memory of training, in arrays of T * B * H numbers: what each layer keeps from the forward to the backward pass,
+        and what a backward pass uses besides, at its peak, once for all layers.
     """
 
     kind: str
     states: tuple[str, ...]
     hidden: int
+    kept: int
+    passing: int
 
     @abstractmethod
     def weight_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:

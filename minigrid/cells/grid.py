@@ -1,13 +1,13 @@
 """One layer of the 2D Grid LSTM over a whole sequence (arXiv:1507.01526, section 3), forward and backward.
 
-Each block has two LSTMs: one along time, one along depth. Only the one along time has to go step by step; what it reads
-from the layer below is known for all steps, so it is an ordinary LSTM layer (:mod:`minigrid.cells.lstm`). The LSTM along
-depth has no recurrence in time at all: its products are done for the whole sequence at once.
+Each block has two LSTMs: one along time, one along depth. Only the one along time has to go step by step; what it
+reads from the layer below is known for all steps, so it is an ordinary LSTM layer (:mod:`minigrid.cells.lstm`). The
+LSTM along depth has no recurrence in time at all: its products are done for the whole sequence at once.
 """
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, Workspace, array_module
+from minigrid.backend import Array, array_module
 from minigrid.cells import lstm
 from minigrid.cells.cell import Cell
 from minigrid.gates import lstm_backward, lstm_forward
@@ -40,6 +40,7 @@ class Grid(Cell):
 
     kind = "time"
     states = ("h", "c")
+    kept, passing = 14, 12
 
     def __init__(self, hidden: int, lstm_output: str, priority: str):
         self.hidden = hidden
@@ -135,8 +136,7 @@ class Grid(Cell):
     def _split(weights: dict[str, Array]) -> tuple[lstm.Weights, lstm.Weights]:
         """Sort the weights, or their gradients, into those of the LSTM along time and of the one along depth.
 
-        Along time h_time recurs and h_depth is the input; along depth it is the layer's "input" that comes from below
-        too, and h_time that is multiplied by W_time.
+        In both, W_depth multiplies what comes from the layer below, and W_time the hidden state along time.
         """
         return tuple(
             lstm.Weights(weights[f"{kind}.W_depth"], weights[f"{kind}.W_time"], weights[f"{kind}.bias"])

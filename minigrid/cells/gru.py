@@ -26,12 +26,13 @@ class GRU(Cell):
         n = tanh(x @ W_n + (r * h_prev) @ U_n + b_n)
         h = z * n + (1 - z) * h_prev
 
-    Gates are packed [z | r | n]; W_x holds the W, W_h the U. z multiplies the candidate n, and the reset acts before the
-    product with U_n (in PyTorch it is the other way round in both).
+    Gates are packed [z | r | n]; W_x holds the W, W_h the U. z multiplies the candidate n, and the reset acts before
+    the product with U_n (in PyTorch it is the other way round in both).
     """
 
     kind = "gru"
     states = ("h",)
+    kept, passing = 5, 8
 
     def __init__(self, hidden: int):
         self.hidden = hidden

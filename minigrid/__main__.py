@@ -1,0 +1,7 @@
+"""``python -m minigrid``: all commands."""
+
+import sys
+
+from minigrid.cli import main
+
+sys.exit(main())

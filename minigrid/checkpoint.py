@@ -1,0 +1,175 @@
+"""Checkpoints: one ``.npz`` file of plain arrays and one piece of JSON, written whole or not at all.
+
+The same file loads on NumPy and on CuPy, and ``numpy.load`` alone can read it. Never pickle: a checkpoint from a
+stranger can hold wrong numbers, but nothing that runs.
+"""
+
+import contextlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrid.backend import to_host
+from minigrid.errors import UserError
+from minigrid.model import CharModel
+from minigrid.vocabulary import Vocabulary
+
+FORMAT = "minigrid checkpoint 1"
+BEST, LAST = "best.npz", "last.npz"
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint file holds.
+
+    Attributes
+    ----------
+    arrays : dict
+        Name -> NumPy array; the parameters are called ``params/...``.
+    meta : dict
+        Anything that JSON can hold: at least ``model`` (options of CharModel) and ``vocabulary``.
+    path : Path
+        Where it was read from.
+    """
+
+    arrays: dict[str, np.ndarray]
+    meta: dict[str, Any]
+    path: Path
+
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary that the model was trained with."""
+        return Vocabulary.from_json(self.meta["vocabulary"])
+
+    def model(self, backend: str = "numpy") -> CharModel:
+        """Build the model with its parameters on a backend.
+
+        Raises
+        ------
+        UserError
+            The arrays do not fit the model that the file describes.
+        """
+        model = CharModel(**self.meta["model"] | {"backend": backend})
+        self.copy_params_into(model)
+        return model
+
+    def copy_params_into(self, model: CharModel) -> None:
+        """Overwrite a model's parameters with those of the file.
+
+        Raises
+        ------
+        UserError
+            Some are missing, or of another shape.
+        """
+        for name, array in model.params.items():
+            saved = self.arrays.get(f"params/{name}")
+            if saved is None or saved.shape != array.shape:
+                found = "is missing" if saved is None else f"has shape {saved.shape}"
+                raise UserError(
+                    f"the checkpoint {self.path} does not fit the model: {name} {found}, the model has {array.shape}; "
+                    "use the settings it was trained with"
+                )
+            array[...] = model.xp.asarray(saved)
+
+
+def model_arrays(model: CharModel) -> dict[str, np.ndarray]:
+    """Return the parameters as :func:`write_checkpoint` wants them."""
+    return {f"params/{name}": to_host(array) for name, array in model.params.items()}
+
+
+def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically: under `path` there is at any time the old file or the new one, whole.
+
+    Raises
+    ------
+    UserError
+        It cannot be written, no space being left for example; what `path` held before is untouched.
+    """
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(unfinished, "wb") as file:
+            np.savez(file, meta=np.array(json.dumps({"format": FORMAT, **meta})), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError as error:
+        before = "the checkpoint before it is still good" if path.exists() else "no checkpoint was there before"
+        raise UserError(
+            f"cannot save {path}: {error.strerror or error}; {before}; make room and go on with --resume"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed while saving has left in `folder`."""
+    for unfinished in folder.glob(".*.npz.*.part"):
+        unfinished.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint file, or a run folder's best one (its last, where none is the best yet).
+
+    Raises
+    ------
+    UserError
+        No such file or folder; not a checkpoint; cut off or damaged.
+    """
+    path = find_checkpoint(Path(path))
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        meta = json.loads(str(arrays.pop("meta")))
+    except (zipfile.BadZipFile, EOFError, ValueError, KeyError, OSError, AttributeError) as error:
+        raise UserError(_why_unreadable(path)) from error
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise UserError(f"{path} is not a minigrid checkpoint: give a .npz file that train.py wrote, or its run folder")
+    return Checkpoint(arrays, meta, path)
+
+
+def _why_unreadable(path: Path) -> str:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        if file.read(4) == b"PK\x03\x04":
+            return f"the checkpoint {path} is cut off or damaged: use another one of its run (last.npz or best.npz)"
+    return f"{path} is not a minigrid checkpoint: give a .npz file that train.py wrote, or its run folder"
+
+
+def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
+    """Return the checkpoint file that `path` stands for, itself or one of a run folder's.
+
+    Raises
+    ------
+    UserError
+        There is none.
+    """
+    if not path.exists():
+        raise UserError(f"no such run or checkpoint: {path}")
+    if not path.is_dir():
+        return path
+    for name in (preferred, BEST, LAST):
+        if (path / name).exists():
+            return path / name
+    raise UserError(f"the folder {path} holds no checkpoint ({BEST} or {LAST}): give the folder of a run")
+
+
+def load(path: str | Path, backend: str = "numpy") -> tuple[CharModel, Vocabulary]:
+    """Load a trained model and its vocabulary.
+
+    Parameters
+    ----------
+    path : str or Path
+        A run folder (its best checkpoint) or a checkpoint file.
+    backend : {"numpy", "cupy", "auto"}
+        Where the model shall compute.
+
+    Raises
+    ------
+    UserError
+        Nothing there that can be loaded; a backend that this machine lacks.
+    """
+    checkpoint = read_checkpoint(path)
+    return checkpoint.model(backend), checkpoint.vocabulary()

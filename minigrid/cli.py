@@ -1,0 +1,274 @@
+"""The command line: ``train``, ``sample``, ``eval``, ``plot`` and ``gradcheck``."""
+
+import argparse
+import dataclasses
+import importlib.metadata
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+from minigrid.backend import BACKENDS
+from minigrid.config import Config, flag, read_config_file, value_type
+from minigrid.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None, program: str = "minigrid") -> int:
+    """Run one command; return its exit code: 0 done, 1 failed, 2 bad input, 130 stopped by Ctrl-C."""
+    parser = _parser(program)
+    options = parser.parse_args(arguments)
+    try:
+        _refuse_namesake()
+        return options.command(options)
+    except UserError as error:
+        print(f"{program}: {str(error).rstrip('.')}.", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output, `head` for example, has seen enough
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _refuse_namesake() -> None:
+    """Another project's package of the same import name may shadow this one, or be shadowed by it."""
+    try:
+        version = importlib.metadata.version("minigrid")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    raise UserError(
+        f"another project's package minigrid {version} (grid worlds for reinforcement learning) is installed in this "
+        "environment and has the same import name: run `pip uninstall minigrid`, or use an environment of its own"
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one sentence, without the page of usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=program, description="Grid LSTM character models, written by hand.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, (add_options, command, text) in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        add_options(sub)
+        sub.set_defaults(command=command)
+    return parser
+
+
+# -- train
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    run = parser.add_argument_group("run")
+    run.add_argument("--run", metavar="DIR", type=Path, help="folder of the run (default: a new one under runs/)")
+    run.add_argument("--resume", action="store_true", help="go on with the run in --run where it stopped")
+    run.add_argument("--init-from", metavar="RUN", help="begin with the parameters of a run or checkpoint")
+    run.add_argument("--config", metavar="FILE", help="settings from a TOML file; options given here win over it")
+    groups = {"run": run}
+    for field in dataclasses.fields(Config):
+        group = field.metadata["group"]
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        _add_setting(groups[group], field)
+
+
+def _add_setting(group: argparse._ArgumentGroup, field: dataclasses.Field) -> None:
+    default = "" if field.default is None else f" (default: {field.default})"
+    choices = field.metadata["choices"]
+    group.add_argument(
+        flag(field.name),
+        type=value_type(field),
+        # which values are allowed is checked by Config, for config files too
+        metavar="|".join(choices) if choices else value_type(field).__name__[0].upper(),
+        default=argparse.SUPPRESS,
+        help=field.metadata["help"] + default,
+    )
+
+
+def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the config file, overridden by those of the command line."""
+    names = {field.name for field in dataclasses.fields(Config)}
+    given = read_config_file(options.config) if options.config else {}
+    return given | {name: value for name, value in vars(options).items() if name in names}
+
+
+def _train(options: argparse.Namespace) -> int:
+    from minigrid.training import DivergedError, InterruptedRunError, Run, list_runs
+
+    given = _given_settings(options)
+    if options.resume:
+        if options.run is None:
+            raise UserError(f"--resume needs --run DIR, the folder of the run to go on with ({list_runs()})")
+        if options.init_from:
+            raise UserError("--resume goes on with a run and --init-from begins a new one: give one of them")
+        run = Run.resume(options.run, given)
+    else:
+        run = Run.start(Config(**given), options.run, options.init_from)
+    try:
+        run.train()
+    except InterruptedRunError:
+        print(f"stopped at step {run.step.number} and saved; go on with: --run {run.folder} --resume", file=sys.stderr)
+        return 130
+    except DivergedError as error:
+        print(f"training stopped: {error}", file=sys.stderr)
+        return 1
+    print(f"done: {run.step.number} steps, best validation loss {run.best:.4f} nats; everything is in {run.folder}")
+    print(f"write with it: python sample.py {run.folder}")
+    return 0
+
+
+# -- sample
+
+
+def _sample_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="folder of a run (its best checkpoint), or a checkpoint file")
+    parser.add_argument("--length", type=int, default=1000, help="characters (or bytes) to write (default: 1000)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="below 1: safer, above 1: wilder (default: 1)")
+    parser.add_argument("--top-k", type=int, help="choose among the K likeliest only")
+    parser.add_argument("--argmax", action="store_true", help="always take the likeliest")
+    parser.add_argument("--prime", default="", help="text to go on from")
+    parser.add_argument(
+        "--oov",
+        choices=("error", "skip"),
+        default="error",
+        help="prime characters that the model does not know (default: error)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the choices (default: 0)")
+    _add_backend(parser)
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from minigrid.checkpoint import load
+    from minigrid.sampling import Sampler, generate
+
+    model, vocabulary = load(options.run, options.backend)
+    prime = options.prime
+    if options.oov == "skip":
+        unknown = set(vocabulary.unknown(prime))
+        prime = "".join(c for c in prime if c not in unknown)
+    sampler = Sampler(options.temperature, options.top_k, options.argmax)
+    text = generate(model, vocabulary, options.length, prime=prime, sampler=sampler, seed=options.seed)
+    print(prime, end="")
+    for piece in text:
+        print(piece, end="", flush=True)
+    print()
+    return 0
+
+
+# -- eval
+
+
+def _eval_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="folder of a run (its best checkpoint), or a checkpoint file")
+    parser.add_argument(
+        "--part", choices=("train", "val", "test"), default="val", help="of the run's text (default: val)"
+    )
+    parser.add_argument("--data", help="another text, all of which is read, instead of the run's")
+    _add_backend(parser)
+
+
+def _eval(options: argparse.Namespace) -> int:
+    from minigrid.checkpoint import read_checkpoint
+    from minigrid.evaluation import bits, evaluate
+    from minigrid.tasks import task_of
+
+    checkpoint = read_checkpoint(options.run)
+    task = task_of(checkpoint, options.data)
+    batches = task.val if options.data else getattr(task, options.part)
+    if batches is None:
+        raise UserError(f"the run {options.run} has held nothing out as {options.part}: choose another --part")
+    result = evaluate(checkpoint.model(options.backend), batches)
+    line = f"loss {result.loss:.4f} nats, {bits(result.loss):.4f} bits per {task.unit}, {result.targets:,} of them"
+    if result.score is not None:
+        line += f"; digits right {result.score.digit_share:.2%}, answers right {result.score.answer_share:.2%}"
+    print(line)
+    return 0
+
+
+# -- plot
+
+
+def _plot_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="folders of runs")
+    parser.add_argument(
+        "--out", default="loss.png", help="file to write; its ending says the format (default: loss.png)"
+    )
+
+
+def _plot(options: argparse.Namespace) -> int:
+    from minigrid.plots import loss_curves
+    from minigrid.training import read_metrics
+
+    figure = loss_curves({folder.name: read_metrics(folder) for folder in options.runs})
+    try:
+        figure.savefig(options.out, dpi=120)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot write {options.out}: {error}") from error
+    print(f"wrote {options.out}")
+    return 0
+
+
+# -- gradcheck
+
+
+def _gradcheck_options(parser: argparse.ArgumentParser) -> None:
+    for name in ("model", "hidden", "layers", "tie", "priority", "lstm_output", "dropout", "embedding", "seed"):
+        field = next(field for field in dataclasses.fields(Config) if field.name == name)
+        _add_setting(parser, field)
+    parser.set_defaults(hidden=4)
+    parser.add_argument("--vocabulary", type=int, default=5, help="V (default: 5)")
+    parser.add_argument("--steps", type=int, default=3, help="T (default: 3)")
+    parser.add_argument("--batch", type=int, default=2, help="B (default: 2)")
+    parser.add_argument(
+        "--directions", type=int, metavar="N", help="check N random directions per array instead of every entry"
+    )
+    parser.add_argument("--train-step", action="store_true", help="check the gradients that a training step uses")
+    parser.add_argument("--tolerance", type=float, default=1e-8, help="largest error allowed (default: 1e-8)")
+    _add_backend(parser)
+
+
+def _gradcheck(options: argparse.Namespace) -> int:
+    from minigrid import gradcheck
+    from minigrid.model import CharModel
+    from minigrid.train_step import TrainStep
+
+    names = ("model", "hidden", "layers", "tie", "priority", "lstm_output", "dropout", "embedding", "seed")
+    given = {name: value for name, value in vars(options).items() if name in names}
+    model = CharModel(**given, vocab_size=options.vocabulary, dtype="float64", backend=options.backend)
+    gradcheck.enlarge(model)
+    if options.train_step:
+        problem = gradcheck.train_step_problem(TrainStep(model), options.steps, options.batch)
+    else:
+        problem = gradcheck.model_problem(model, options.steps, options.batch)
+    if options.directions:
+        report = gradcheck.check_directions(*problem, directions=options.directions)
+    else:
+        report = gradcheck.check_entries(*problem, progress=lambda places: tqdm(places, leave=False, disable=None))
+    for name, error in report.errors.items():
+        print(f"{error:10.1e}  {name}")
+    print("worst:", *report.worst, sep="\n  ")
+    passed = report.passed(options.tolerance)
+    verdict = "right" if passed else "WRONG"
+    print(f"{verdict}: {report.checked} compared, largest error {report.error:.1e}, allowed {options.tolerance:.0e}")
+    return 0 if passed else 1
+
+
+def _add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backend", default="numpy", metavar="|".join(BACKENDS), help="where to compute (default: numpy)"
+    )
+
+
+COMMANDS: dict[str, tuple[Callable, Callable, str]] = {
+    "train": (_train_options, _train, "train a model, or go on with a run"),
+    "sample": (_sample_options, _sample, "write text with a trained model"),
+    "eval": (_eval_options, _eval, "measure a trained model's loss on a part of its text, or on another text"),
+    "plot": (_plot_options, _plot, "draw the loss curves of several runs in one picture"),
+    "gradcheck": (_gradcheck_options, _gradcheck, "compare the gradients by hand with finite differences"),
+}

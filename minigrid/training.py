@@ -1,0 +1,396 @@
+"""A training run: the loop, its folder, its measurements, and going on after a stop."""
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import math
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from minigrid import addition
+from minigrid.backend import describe_device
+from minigrid.checkpoint import (
+    BEST,
+    LAST,
+    Checkpoint,
+    find_checkpoint,
+    model_arrays,
+    read_checkpoint,
+    remove_unfinished,
+    write_checkpoint,
+)
+from minigrid.config import Config, flag
+from minigrid.errors import UserError
+from minigrid.evaluation import Evaluation, bits, evaluate
+from minigrid.model import CharModel
+from minigrid.optim import decayed_rate
+from minigrid.sampling import Sampler, generate
+from minigrid.tasks import Task, make_task, require_same_text, resolve
+from minigrid.train_step import TrainStep
+
+LOG_EVERY = 10  # minibatches
+SAVE_EVERY = 60.0  # seconds
+SAMPLE_LENGTH = 200  # characters
+MAY_CHANGE = ("epochs", "max_steps", "backend")
+"""Settings that a resumed run may be given anew; all others are the stopped run's."""
+
+
+class DivergedError(Exception):
+    """The loss or a gradient was not a finite number."""
+
+
+class InterruptedRunError(Exception):
+    """The run was asked to stop, has saved, and can be resumed."""
+
+
+class Run:
+    """One training run, in memory and in its folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``config.json``, ``metrics.jsonl``, ``last.npz``, ``best.npz`` and ``loss.png``.
+    config : Config
+        As resolved.
+    task : Task
+        What is learnt.
+    model : CharModel
+        What learns.
+    step : TrainStep
+        Its number of steps done is the position of the run: which epoch, which minibatch, which random numbers.
+    """
+
+    def __init__(self, folder: Path, config: Config, task: Task, model: CharModel, step: TrainStep):
+        self.folder, self.config, self.task, self.model, self.step = folder, config, task, model, step
+        self.metrics: list[dict[str, Any]] = []
+        self.best = math.inf
+        self._losses: list[Any] = []  # since the last training record, 0-d arrays
+        self._clock = self._saved_at = time.monotonic()  # seconds
+        self._first = step.number  # where this process began
+
+    # -- starting
+
+    @classmethod
+    def start(cls, config: Config, folder: Path | None = None, init_from: str | None = None) -> "Run":
+        """Begin a new run.
+
+        Parameters
+        ----------
+        config : Config
+            Settings.
+        folder : Path, optional
+            Of the run; by default a new one under ``runs/``.
+        init_from : str, optional
+            Run or checkpoint whose parameters to begin with.
+
+        Raises
+        ------
+        UserError
+            The folder holds a run already; whatever is wrong with the settings, the text or the checkpoint.
+        """
+        if folder is not None:
+            _refuse_used(folder)
+        config, corpus = resolve(config)
+        task = make_task(config, corpus)
+        model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
+        if init_from:
+            _initialise(model, task, read_checkpoint(init_from))
+        run = cls(folder or _fresh_folder(config), config, task, model, TrainStep(model, **config.step_options()))
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+        (run.folder / "metrics.jsonl").write_text("")
+        return run
+
+    @classmethod
+    def resume(cls, folder: Path, given: dict[str, Any]) -> "Run":
+        """Take up a stopped run where its last checkpoint left it.
+
+        Parameters
+        ----------
+        folder : Path
+            Of the run.
+        given : dict
+            Settings given anew; only those in `MAY_CHANGE` may differ from the run's.
+
+        Raises
+        ------
+        UserError
+            Nothing there to resume; a setting that cannot change; a text that has changed.
+        """
+        checkpoint = read_checkpoint(find_checkpoint(folder, preferred=LAST))
+        saved = Config(**checkpoint.meta["config"])
+        for name, value in given.items():
+            if name not in MAY_CHANGE and value != getattr(saved, name):
+                raise UserError(
+                    f"{flag(name)} {value} cannot change on --resume (the run has {getattr(saved, name)}): leave it "
+                    f"out, or start a new run with --init-from {folder}"
+                )
+        config = dataclasses.replace(saved, **{k: v for k, v in given.items() if k in MAY_CHANGE})
+        task = make_task(*resolve(config))
+        require_same_text(task, checkpoint.meta["sha256"], str(folder))
+        model = checkpoint.model(config.backend)
+        run = cls(folder, config, task, model, TrainStep(model, **config.step_options()))
+        run._restore(checkpoint)
+        remove_unfinished(folder)
+        return run
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        """Set step, optimiser, carried state and metrics back to where the checkpoint was written."""
+        meta = checkpoint.meta
+        self.step.load_state_dict(checkpoint.arrays | meta["step"])
+        self._losses = [self.model.xp.asarray(loss, self.model.dtype) for loss in meta["losses"]]
+        self.metrics, self.best = meta["metrics"], meta["best"] if meta["best"] is not None else math.inf
+        lines = "".join(json.dumps(record) + "\n" for record in self.metrics)
+        (self.folder / "metrics.jsonl").write_text(lines)
+
+    # -- going on
+
+    @property
+    def total_steps(self) -> int:
+        """Minibatches after which the run is over."""
+        total = self.config.epochs * len(self.task.train)
+        return total if self.config.max_steps is None else min(total, self.config.max_steps)
+
+    @property
+    def eval_every(self) -> int:
+        """Minibatches between two validations."""
+        return self.config.eval_every or min(1000, len(self.task.train))
+
+    def train(self) -> None:
+        """Train to the end.
+
+        Raises
+        ------
+        InterruptedRunError
+            After Ctrl-C or a SIGTERM; everything is saved.
+        DivergedError
+            A loss or gradient is not finite; the checkpoints are from before.
+        UserError
+            No room to save.
+        """
+        print(self.describe())
+        self._first = self.step.number
+        with _stop_signal() as stop, self._progress() as bar:
+            self._clock = self._saved_at = time.monotonic()
+            while self.step.number < self.total_steps:
+                self._train_on_next_minibatch()
+                bar.update()
+                number = self.step.number
+                self._estimate(bar)
+                if number % LOG_EVERY == 0:
+                    self._log(bar)
+                if number % self.eval_every == 0 or number == self.total_steps:
+                    self._validate(bar)
+                elif time.monotonic() - self._saved_at > SAVE_EVERY:
+                    self._save(LAST)
+                if stop and number < self.total_steps:
+                    self._save(LAST)
+                    raise InterruptedRunError
+
+    def _train_on_next_minibatch(self) -> None:
+        epoch, index = divmod(self.step.number, len(self.task.train))
+        x, y = self.task.train.minibatch(epoch, index)
+        if index == 0 or not self.task.train.carries_state:
+            self.step.reset()
+        self.step.lr = decayed_rate(self.config.lr, epoch + 1, self.config.lr_decay, self.config.lr_decay_after)
+        self._losses.append(self.step(x, y))
+
+    def _estimate(self, bar: tqdm) -> None:
+        """After three minibatches, say how long the rest will take; the very first is slower than the others."""
+        done = self.step.number - self._first
+        if done == 1:
+            float(self._losses[-1])  # waits for a GPU
+            self._clock = time.monotonic()
+        if done == 3:
+            float(self._losses[-1])
+            seconds = (time.monotonic() - self._clock) / 2
+            left = tqdm.format_interval(seconds * (self.total_steps - self.step.number))
+            epoch = tqdm.format_interval(seconds * len(self.task.train))
+            bar.write(
+                f"about {seconds:.3g} s per minibatch: {epoch} per epoch, {left} to the end, validations not counted"
+            )
+
+    def _log(self, bar: tqdm) -> None:
+        """Record and show what the last minibatches gave. This is where a GPU is waited for."""
+        self._require_finite()
+        now, count = time.monotonic(), len(self._losses)
+        loss = sum(float(x) for x in self._losses) / count
+        rate = count * self.task.train.batch * self.task.train.steps / (now - self._clock)
+        self._losses, self._clock = [], now
+        record = {"loss": loss, "grad_norm": float(self.step.norm), "lr": self.step.lr, "per_second": round(rate)}
+        self._record("train", record)
+        bar.set_postfix_str(
+            f"loss {loss:.3f}, {bits(loss):.3f} bits/{self.task.unit}, {rate / 1000:.1f}k/s, "
+            f"|g| {record['grad_norm']:.2f}, epoch {self._epoch():.2f}"
+        )
+
+    def _validate(self, bar: tqdm) -> None:
+        self._require_finite()
+        started = time.monotonic()
+        if self.task.val is not None:
+            result = evaluate(self.model, self.task.val)
+            if not math.isfinite(result.loss):
+                raise DivergedError(self._divergence("validation loss"))
+            sample, better = self._sample(), result.loss < self.best
+            self.best = min(self.best, result.loss)
+            self._record("val", _score(result) | {"sample": sample})
+            bar.write(self._validation_line(result, better) + "\n" + sample + "\n")
+            if better:
+                self._save(BEST)
+        self._save(LAST)
+        self._draw()
+        self._clock += time.monotonic() - started  # what was not training does not count in the rate
+
+    def _sample(self) -> str:
+        """A piece of text, or a few problems solved, so that one sees what the model has learnt."""
+        if self.task.sha256 is None:
+            return addition.solved_examples(self._write, self.config.digits)
+        return self._write(SAMPLE_LENGTH)
+
+    def _write(self, length: int, prime: str = "", argmax: bool = False) -> str:
+        seed = [self.config.seed, self.step.number]
+        sampler = Sampler(argmax=argmax)
+        return "".join(generate(self.model, self.task.vocabulary, length, prime=prime, sampler=sampler, seed=seed))
+
+    def _require_finite(self) -> None:
+        if not bool(self.step.finite):
+            raise DivergedError(self._divergence("loss or gradient"))
+
+    def _divergence(self, what: str) -> str:
+        kept = [name for name in (LAST, BEST) if (self.folder / name).exists()]
+        where = f"{' and '.join(kept)} in {self.folder} are from before" if kept else "nothing had been saved yet"
+        return (
+            f"the {what} is not a finite number at step {self.step.number}; {where}. "
+            f"Try a smaller --lr (it was {self.config.lr}) or --clip-norm 5."
+        )
+
+    # -- saving and showing
+
+    def _save(self, name: str) -> None:
+        self._require_finite()
+        step = self.step.state_dict()
+        numbers = {key: value for key, value in step.items() if not isinstance(value, np.ndarray)}
+        arrays = {key: value for key, value in step.items() if isinstance(value, np.ndarray)}
+        meta = {
+            "model": self.model.options,
+            "vocabulary": self.task.vocabulary.to_json(),
+            "config": dataclasses.asdict(self.config),
+            "sha256": self.task.sha256,
+            "step": numbers,
+            "losses": [float(loss) for loss in self._losses],
+            "best": self.best if math.isfinite(self.best) else None,
+            "metrics": self.metrics,
+        }
+        write_checkpoint(self.folder / name, model_arrays(self.model) | arrays, meta)
+        if name == LAST:
+            self._saved_at = time.monotonic()
+
+    def _record(self, split: str, values: dict[str, Any]) -> None:
+        record = {"split": split, "step": self.step.number, "epoch": round(self._epoch(), 4), **values}
+        self.metrics.append(record)
+        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def _draw(self) -> None:
+        from minigrid.plots import loss_curves  # matplotlib is slow to import, and not needed before
+
+        loss_curves({self.folder.name: self.metrics}).savefig(self.folder / "loss.png", dpi=120)
+
+    def _epoch(self) -> float:
+        return self.step.number / len(self.task.train)
+
+    def _progress(self) -> tqdm:
+        return tqdm(total=self.total_steps, initial=self.step.number, unit="step", dynamic_ncols=True, disable=None)
+
+    def _validation_line(self, result: Evaluation, better: bool) -> str:
+        line = (
+            f"step {self.step.number}, epoch {self._epoch():.2f}: validation loss {result.loss:.4f} nats, "
+            f"{bits(result.loss):.4f} bits per {self.task.unit}"
+        )
+        if result.score is not None:
+            line += f", digits right {result.score.digit_share:.2%}, answers right {result.score.answer_share:.2%}"
+        return line + (" (best so far)" if better else f" (best {self.best:.4f})")
+
+    def describe(self) -> str:
+        """One line on what is trained, where, and what it takes."""
+        model, train = self.model, self.task.train
+        memory = self.step.memory(train.steps, train.batch)
+        return (
+            f"{model.options['model']} {model.layers} x {model.hidden} on {describe_device(model.xp)}, {model.dtype}: "
+            f"{model.params.flat.size:,} parameters, {len(train):,} minibatches per epoch, about {memory / 1e6:,.0f} MB of arrays"
+        )
+
+
+def _score(result: Evaluation) -> dict[str, Any]:
+    score = {} if result.score is None else {"digits": result.score.digit_share, "answers": result.score.answer_share}
+    return {"loss": result.loss, "bits": bits(result.loss), **score}
+
+
+def _initialise(model: CharModel, task: Task, checkpoint: Checkpoint) -> None:
+    """Take over the parameters of a checkpoint, forget-gate biases and all."""
+    if difference := checkpoint.vocabulary().difference(task.vocabulary):
+        raise UserError(f"--init-from {checkpoint.path}: its vocabulary is not that of the text: {difference}")
+    checkpoint.copy_params_into(model)
+
+
+def _refuse_used(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(
+            f"{folder} already holds something: go on with the run in it by --resume, or name a new folder with --run"
+        )
+
+
+def _fresh_folder(config: Config) -> Path:
+    """A folder under runs/ that is named for what is trained and does not exist yet."""
+    text = config.task if config.task == "addition" else Path(config.data).stem if config.data else config.corpus
+    name = f"{text}-{config.model}-{config.layers}x{config.hidden}"
+    candidates = (Path("runs") / (name if k == 1 else f"{name}-{k}") for k in itertools.count(1))
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def list_runs() -> str:
+    """Name the runs under runs/, the newest first."""
+    found = sorted(Path("runs").glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return f"under runs/: {', '.join(path.parent.name for path in found[:5])}" if found else "there is none under runs/"
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Read the metrics of a run: one dict per record, ``split`` being "train" or "val".
+
+    Raises
+    ------
+    UserError
+        The folder holds none.
+    """
+    try:
+        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except OSError as error:
+        raise UserError(f"{folder} holds no metrics.jsonl: give the folder of a run") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{folder / 'metrics.jsonl'} is damaged ({error})") from error
+
+
+@contextlib.contextmanager
+def _stop_signal() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM, to stop between two minibatches; a second one stops at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        if received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,8 @@
+"""Write text with a trained model; see ``python sample.py --help``."""
+
+import sys
+
+from minigrid.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["sample", *sys.argv[1:]], program="sample.py"))

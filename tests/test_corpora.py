@@ -1,0 +1,60 @@
+import pytest
+from corpora_fixtures import error, own_data_folder, sha256
+
+from minigrid.corpora import CORPORA, UnreachableError, load_corpus, load_file, sources
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    return own_data_folder(tmp_path, monkeypatch)
+
+
+def test_pydoc_is_always_there(folder):
+    one, two = load_corpus("pydoc"), load_corpus("pydoc", "bytes")
+    assert (one.name, one.vocabulary.tokens, two.vocabulary.tokens) == ("pydoc", "chars", "bytes")
+    assert one.sha256 == two.sha256 == sha256(one.vocabulary.decode(one.ids).encode())
+    assert not folder.exists()
+
+
+def test_toywiki_is_asked_for_a_million_characters(monkeypatch):
+    from minigrid import toywiki
+
+    monkeypatch.setattr(toywiki, "generate", lambda characters, seed: (f"{characters} {seed}", {}))
+    corpus = load_corpus("toywiki")
+    assert corpus.vocabulary.decode(corpus.ids) == "1000000 0"
+
+
+def test_an_unknown_corpus_is_told_the_known_ones():
+    message = error(load_corpus, "shakepeare")
+    assert message.endswith("the closest is shakespeare.")
+    assert all(name in message for name in CORPORA)
+
+
+def test_without_pip_the_default_falls_back_on_pydoc(monkeypatch, capsys):
+    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UnreachableError, match="ensurepip"):
+        load_corpus("shakespeare")
+    corpus = load_corpus("shakespeare", fallback=True)
+    assert corpus.name == "pydoc"
+    assert len(corpus.ids) > 100_000
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "pydoc instead of shakespeare" in said
+
+
+def test_a_folder_with_input_txt(tmp_path):
+    book = tmp_path / "book"
+    book.mkdir()
+    assert "holds no input.txt" in error(load_file, book)
+    (book / "input.txt").write_text("abc")
+    corpus = load_file(book)
+    assert (corpus.name, corpus.source) == ("book", str(book / "input.txt"))
+    assert corpus.vocabulary.tokens == "chars"
+
+
+def test_files_that_cannot_be_used(tmp_path):
+    assert "no file" in error(load_file, tmp_path / "missing.txt")
+    (tmp_path / "empty.txt").write_bytes(b"")
+    assert "is empty" in error(load_file, tmp_path / "empty.txt")
+    (tmp_path / "text.txt").write_text("abc")
+    assert "chars or bytes" in error(load_file, tmp_path / "text.txt", "words")

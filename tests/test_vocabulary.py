@@ -1,0 +1,103 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrid.errors import UserError
+from minigrid.vocabulary import Vocabulary
+
+KINDS = ("chars", "bytes")
+
+
+@given(st.text(), st.sampled_from(KINDS))
+def test_text_survives_encoding_decoding_and_streaming(text, tokens):
+    vocabulary = Vocabulary.from_text(text, tokens)
+    ids = vocabulary.encode(text)
+    decoder = vocabulary.decoder()
+    assert ids.dtype == np.int32
+    assert vocabulary.decode(ids) == text
+    assert "".join(decoder.feed(symbol) for symbol in ids) == text
+
+
+def test_ids_are_places_in_ascending_order():
+    vocabulary = Vocabulary.from_text("banana€", "chars")
+    assert vocabulary.symbols == (ord("a"), ord("b"), ord("n"), 0x20AC)
+    assert len(vocabulary) == 4
+    assert vocabulary.encode("ban€").tolist() == [1, 0, 2, 3]
+
+
+def test_bytes_are_the_utf8_form():
+    vocabulary = Vocabulary.from_text("€", "bytes")
+    assert vocabulary.symbols == (0x82, 0xAC, 0xE2)
+    assert vocabulary.encode("€").tolist() == [2, 0, 1]
+
+
+def test_a_character_of_several_bytes_comes_out_whole():
+    vocabulary = Vocabulary.from_text("a€", "bytes")
+    decoder = vocabulary.decoder()
+    assert [decoder.feed(symbol) for symbol in vocabulary.encode("€a")] == ["", "", "€", "a"]
+
+
+def test_bytes_that_are_not_utf8_are_replaced():
+    vocabulary = Vocabulary("bytes", (0x41, 0xE2))
+    assert vocabulary.decode([1, 0]) == "\ufffdA"
+    decoder = vocabulary.decoder()
+    assert decoder.feed(1) + decoder.feed(0) == "\ufffdA"
+
+
+@pytest.mark.parametrize("tokens", KINDS)
+def test_unknown_characters_are_named(tokens):
+    vocabulary = Vocabulary.from_text("abc", tokens)
+    assert vocabulary.unknown("aéb\né") == ["é", "\n"]
+    with pytest.raises(UserError) as problem:
+        vocabulary.encode("aéb\né")
+    assert "2 characters" in str(problem.value)
+    assert "'é' (U+00E9), '\\n' (U+000A)" in str(problem.value)
+
+
+def test_what_is_unknown_can_be_skipped():
+    vocabulary = Vocabulary.from_text("abc")
+    unknown = vocabulary.unknown("a-b-c")
+    assert vocabulary.encode("".join(c for c in "a-b-c" if c not in unknown)).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("tokens", KINDS)
+def test_a_lone_surrogate_is_unknown_not_a_crash(tokens):
+    with pytest.raises(UserError, match=r"U\+DCE9"):
+        Vocabulary.from_text("abc", tokens).encode("a\udce9")
+
+
+def test_many_unknown_characters_are_cut_short():
+    with pytest.raises(UserError, match="and 18 more"):
+        Vocabulary.from_text("0").encode("abcdefghijklmnopqrstuvwxyz")
+
+
+@pytest.mark.parametrize("tokens", KINDS)
+def test_json_gives_the_same_vocabulary(tokens):
+    vocabulary = Vocabulary.from_text("naïve €\n", tokens)
+    saved = json.loads(json.dumps(vocabulary.to_json()))
+    assert Vocabulary.from_json(saved) == vocabulary
+
+
+@pytest.mark.parametrize(
+    ("tokens", "symbols"),
+    [("words", (1,)), ("chars", (2, 1)), ("chars", (1, 1)), ("bytes", (256,)), ("chars", (-1,))],
+)
+def test_what_is_not_a_vocabulary_is_refused(tokens, symbols):
+    with pytest.raises(UserError):
+        Vocabulary(tokens, symbols)
+
+
+def test_differences_are_said():
+    one, two = Vocabulary.from_text("abc\n"), Vocabulary.from_text("bcdé")
+    assert one.difference(Vocabulary.from_text("\ncba")) == ""
+    assert one.difference(Vocabulary.from_text("abc\n", "bytes")) == (
+        "the first vocabulary is made of chars, the second of bytes"
+    )
+    assert one.difference(two) == (
+        "the first vocabulary has 4 chars, the second 4; only in the first: '\\n' (U+000A), 'a' (U+0061); "
+        "only in the second: 'd' (U+0064), 'é' (U+00E9)"
+    )
+    assert Vocabulary("bytes", (1, 0xE9)).difference(Vocabulary("bytes", (1,))).endswith("only in the first: 0xE9")

@@ -1,0 +1,8 @@
+"""Train a model; see ``python train.py --help``."""
+
+import sys
+
+from minigrid.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["train", *sys.argv[1:]], program="train.py"))
