@@ -99,7 +99,8 @@ def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from minigrid.training import DivergedError, InterruptedRunError, Run, list_runs
+    from minigrid.runs import list_runs
+    from minigrid.training import DivergedError, InterruptedRunError, Run
 
     given = _given_settings(options)
     if options.resume:
@@ -203,7 +204,7 @@ def _plot_options(parser: argparse.ArgumentParser) -> None:
 
 def _plot(options: argparse.Namespace) -> int:
     from minigrid.plots import loss_curves
-    from minigrid.training import read_metrics
+    from minigrid.runs import read_metrics
 
     figure = loss_curves({folder.name: read_metrics(folder) for folder in options.runs})
     try:

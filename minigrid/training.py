@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 import json
 import math
 import signal
@@ -31,6 +30,7 @@ from minigrid.errors import UserError
 from minigrid.evaluation import Evaluation, bits, evaluate
 from minigrid.model import CharModel
 from minigrid.optim import decayed_rate
+from minigrid.runs import CONFIG, PICTURE, Record, fresh_folder, refuse_used, write_metrics
 from minigrid.sampling import Sampler, generate
 from minigrid.tasks import Task, make_task, require_same_text, resolve
 from minigrid.train_step import TrainStep
@@ -56,7 +56,7 @@ class Run:
     Parameters
     ----------
     folder : Path
-        Holds ``config.json``, ``metrics.jsonl``, ``last.npz``, ``best.npz`` and ``loss.png``.
+        Where the run is kept, see :mod:`minigrid.runs`.
     config : Config
         As resolved.
     task : Task
@@ -69,7 +69,7 @@ class Run:
 
     def __init__(self, folder: Path, config: Config, task: Task, model: CharModel, step: TrainStep):
         self.folder, self.config, self.task, self.model, self.step = folder, config, task, model, step
-        self.metrics: list[dict[str, Any]] = []
+        self.metrics: list[Record] = []
         self.best = math.inf
         self._losses: list[Any] = []  # since the last training record, 0-d arrays
         self._clock = self._saved_at = time.monotonic()  # seconds
@@ -96,16 +96,15 @@ class Run:
             The folder holds a run already; whatever is wrong with the settings, the text or the checkpoint.
         """
         if folder is not None:
-            _refuse_used(folder)
+            refuse_used(folder)
         config, corpus = resolve(config)
         task = make_task(config, corpus)
         model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
         if init_from:
             _initialise(model, task, read_checkpoint(init_from))
-        run = cls(folder or _fresh_folder(config), config, task, model, TrainStep(model, **config.step_options()))
+        run = cls(folder or fresh_folder(config), config, task, model, TrainStep(model, **config.step_options()))
         run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / "config.json").write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
-        (run.folder / "metrics.jsonl").write_text("")
+        (run.folder / CONFIG).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
         return run
 
     @classmethod
@@ -147,8 +146,7 @@ class Run:
         self.step.load_state_dict(checkpoint.arrays | meta["step"])
         self._losses = [self.model.xp.asarray(loss, self.model.dtype) for loss in meta["losses"]]
         self.metrics, self.best = meta["metrics"], meta["best"] if meta["best"] is not None else math.inf
-        lines = "".join(json.dumps(record) + "\n" for record in self.metrics)
-        (self.folder / "metrics.jsonl").write_text(lines)
+        write_metrics(self.folder, self.metrics, mode="w")
 
     # -- going on
 
@@ -295,13 +293,12 @@ class Run:
     def _record(self, split: str, values: dict[str, Any]) -> None:
         record = {"split": split, "step": self.step.number, "epoch": round(self._epoch(), 4), **values}
         self.metrics.append(record)
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        write_metrics(self.folder, [record])
 
     def _draw(self) -> None:
         from minigrid.plots import loss_curves  # matplotlib is slow to import, and not needed before
 
-        loss_curves({self.folder.name: self.metrics}).savefig(self.folder / "loss.png", dpi=120)
+        loss_curves({self.folder.name: self.metrics}).savefig(self.folder / PICTURE, dpi=120)
 
     def _epoch(self) -> float:
         return self.step.number / len(self.task.train)
@@ -324,7 +321,8 @@ class Run:
         memory = self.step.memory(train.steps, train.batch)
         return (
             f"{model.options['model']} {model.layers} x {model.hidden} on {describe_device(model.xp)}, {model.dtype}: "
-            f"{model.params.flat.size:,} parameters, {len(train):,} minibatches per epoch, about {memory / 1e6:,.0f} MB of arrays"
+            f"{model.params.flat.size:,} parameters, {len(train):,} minibatches per epoch, "
+            f"about {memory / 1e6:,.0f} MB of arrays"
         )
 
 
@@ -338,44 +336,6 @@ def _initialise(model: CharModel, task: Task, checkpoint: Checkpoint) -> None:
     if difference := checkpoint.vocabulary().difference(task.vocabulary):
         raise UserError(f"--init-from {checkpoint.path}: its vocabulary is not that of the text: {difference}")
     checkpoint.copy_params_into(model)
-
-
-def _refuse_used(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(
-            f"{folder} already holds something: go on with the run in it by --resume, or name a new folder with --run"
-        )
-
-
-def _fresh_folder(config: Config) -> Path:
-    """A folder under runs/ that is named for what is trained and does not exist yet."""
-    text = config.task if config.task == "addition" else Path(config.data).stem if config.data else config.corpus
-    name = f"{text}-{config.model}-{config.layers}x{config.hidden}"
-    candidates = (Path("runs") / (name if k == 1 else f"{name}-{k}") for k in itertools.count(1))
-    return next(folder for folder in candidates if not folder.exists())
-
-
-def list_runs() -> str:
-    """Name the runs under runs/, the newest first."""
-    found = sorted(Path("runs").glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return f"under runs/: {', '.join(path.parent.name for path in found[:5])}" if found else "there is none under runs/"
-
-
-def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Read the metrics of a run: one dict per record, ``split`` being "train" or "val".
-
-    Raises
-    ------
-    UserError
-        The folder holds none.
-    """
-    try:
-        lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
-    except OSError as error:
-        raise UserError(f"{folder} holds no metrics.jsonl: give the folder of a run") from error
-    except json.JSONDecodeError as error:
-        raise UserError(f"{folder / 'metrics.jsonl'} is damaged ({error})") from error
 
 
 @contextlib.contextmanager

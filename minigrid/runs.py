@@ -1,0 +1,71 @@
+"""The folders that training runs live in.
+
+A run's folder holds ``config.json`` (its settings), ``metrics.jsonl`` (one record per line), ``last.npz`` and
+``best.npz`` (checkpoints) and ``loss.png``.
+"""
+
+import itertools
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from minigrid.checkpoint import LAST
+from minigrid.config import Config
+from minigrid.errors import UserError
+
+CONFIG, METRICS, PICTURE = "config.json", "metrics.jsonl", "loss.png"
+
+Record = dict[str, Any]
+"""One measurement: ``split`` ("train" or "val"), ``step``, ``epoch``, ``loss`` (nats) and what else was measured."""
+
+
+def refuse_used(folder: Path) -> None:
+    """Make sure that a new run overwrites nothing.
+
+    Raises
+    ------
+    UserError
+        The folder exists and is not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(
+            f"{folder} already holds something: go on with the run in it by --resume, or name a new folder with --run"
+        )
+
+
+def fresh_folder(config: Config) -> Path:
+    """Return a folder under runs/ that is named for what is trained and does not exist yet."""
+    text = config.task if config.task == "addition" else Path(config.data).stem if config.data else config.corpus
+    name = f"{text}-{config.model}-{config.layers}x{config.hidden}"
+    candidates = (Path("runs") / (name if k == 1 else f"{name}-{k}") for k in itertools.count(1))
+    return next(folder for folder in candidates if not folder.exists())
+
+
+def list_runs() -> str:
+    """Name the runs under runs/, the newest first."""
+    found = sorted(Path("runs").glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return f"under runs/: {', '.join(path.parent.name for path in found[:5])}" if found else "there is none under runs/"
+
+
+def read_metrics(folder: Path) -> list[Record]:
+    """Read the metrics of a run: one dict per record, ``split`` being "train" or "val".
+
+    Raises
+    ------
+    UserError
+        The folder holds none.
+    """
+    try:
+        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except OSError as error:
+        raise UserError(f"{folder} holds no metrics.jsonl: give the folder of a run") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{folder / METRICS} is damaged ({error})") from error
+
+
+def write_metrics(folder: Path, records: Iterable[Record], mode: str = "a") -> None:
+    """Write records to a run's metrics, after those that are there (mode "a") or instead of them ("w")."""
+    with open(folder / METRICS, mode, encoding="utf-8") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
