@@ -1,0 +1,36 @@
+# All set-up on a machine with Python 3.11+, pip, venv and make. `make demo` trains and writes, `make test` tests.
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := runs/demo
+
+.PHONY: demo test lint
+
+demo: .venv/ready
+	@if [ -e $(RUN)/last.npz ]; then \
+	    $(BIN)/python train.py --run $(RUN) --resume; \
+	else \
+	    $(BIN)/python train.py --config configs/demo.toml --run $(RUN); \
+	fi
+	@echo
+	$(BIN)/python sample.py $(RUN) --length 600 --temperature 0.7 --prime "ROMEO:"
+
+test: .venv/ready-to-test
+	$(BIN)/python -m pytest
+
+lint: .venv/ready-to-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("minigrid needs Python 3.11 or newer: make PYTHON=/path/to/it")'
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/ready: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/ready-to-test: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	@touch $@ .venv/ready
