@@ -10,22 +10,22 @@ from minigrid.backend import Array, array_module
 
 
 def rows(x: Array) -> Array:
-    """View (T, B, N) as T * B rows: (T * B, N)."""
+    """View (..., N) as rows of N numbers."""
     return x.reshape(-1, x.shape[-1])
 
 
 def linear_forward(x: Array, W: Array, bias: Array) -> Array:
     """``x @ W + bias`` for x (..., I), W (I, O) and bias (O,)."""
-    out = array_module(x).matmul(x, W)
+    out = rows(x) @ W  # one large product, where x @ W would be one for each time step
     out += bias
-    return out
+    return out.reshape(*x.shape[:-1], -1)
 
 
 def linear_backward(dout: Array, x: Array, W: Array, dW: Array, dbias: Array) -> Array:
     """Backward of :func:`linear_forward`: adds to `dW` and `dbias`, returns the gradient of x."""
     dW += rows(x).T @ rows(dout)
     dbias += rows(dout).sum(axis=0)
-    return dout @ W.T
+    return (rows(dout) @ W.T).reshape(x.shape)
 
 
 def embedding_forward(ids: Array, table: Array) -> Array:

@@ -116,7 +116,7 @@ class Grid(Cell):
         # a_depth = h_time @ depth.W_time + x @ depth.W_depth + depth.bias
         read = self._read_by_depth(cache.time.h)
         ddepth.W_h[...] += rows(read).T @ rows(da_rows)
-        dread = xp.matmul(da_rows, depth.W_h.T)
+        dread = (rows(da_rows) @ depth.W_h.T).reshape(T, B, H)
         dsource_depth = cache.time.source.project_backward(da_rows, depth.W_x, ddepth.W_x, ddepth.bias)
         # h_time[t], c_time[t] = lstm(a_time, c_time[t-1])
         dh_time = workspace.scratch("dh_outside", (T + 1, B, H))
