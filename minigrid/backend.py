@@ -57,7 +57,13 @@ def _cupy_with_gpu() -> ModuleType:
             "--backend cupy needs CuPy, which is not installed: run `pip install -e .[cuda12]` "
             "(or .[cuda13]), or use --backend numpy"
         )
-    cupy = importlib.import_module("cupy")
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise UserError(
+            f"--backend cupy: CuPy is installed but cannot be imported ({error}); install it anew, "
+            "or use --backend numpy"
+        ) from error
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:

@@ -56,8 +56,8 @@ class Report(NamedTuple):
 
     @property
     def error(self) -> float:
-        """The largest of `errors`."""
-        return max(self.errors.values())
+        """The largest of `errors`; not a number if any of them is not."""
+        return float(np.max(list(self.errors.values())))
 
     def passed(self, tolerance: float = TOLERANCE) -> bool:
         """Whether every array's error is at most `tolerance`; not a number never passes."""
@@ -146,9 +146,10 @@ def _slope(loss: Callable[[], float], array: Array, index: Any, direction: Array
         array[index] = before + distance * direction
         return float(loss())
 
-    slope = central_difference(moved, step)
-    array[index] = before
-    return slope
+    try:
+        return central_difference(moved, step)
+    finally:
+        array[index] = before
 
 
 def _some(size: int, count: int | None, generator: np.random.Generator) -> np.ndarray:
@@ -159,15 +160,15 @@ def _some(size: int, count: int | None, generator: np.random.Generator) -> np.nd
 
 
 def _report(entries: dict[str, list[Entry]], worst: int = 5) -> Report:
-    scales = {name: max(abs(e.analytic) + abs(e.numeric) for e in found) for name, found in entries.items()}
+    # np.max, unlike max, hands on what is not a number
+    scales = {name: float(np.max([abs(e.analytic) + abs(e.numeric) for e in found])) for name, found in entries.items()}
 
     def error(entry: Entry) -> float:
         return entry.difference / scales[entry.name] if scales[entry.name] else 0.0
 
     ranked = sorted(
         (e for found in entries.values() for e in found),
-        # what is not a number is worse than anything
-        key=lambda e: np.inf if np.isnan(e.difference) else error(e),
+        key=lambda e: (np.isnan(e.difference), np.nan_to_num(error(e))),
         reverse=True,
     )
     errors = {name: float(np.max([error(e) for e in found])) for name, found in entries.items()}

@@ -104,6 +104,8 @@ class CharModel:
         _check_choice("model", model)
         _check_choice("dtype", dtype)
         _check_sizes(vocab_size=vocab_size, hidden=hidden, layers=layers)
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+            raise UserError(f"seed must be a whole number from 0 to 2**64 - 1, not {seed!r}")
         if not 0 <= dropout < 1:
             raise UserError(f"dropout {dropout} is not a rate: give a number from 0 up to, not including, 1")
         self.options = {
@@ -203,9 +205,10 @@ class CharModel:
             For :meth:`backward`.
         """
         workspace = workspace or self.workspace()
-        masks = {} if masks is None else self._checked_masks(masks, np.shape(x))
-        state = self._checked_state(state, np.shape(x))
-        out, new_state, caches = self._run_layers(self._ids(x), state, masks, workspace, keep=True)
+        x = self.ids(x)
+        masks = {} if masks is None else self._checked_masks(masks, x.shape)
+        state = self._checked_state(state, x.shape)
+        out, new_state, caches = self._run_layers(x, state, masks, workspace, keep=True)
         top = dropout_forward(out, masks.get("top"))
         logits = linear_forward(top, self.params["decoder.weight"], self.params["decoder.bias"])
         return logits, new_state, Cache(caches, masks, top)
@@ -311,8 +314,9 @@ class CharModel:
             Gives the arrays; by default they are fresh.
         """
         workspace = workspace or self.workspace()
+        x = self.ids(x)
         if masks is None and self.dropout > 0:
-            masks = self.draw_masks(*np.shape(x), self.draws)
+            masks = self.draw_masks(*x.shape, self.draws)
             self.draws += 1
         logits, state, cache = self.forward(x, state, masks, workspace=workspace)
         loss, loss_cache = cross_entropy_forward(logits, self._targets(y, logits.shape[:2]))
@@ -331,8 +335,8 @@ class CharModel:
     ) -> tuple[Array, State]:
         """Return logits (T, B, V) and the state after, as :meth:`forward` does, without a cache."""
         workspace = workspace or self.workspace()
-        state = self._checked_state(state, np.shape(x))
-        out, new_state, _ = self._run_layers(self._ids(x), state, {}, workspace, keep=False)
+        x = self.ids(x)
+        out, new_state, _ = self._run_layers(x, self._checked_state(state, x.shape), {}, workspace, keep=False)
         return linear_forward(out, self.params["decoder.weight"], self.params["decoder.bias"]), new_state
 
     def workspace(self, reuse: bool = False) -> Workspace:
@@ -360,9 +364,15 @@ class CharModel:
 
     # -- what callers hand in
 
-    def _ids(self, x: Array, lowest: int = 0) -> Array:
-        """Check characters that are still on the host, and bring them to the device."""
-        if isinstance(x, np.ndarray) or array_module(x) is not self.xp:
+    def ids(self, x: Array, lowest: int = 0) -> Array:
+        """Check characters that are still on the host, and bring them to the model's device.
+
+        Raises
+        ------
+        UserError
+            Not a minibatch (T, B) of whole numbers from `lowest` to V - 1.
+        """
+        if array_module(x) is np:  # what is on a GPU was checked before it went there
             x = np.asarray(x)
             if x.ndim != 2 or x.dtype.kind not in "iu" or x.size == 0:
                 raise UserError(f"characters are integers of shape (T, B), not {x.dtype} of shape {x.shape}")
@@ -375,7 +385,7 @@ class CharModel:
     def _targets(self, y: Array, shape: tuple[int, int]) -> Array:
         if np.shape(y) != shape:
             raise UserError(f"targets have shape {np.shape(y)}, characters {shape}: they must be alike")
-        return self._ids(y, lowest=-1)
+        return self.ids(y, lowest=-1)
 
     def _checked_state(self, state: Mapping[str, Array], shape: tuple, whole: bool = True) -> dict[str, Array]:
         names = set(self.state_names())
@@ -417,7 +427,7 @@ def _check_sizes(**sizes: int) -> None:
 def _option(name: str, value: str | None, model: str, models: tuple[str, ...]) -> str | None:
     """Fill in the default of an option that only some models have; refuse it elsewhere."""
     if model in models:
-        value = value or CHOICES[name][0]
+        value = CHOICES[name][0] if value is None else value
         _check_choice(name, value)
         return value
     if value is not None:

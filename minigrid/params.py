@@ -26,14 +26,15 @@ class Params(Mapping[str, Array]):
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], flat: Array):
         self.shapes = dict(shapes)
         self.flat = flat
+        size = sum(math.prod(shape) for shape in self.shapes.values())
+        if size != flat.size:
+            raise ValueError(f"the shapes hold {size} numbers, the flat vector has {flat.size}")
         self._views = {}
         start = 0
         for name, shape in self.shapes.items():
             stop = start + math.prod(shape)
             self._views[name] = flat[start:stop].reshape(shape)
             start = stop
-        if start != flat.size:
-            raise ValueError(f"the shapes hold {start} numbers, the flat vector has {flat.size}")
 
     def __getitem__(self, name: str) -> Array:
         return self._views[name]

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from minigrid.backend import Array, to_host
 from minigrid.errors import UserError
 from minigrid.model import CharModel
@@ -42,7 +40,8 @@ class TrainStep:
     norm : 0-d array
         Norm of T x grads of the last step, before clipping.
     finite : 0-d bool array
-        Whether every loss and gradient so far was finite. Reading it waits for a GPU, so it is left to the caller when.
+        Whether every loss and every gradient norm so far was finite (in float32 a norm above 1.8e19 is not). Reading it
+        waits for a GPU, so it is left to the caller when.
 
     Raises
     ------
@@ -59,8 +58,9 @@ class TrainStep:
         clip: float | None = 5.0,
         clip_norm: float | None = None,
     ):
-        for name, value in {"lr": lr, "clip": clip, "clip_norm": clip_norm}.items():
-            if value is not None and not (value > 0 and np.isfinite(value)):
+        limits = {name: limit for name, limit in {"clip": clip, "clip_norm": clip_norm}.items() if limit is not None}
+        for name, value in ({"lr": lr} | limits).items():
+            if value is None or not 0 < value < float("inf"):
                 raise UserError(f"{name} must be a positive number, not {value}")
         self.model = model
         self.lr = lr
@@ -92,9 +92,10 @@ class TrainStep:
 
         The gradients lie in an array that the next call overwrites.
         """
-        model, (T, B) = self.model, np.shape(x)
-        masks = model.draw_masks(T, B, self.number) if model.dropout else None
-        return model.loss_and_grads(x, y, self.state(B), masks, workspace=self._workspace)
+        model = self.model
+        x = model.ids(x)
+        masks = model.draw_masks(*x.shape, self.number) if model.dropout else None
+        return model.loss_and_grads(x, y, self.state(x.shape[1]), masks, workspace=self._workspace)
 
     def state(self, batch: int) -> dict[str, Array]:
         """Return the state in which the next minibatch begins: zeros at first and after :meth:`reset`."""
@@ -153,5 +154,5 @@ class TrainStep:
         state = {name.removeprefix("state/"): a for name, a in saved.items() if name.startswith("state/")}
         for name, array in own.items():
             array[...] = xp.asarray(theirs[name])
-        self._state = {name: xp.asarray(a) for name, a in state.items()} or None
+        self._state = {name: xp.array(a) for name, a in state.items()} or None
         self.number, self.lr = int(saved["number"]), float(saved["lr"])

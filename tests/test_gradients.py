@@ -1,7 +1,7 @@
 """Finite differences on everything that can be configured, and proof that they would notice a mistake.
 
-The second half breaks the backward passes on purpose, one mistake at a time: a gradient check that passes on any of these
-is of no use.
+The second half breaks the backward passes on purpose, one mistake at a time: a gradient check that passes on any of
+these is of no use.
 """
 
 import inspect
@@ -289,8 +289,8 @@ def no_memory_from_above(a):
 
 
 def bias_over_the_wrong_axis(a, _):
-    O = a["dbias"].size
-    a["new_dbias"][...] = a["dbias"] + a["dout"].reshape(O, -1).sum(axis=1)
+    outputs = a["dbias"].size
+    a["new_dbias"][...] = a["dbias"] + a["dout"].reshape(outputs, -1).sum(axis=1)
 
 
 def bias_of_the_first_in_the_batch(a, _):

@@ -87,7 +87,6 @@ class Grid(Cell):
         T, _, H, B = cache.gates.shape
         time, depth = self._split(weights)
         dtime, ddepth = self._split(grads)
-        xp = array_module(dout)
         da_rows = workspace.scratch("da_rows", (T, B, 4 * H))
         da = workspace.scratch("da", (4, H, B))
         dh_t = workspace.scratch("dh", (H, B))

@@ -99,4 +99,4 @@ class GRU(Cell):
         dW_h[:, : 2 * H] += rows(h[:-1]).T @ rows(da_rows)[:, : 2 * H]
         dW_h[:, 2 * H :] += rows(reset).T @ rows(da_rows)[:, 2 * H :]
         dsource = source.project_backward(da_rows, W_x, dW_x, dbias)
-        return dsource, dmemory, {"h": dh.T.copy()}
+        return dsource, dmemory, {"h": dh.T}

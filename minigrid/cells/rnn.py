@@ -53,4 +53,4 @@ class RNN(Cell):
             dh = da[t] @ W_h.T + outside[t]
         dW_h += rows(h[:-1]).T @ rows(da)
         dsource = source.project_backward(da, W_x, dW_x, dbias)
-        return dsource, dmemory, {"h": dh.copy()}
+        return dsource, dmemory, {"h": dh}

@@ -1,0 +1,114 @@
+import importlib.util
+
+import numpy as np
+import pytest
+
+from minigrid import UserError
+from minigrid.backend import Workspace, array_module, backend_module, describe_device, to_host
+
+
+@pytest.fixture
+def no_cupy(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+
+def test_the_module_comes_from_the_array(fake_cupy):
+    assert array_module(np.zeros(2)) is np
+    assert array_module(np.float32(1)) is np
+    assert array_module(fake_cupy.asarray([1.0])) is fake_cupy
+
+
+def test_numpy_needs_no_cupy(no_cupy):
+    assert backend_module("numpy") is np
+    assert backend_module("auto") is np
+
+
+def test_an_unknown_backend_is_named_with_its_alternatives():
+    with pytest.raises(UserError, match=r"'torch'.*auto, numpy, cupy"):
+        backend_module("torch")
+
+
+def test_cupy_that_is_not_installed(no_cupy):
+    with pytest.raises(UserError, match=r"not installed.*pip install"):
+        backend_module("cupy")
+
+
+def test_cupy_with_a_gpu(fake_cupy):
+    assert backend_module("cupy") is fake_cupy
+    assert backend_module("auto") is fake_cupy
+    assert backend_module("numpy") is np
+
+
+def test_cupy_that_counts_no_gpu(fake_cupy):
+    fake_cupy.cuda.runtime.getDeviceCount = lambda: 0
+    assert backend_module("auto") is np
+    with pytest.raises(UserError, match="no NVIDIA GPU"):
+        backend_module("cupy")
+
+
+def test_cupy_without_a_driver(fake_cupy):
+    def fail():
+        raise fake_cupy.cuda.runtime.CUDARuntimeError("cudaErrorNoDevice")
+
+    fake_cupy.cuda.runtime.getDeviceCount = fail
+    assert backend_module("auto") is np
+    with pytest.raises(UserError, match="cudaErrorNoDevice"):
+        backend_module("cupy")
+
+
+def test_cupy_that_is_broken(fake_cupy, monkeypatch):
+    """Installed, but its import fails, as where a library of CUDA is missing: "auto" must do without it."""
+
+    def fail(name):
+        raise ImportError("libcuda.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(importlib, "import_module", fail)
+    assert backend_module("auto") is np
+    with pytest.raises(UserError, match="libcuda"):
+        backend_module("cupy")
+
+
+def test_to_host(fake_cupy):
+    x = np.arange(3.0)
+    assert to_host(x) is x
+    copied = to_host(fake_cupy.asarray(x))
+    assert type(copied) is np.ndarray
+    assert np.array_equal(copied, x)
+
+
+def test_describe_device(fake_cupy):
+    assert "NumPy" in describe_device(np)
+    assert describe_device(fake_cupy) == "GPU Make-believe 7, CuPy 0.0"
+
+
+def test_a_plain_workspace_gives_fresh_arrays():
+    workspace = Workspace(np, "float32")
+    for take in (workspace.empty, workspace.scratch):
+        first, second = take("a", (2, 3)), take("a", (2, 3))
+        assert (first.shape, first.dtype) == ((2, 3), np.float32)
+        assert not np.shares_memory(first, second)
+
+
+def test_a_reusing_workspace_gives_the_same_array_for_the_same_name_and_shape():
+    workspace = Workspace(np, "float64", reuse=True)
+    first = workspace.empty("a", (2, 3))
+    assert first.dtype == np.float64
+    assert workspace.empty("a", (2, 3)) is first
+    assert not np.shares_memory(first, workspace.empty("a", (3, 2)))
+    assert not np.shares_memory(first, workspace.empty("b", (2, 3)))
+    assert workspace.empty("a", (2, 3)) is first
+
+
+def test_what_is_kept_belongs_to_a_scope_and_what_is_scratch_to_all():
+    workspace = Workspace(np, "float64", reuse=True)
+    one, two = workspace.scope("layer.0"), workspace.scope("layer.1")
+    assert one.empty("h", (2,)) is workspace.scope("layer.0").empty("h", (2,))
+    assert one.empty("h", (2,)) is not two.empty("h", (2,))
+    assert one.empty("h", (2,)) is not one.scope("time").empty("h", (2,))
+    assert one.scope("time").empty("h", (2,)) is workspace.scope("layer.0").scope("time").empty("h", (2,))
+    assert one.scratch("da", (2,)) is two.scratch("da", (2,)) is workspace.scratch("da", (2,))
+
+
+def test_a_scope_of_a_plain_workspace_is_plain():
+    scope = Workspace(np, "float64").scope("layer.0")
+    assert scope.empty("h", (2,)) is not scope.empty("h", (2,))

@@ -1,0 +1,105 @@
+from math import tanh
+
+import numpy as np
+import pytest
+from helpers import assert_close
+from naive import sigmoid
+
+from minigrid.gates import OUTPUTS, activate, lstm_backward, lstm_forward
+from minigrid.gradcheck import check_entries
+
+H, B = 3, 2
+
+
+def draw(*shape: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:
+    return scale * np.random.default_rng(seed).standard_normal(shape)
+
+
+def update(a: np.ndarray, c_prev: np.ndarray, output: str) -> dict[str, np.ndarray]:
+    """Run one update on copies; return everything that it writes."""
+    gates = a.copy()
+    c, s, h = (np.full(c_prev.shape, np.nan) for _ in range(3))
+    lstm_forward(gates, c_prev, c, s, h, output)
+    return {"gates": gates, "c": c, "s": s, "h": h}
+
+
+def test_activate():
+    a = draw(4, H, B, scale=3)
+    gates = a.copy()
+    activate(gates)
+    assert_close(gates[:3], np.vectorize(sigmoid)(a[:3]), 1e-14)
+    assert_close(gates[3], np.tanh(a[3]), 1e-14)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_far_out_the_gates_are_shut_or_open_and_nothing_overflows(dtype):
+    a = np.array([-1e4, -100, 100, 1e4], dtype)[None, :, None].repeat(4, axis=0)
+    with np.errstate(all="raise"):
+        activate(a)
+    assert a.dtype == dtype
+    assert np.array_equal(a[0, :, 0], [0, 0, 1, 1])
+    assert np.array_equal(a[3, :, 0], [-1, -1, 1, 1])
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_one_unit_at_a_time(output):
+    a, c_prev = draw(4, H, B, seed=1), draw(H, B, seed=2)
+    result = update(a, c_prev, output)
+    for unit in np.ndindex(H, B):
+        i, f, o = (sigmoid(a[gate][unit]) for gate in range(3))
+        c = f * c_prev[unit] + i * tanh(a[3][unit])
+        h = {"standard": o * tanh(c), "paper": tanh(o * c)}[output]
+        assert result["c"][unit] == pytest.approx(c, rel=1e-14)
+        assert result["h"][unit] == pytest.approx(h, rel=1e-14)
+
+
+def test_the_two_outputs_differ():
+    a, c_prev = draw(4, H, B, seed=1), draw(H, B, seed=2)
+    assert np.abs(update(a, c_prev, "standard")["h"] - update(a, c_prev, "paper")["h"]).max() > 0.01
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_an_open_forget_gate_carries_the_cell_on_and_a_shut_output_hides_it(output):
+    a = np.zeros((4, H, B))
+    a[0], a[1], a[2] = -1000, 1000, -1000  # i = 0, f = 1, o = 0
+    c_prev = draw(H, B)
+    result = update(a, c_prev, output)
+    assert np.array_equal(result["c"], c_prev)
+    assert not result["h"].any()
+
+
+def gradients(a, c_prev, dh, dc, output, in_place=False):
+    forward = update(a, c_prev, output)
+    dc = dc.copy()
+    da, dc_prev, scratch = np.full((4, H, B), np.nan), dc if in_place else np.full((H, B), np.nan), np.empty((H, B))
+    lstm_backward(dh, dc, forward["gates"], c_prev, forward["c"], forward["s"], da, dc_prev, scratch, output)
+    return {"a": da, "c_prev": dc_prev}
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_backward_is_the_gradient_of_forward(output):
+    arrays = {"a": draw(4, H, B, seed=1), "c_prev": draw(H, B, seed=2)}
+    dh, dc = draw(H, B, seed=3), draw(H, B, seed=4)
+
+    def loss():
+        result = update(*arrays.values(), output)
+        return (result["h"] * dh).sum() + (result["c"] * dc).sum()
+
+    report = check_entries(loss, arrays, gradients(*arrays.values(), dh, dc, output))
+    assert report.passed(1e-9), report.worst
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_dc_prev_may_be_written_over_dc(output):
+    given = draw(4, H, B, seed=1), draw(H, B, seed=2), draw(H, B, seed=3), draw(H, B, seed=4), output
+    assert_close(gradients(*given, in_place=True), gradients(*given), 0)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_backward_changes_nothing_that_it_reads(output):
+    a, c_prev, dh, dc = draw(4, H, B, seed=1), draw(H, B, seed=2), draw(H, B, seed=3), draw(H, B, seed=4)
+    forward = update(a, c_prev, output)
+    read = [dh, dc, forward["gates"], c_prev, forward["c"], forward["s"]]
+    before = [array.copy() for array in read]
+    lstm_backward(*read, np.empty((4, H, B)), np.empty((H, B)), np.empty((H, B)), output)
+    assert all(np.array_equal(array, copy) for array, copy in zip(read, before, strict=True))
