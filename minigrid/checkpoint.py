@@ -7,7 +7,6 @@ stranger can hold wrong numbers, but nothing that runs.
 import contextlib
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,7 +51,10 @@ class Checkpoint(NamedTuple):
         UserError
             The arrays do not fit the model that the file describes.
         """
-        model = CharModel(**self.meta["model"] | {"backend": backend})
+        try:
+            model = CharModel(**self.meta["model"] | {"backend": backend})
+        except TypeError as error:
+            raise UserError(f"the checkpoint {self.path} is of a model that this version lacks ({error})") from error
         self.copy_params_into(model)
         return model
 
@@ -62,17 +64,33 @@ class Checkpoint(NamedTuple):
         Raises
         ------
         UserError
-            Some are missing, or of another shape.
+            Some are missing, of another shape, or too many.
         """
+        saved_names = {name.removeprefix("params/") for name in self.arrays if name.startswith("params/")}
+        if extra := sorted(saved_names - set(model.params)):
+            raise self._misfit(f"it has {extra[0]}, the model has not")
         for name, array in model.params.items():
             saved = self.arrays.get(f"params/{name}")
-            if saved is None or saved.shape != array.shape:
-                found = "is missing" if saved is None else f"has shape {saved.shape}"
-                raise UserError(
-                    f"the checkpoint {self.path} does not fit the model: {name} {found}, the model has {array.shape}; "
-                    "use the settings it was trained with"
-                )
+            if saved is None or saved.shape != array.shape or saved.dtype.kind != "f":
+                found = "is missing" if saved is None else f"is {saved.dtype} of shape {saved.shape}"
+                raise self._misfit(f"{name} {found}, the model's is {array.dtype} of shape {array.shape}")
             array[...] = model.xp.asarray(saved)
+
+    def _misfit(self, how: str) -> UserError:
+        return UserError(
+            f"the checkpoint {self.path} does not fit the model: {how}; use the settings it was trained with"
+        )
+
+
+class _Meta(dict):
+    """The JSON part of a checkpoint, which says what it lacks."""
+
+    def __init__(self, values: Mapping[str, Any], path: Path):
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, key: str) -> Any:
+        raise UserError(f"the checkpoint {self._path} lacks {key!r}: give one that train.py wrote")
 
 
 def model_arrays(model: CharModel) -> dict[str, np.ndarray]:
@@ -96,10 +114,11 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except OSError as error:
-        before = "the checkpoint before it is still good" if path.exists() else "no checkpoint was there before"
-        raise UserError(
-            f"cannot save {path}: {error.strerror or error}; {before}; make room and go on with --resume"
-        ) from error
+        if any(path.with_name(name).exists() for name in (BEST, LAST)):
+            advice = "what was saved before is still good: make room and go on with --resume"
+        else:
+            advice = "nothing had been saved yet: make room and begin again in a new folder"
+        raise UserError(f"cannot save {path} ({error.strerror or error}); {advice}") from error
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
@@ -121,21 +140,25 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = find_checkpoint(Path(path))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        meta = json.loads(str(arrays.pop("meta")))
-    except (zipfile.BadZipFile, EOFError, ValueError, KeyError, OSError, AttributeError) as error:
-        raise UserError(_why_unreadable(path)) from error
+        stream = open(path, "rb")  # noqa: SIM115
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    with stream:
+        zipped = stream.read(4) == b"PK\x03\x04"
+        stream.seek(0)
+        try:
+            with np.load(stream, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            meta = json.loads(str(arrays.pop("meta")))
+        except Exception as error:  # zipfile, numpy and json raise a dozen kinds for damaged files
+            if zipped and not isinstance(error, KeyError):
+                raise UserError(
+                    f"the checkpoint {path} is cut off or damaged: use another one of its run ({LAST} or {BEST})"
+                ) from error
+            meta = None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise UserError(f"{path} is not a minigrid checkpoint: give a .npz file that train.py wrote, or its run folder")
-    return Checkpoint(arrays, meta, path)
-
-
-def _why_unreadable(path: Path) -> str:
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        if file.read(4) == b"PK\x03\x04":
-            return f"the checkpoint {path} is cut off or damaged: use another one of its run (last.npz or best.npz)"
-    return f"{path} is not a minigrid checkpoint: give a .npz file that train.py wrote, or its run folder"
+    return Checkpoint(arrays, _Meta(meta, path), path)
 
 
 def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
@@ -153,7 +176,7 @@ def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
     for name in (preferred, BEST, LAST):
         if (path / name).exists():
             return path / name
-    raise UserError(f"the folder {path} holds no checkpoint ({BEST} or {LAST}): give the folder of a run")
+    raise UserError(f"the folder {path} holds no checkpoint ({BEST} or {LAST}): give the folder of a run that has one")
 
 
 def load(path: str | Path, backend: str = "numpy") -> tuple[CharModel, Vocabulary]:

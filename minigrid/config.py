@@ -17,6 +17,7 @@ from minigrid.optim import OPTIMIZERS
 TASKS = ("text", "addition")
 TOKENS = ("chars", "bytes")
 SPLITS = ("tail", "stripes")
+MOST = 1_000_000  # units or layers; beyond, NumPy cannot even count the weights
 
 
 def setting(default: Any, help: str, choices: tuple[str, ...] | None = None, group: str = "model") -> Any:
@@ -103,9 +104,14 @@ class Config:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{flag(name)} must be at least 1, not {value}")
-        for name in ("clip", "clip_norm", "lr_decay_after", "seed"):
-            if not getattr(self, name) >= 0:
-                raise UserError(f"{flag(name)} must not be negative, not {getattr(self, name)}")
+        for name in ("hidden", "layers"):
+            if getattr(self, name) > MOST:
+                raise UserError(f"{flag(name)} must be at most {MOST:,}, not {getattr(self, name)}")
+        for name in ("clip", "clip_norm", "lr_decay_after"):
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise UserError(f"{flag(name)} must be 0 or a positive number, not {getattr(self, name)}")
+        if not 0 <= self.seed < 2**64:
+            raise UserError(f"--seed must be from 0 to 2^64 - 1, not {self.seed}")
         for name in ("lr", "lr_decay"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise UserError(f"{flag(name)} must be a positive number, not {getattr(self, name)}")

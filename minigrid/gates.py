@@ -121,7 +121,7 @@ def lstm_backward(
         Written: gradient of the pre-activations.
     dc_prev : (H, B) array
         Written: gradient of `c_prev`; may be the same array as `dc`.
-    scratch : (H, B) array
+    scratch : (4, H, B) array
         Overwritten.
     output : {"standard", "paper"}
         The form of h.
@@ -131,19 +131,17 @@ def lstm_backward(
     i, f, o, g = gates
     di, df, do, dg = da
     # h = o * tanh(c)
-    output_backward(dh, o, c, s, do, scratch)
-    xp.add(dc, scratch, out=dc_prev)
+    output_backward(dh, o, c, s, do, scratch[0])
+    xp.add(dc, scratch[0], out=dc_prev)
     # c = f * c_prev + i * g, where dc_prev holds the whole gradient of c until the last line
     xp.multiply(dc_prev, g, out=di)
     xp.multiply(dc_prev, c_prev, out=df)
     xp.multiply(dc_prev, i, out=dg)
     dc_prev *= f
-    # i, f, o = sigmoid(a): the slope is s * (1 - s); one gate at a time, to stay in the small scratch
-    for gate, dgate in ((i, di), (f, df), (o, do)):
-        xp.subtract(1, gate, out=scratch)
-        scratch *= gate
-        dgate *= scratch
-    # g = tanh(a_g): the slope is 1 - g^2
-    xp.multiply(g, g, out=scratch)
-    xp.subtract(1, scratch, out=scratch)
-    dg *= scratch
+    # i, f, o = sigmoid(a): the slope is (1 - ifo) * ifo; g = tanh(a): the slope is 1 - g^2
+    slope = scratch
+    xp.subtract(1, gates[:3], out=slope[:3])
+    slope[:3] *= gates[:3]
+    xp.multiply(g, g, out=slope[3])
+    xp.subtract(1, slope[3], out=slope[3])
+    da *= slope

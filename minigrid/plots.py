@@ -42,7 +42,7 @@ def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         "bits per symbol"
     )
     axes.grid(alpha=0.3)
-    if runs:
+    if axes.lines:
         axes.legend()
     return figure
 

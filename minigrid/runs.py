@@ -4,9 +4,11 @@ A run's folder holds ``config.json`` (its settings), ``metrics.jsonl`` (one reco
 ``best.npz`` (checkpoints) and ``loss.png``.
 """
 
+import contextlib
+import dataclasses
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +28,41 @@ def refuse_used(folder: Path) -> None:
     Raises
     ------
     UserError
-        The folder exists and is not empty.
+        It is a file, or a folder that is not empty.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: name a new folder with --run")
+    if folder.exists() and any(folder.iterdir()):
         raise UserError(
             f"{folder} already holds something: go on with the run in it by --resume, or name a new folder with --run"
         )
 
 
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while `path` is written into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def fresh_folder(config: Config) -> Path:
-    """Return a folder under runs/ that is named for what is trained and does not exist yet."""
+    """Make a folder under runs/ that is named for what is trained; of two runs that ask at once each gets its own."""
     text = config.task if config.task == "addition" else Path(config.data).stem if config.data else config.corpus
     name = f"{text}-{config.model}-{config.layers}x{config.hidden}"
-    candidates = (Path("runs") / (name if k == 1 else f"{name}-{k}") for k in itertools.count(1))
-    return next(folder for folder in candidates if not folder.exists())
+    for k in itertools.count(1):
+        folder = Path("runs") / (name if k == 1 else f"{name}-{k}")
+        with written(folder), contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
+
+
+def write_config(folder: Path, config: Config) -> None:
+    """Write a run's settings where a person can read them; the checkpoints hold them too."""
+    with written(folder / CONFIG):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n", encoding="utf-8")
 
 
 def list_runs() -> str:
@@ -62,10 +85,10 @@ def read_metrics(folder: Path) -> list[Record]:
     except OSError as error:
         raise UserError(f"{folder} holds no metrics.jsonl: give the folder of a run") from error
     except json.JSONDecodeError as error:
-        raise UserError(f"{folder / METRICS} is damaged ({error})") from error
+        raise UserError(f"{folder / METRICS} is damaged ({error}): --resume of the run writes it anew") from error
 
 
 def write_metrics(folder: Path, records: Iterable[Record], mode: str = "a") -> None:
     """Write records to a run's metrics, after those that are there (mode "a") or instead of them ("w")."""
-    with open(folder / METRICS, mode, encoding="utf-8") as file:
+    with written(folder / METRICS), open(folder / METRICS, mode, encoding="utf-8") as file:
         file.writelines(json.dumps(record) + "\n" for record in records)

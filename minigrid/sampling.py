@@ -42,10 +42,10 @@ class Sampler(NamedTuple):
         """Choose one of V characters from their scores (V,), by inverting the cumulative distribution."""
         if self.argmax:
             return int(logits.argmax())
-        scores = logits.astype(np.float64) / self.temperature
+        scores = (logits.astype(np.float64) - logits.max()) / self.temperature
         if self.top_k is not None and self.top_k < len(scores):
             scores[np.argpartition(scores, -self.top_k)[: -self.top_k]] = -np.inf
-        cumulative = np.cumsum(np.exp(scores - scores.max()))
+        cumulative = np.cumsum(np.exp(scores))
         # cumulative[-1] itself is never drawn, so the last character with any probability is the highest answer
         return int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
 
@@ -80,11 +80,13 @@ def generate(
     Raises
     ------
     UserError
-        `prime` holds characters outside the vocabulary; the sampler's values or `length` are out of range.
+        `prime` holds characters outside the vocabulary; the sampler's values, `length` or `seed` are out of range.
     """
     sampler.check()
     if length < 0:
         raise UserError(f"--length must not be negative, not {length}")
+    if np.min(seed) < 0:
+        raise UserError(f"--seed must not be negative, not {seed}")
     generator = np.random.default_rng(seed)
     ids = vocabulary.encode(prime)
     if not len(ids):

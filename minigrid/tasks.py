@@ -71,6 +71,20 @@ def make_task(config: Config, corpus: Corpus | None) -> Task:
     return Task(*splits, corpus.vocabulary, corpus.sha256)
 
 
+def config_of(checkpoint: Checkpoint) -> Config:
+    """Return the settings of the run that wrote a checkpoint.
+
+    Raises
+    ------
+    UserError
+        It names settings that this version does not have.
+    """
+    try:
+        return Config(**checkpoint.meta["config"])
+    except TypeError as error:
+        raise UserError(f"the settings in {checkpoint.path} are not those of this version ({error})") from error
+
+
 def task_of(checkpoint: Checkpoint, data: str | None = None) -> Task:
     """Return the task that a checkpoint's run had; with `data`, another text instead, all of it as ``val``.
 
@@ -79,7 +93,7 @@ def task_of(checkpoint: Checkpoint, data: str | None = None) -> Task:
     UserError
         The run's text has changed, or the other text has characters that the model does not know.
     """
-    config, vocabulary = Config(**checkpoint.meta["config"]), checkpoint.vocabulary()
+    config, vocabulary = config_of(checkpoint), checkpoint.vocabulary()
     if data is None:
         task = make_task(*resolve(config))
         require_same_text(task, checkpoint.meta["sha256"], str(checkpoint.path))

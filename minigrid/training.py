@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import math
 import signal
 import time
@@ -30,9 +29,9 @@ from minigrid.errors import UserError
 from minigrid.evaluation import Evaluation, bits, evaluate
 from minigrid.model import CharModel
 from minigrid.optim import decayed_rate
-from minigrid.runs import CONFIG, PICTURE, Record, fresh_folder, refuse_used, write_metrics
+from minigrid.runs import PICTURE, Record, fresh_folder, refuse_used, write_config, write_metrics, written
 from minigrid.sampling import Sampler, generate
-from minigrid.tasks import Task, make_task, require_same_text, resolve
+from minigrid.tasks import Task, config_of, make_task, require_same_text, resolve
 from minigrid.train_step import TrainStep
 
 LOG_EVERY = 10  # minibatches
@@ -102,9 +101,9 @@ class Run:
         model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
         if init_from:
             _initialise(model, task, read_checkpoint(init_from))
-        run = cls(folder or fresh_folder(config), config, task, model, TrainStep(model, **config.step_options()))
-        run.folder.mkdir(parents=True, exist_ok=True)
-        (run.folder / CONFIG).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+        step = TrainStep(model, **config.step_options())
+        run = cls(folder or fresh_folder(config), config, task, model, step)
+        write_config(run.folder, config)
         return run
 
     @classmethod
@@ -123,12 +122,17 @@ class Run:
         UserError
             Nothing there to resume; a setting that cannot change; a text that has changed.
         """
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"--resume goes on with a whole run, and {folder} is a file: give its run's folder")
         checkpoint = read_checkpoint(find_checkpoint(folder, preferred=LAST))
-        saved = Config(**checkpoint.meta["config"])
+        saved = config_of(checkpoint)
+        # the model knows the defaults that were left open in the settings
+        before = dataclasses.asdict(saved) | checkpoint.meta["model"]
         for name, value in given.items():
-            if name not in MAY_CHANGE and value != getattr(saved, name):
+            same = value == before[name] or (name == "data" and str(Path(value).resolve()) == before[name])
+            if name not in MAY_CHANGE and not same:
                 raise UserError(
-                    f"{flag(name)} {value} cannot change on --resume (the run has {getattr(saved, name)}): leave it "
+                    f"{flag(name)} {value} cannot change on --resume (the run has {before[name]}): leave it "
                     f"out, or start a new run with --init-from {folder}"
                 )
         config = dataclasses.replace(saved, **{k: v for k, v in given.items() if k in MAY_CHANGE})
@@ -138,6 +142,7 @@ class Run:
         run = cls(folder, config, task, model, TrainStep(model, **config.step_options()))
         run._restore(checkpoint)
         remove_unfinished(folder)
+        write_config(folder, config)
         return run
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -175,7 +180,10 @@ class Run:
         """
         print(self.describe())
         self._first = self.step.number
-        with _stop_signal() as stop, self._progress() as bar:
+        # what overflows is found by the step's own check, and told in one sentence instead of NumPy's warnings
+        with _stop_signal() as stop, self._progress() as bar, np.errstate(over="ignore", invalid="ignore"):
+            if not (self.folder / LAST).exists():
+                self._save(LAST)  # from here on the run can be resumed, and a disk that is full shows now
             self._clock = self._saved_at = time.monotonic()
             while self.step.number < self.total_steps:
                 self._train_on_next_minibatch()
@@ -262,11 +270,10 @@ class Run:
             raise DivergedError(self._divergence("loss or gradient"))
 
     def _divergence(self, what: str) -> str:
-        kept = [name for name in (LAST, BEST) if (self.folder / name).exists()]
-        where = f"{' and '.join(kept)} in {self.folder} are from before" if kept else "nothing had been saved yet"
         return (
-            f"the {what} is not a finite number at step {self.step.number}; {where}. "
-            f"Try a smaller --lr (it was {self.config.lr}) or --clip-norm 5."
+            f"the {what} is not a finite number at step {self.step.number}; what was saved in {self.folder} is from "
+            f"before: begin a new run with --init-from {self.folder} and a smaller --lr (it was {self.config.lr}) or "
+            "--clip-norm 5"
         )
 
     # -- saving and showing
@@ -298,7 +305,8 @@ class Run:
     def _draw(self) -> None:
         from minigrid.plots import loss_curves  # matplotlib is slow to import, and not needed before
 
-        loss_curves({self.folder.name: self.metrics}).savefig(self.folder / PICTURE, dpi=120)
+        with written(self.folder / PICTURE):
+            loss_curves({self.folder.name: self.metrics}).savefig(self.folder / PICTURE, dpi=120)
 
     def _epoch(self) -> float:
         return self.step.number / len(self.task.train)

@@ -71,16 +71,14 @@ class Grid(Cell):
         if memory is None:
             memory = xp.broadcast_to(xp.zeros((H, B), gates.dtype), (T, H, B))
         from_time = workspace.scratch("recurrent", (4 * H, B))
-        h_new = workspace.scratch("h_new", (H, B))
-
+    
         a = gates.reshape(T, 4 * H, B)
         source.project(depth.W_x, depth.bias, out=a)
         W_hT = xp.ascontiguousarray(depth.W_h.T)  # (4H, H)
         for t, h_time in enumerate(self._read_by_depth(time_cache.h)):
             xp.matmul(W_hT, h_time.T, out=from_time)
             a[t] += from_time
-            lstm_forward(gates[t], memory[t], c[t], s[t], h_new, self.output)
-            h[t] = h_new.T
+            lstm_forward(gates[t], memory[t], c[t], s[t], h[t].T, self.output)
         return h, c, lstm.final_state(time_cache), Cache(time_cache, gates, memory, c, s, h)
 
     def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
@@ -90,7 +88,7 @@ class Grid(Cell):
         da_rows = workspace.scratch("da_rows", (T, B, 4 * H))
         da = workspace.scratch("da", (4, H, B))
         dh_t = workspace.scratch("dh", (H, B))
-        scratch = workspace.scratch("gate_scratch", (H, B))
+        scratch = workspace.scratch("slope", (4, H, B))
         dmemory_below = workspace.scratch("dmemory", (T, H, B))
         if dmemory is None:
             dmemory = dmemory_below

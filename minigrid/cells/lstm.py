@@ -72,7 +72,6 @@ def sequence_forward(
     gates = workspace.empty("gates", (T, 4, H, B))
     s = workspace.empty("s", (T, H, B))
     recurrent = workspace.scratch("recurrent", (4 * H, B))
-    h_new = workspace.scratch("h_new", (H, B))
 
     a = gates.reshape(T, 4 * H, B)
     source.project(weights.W_x, weights.bias, out=a)
@@ -81,8 +80,7 @@ def sequence_forward(
     for t in range(T):
         xp.matmul(W_hT, h[t].T, out=recurrent)
         a[t] += recurrent
-        lstm_forward(gates[t], c[t], c[t + 1], s[t], h_new, output)
-        h[t + 1] = h_new.T
+        lstm_forward(gates[t], c[t], c[t + 1], s[t], h[t + 1].T, output)
     return Cache(source, h, c, gates, s)
 
 
@@ -118,7 +116,7 @@ def sequence_backward(
     da = workspace.scratch("da", (4, H, B))
     dh_t = workspace.scratch("dh", (H, B))
     dc_t = workspace.scratch("dc", (H, B))
-    scratch = workspace.scratch("gate_scratch", (H, B))
+    scratch = workspace.scratch("slope", (4, H, B))
 
     dc_t[...] = dc.T
     dh_t[...] = dh[T].T
