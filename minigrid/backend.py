@@ -15,6 +15,8 @@ from minigrid.errors import UserError
 
 BACKENDS = ("auto", "numpy", "cupy")
 
+CACHE_LINE = 64  # bytes
+
 Array = Any
 """A NumPy or a CuPy array."""
 
@@ -102,6 +104,12 @@ class Workspace:
         Of every array handed out.
     reuse : bool
         Whether to hand the same arrays out again.
+
+    Notes
+    -----
+    A *padded* array has a cache line of unused numbers after each row. Without it, rows of a power of two of numbers
+    lie so far apart that all of a column falls into the same few places of a CPU's cache, and reading the array
+    transposed, as the cells do, is up to six times slower.
     """
 
     def __init__(self, xp: ModuleType, dtype: Any, reuse: bool = False):
@@ -116,17 +124,22 @@ class Workspace:
         scoped._kept, scoped._scope = self._kept, f"{self._scope}{name}."
         return scoped
 
-    def empty(self, name: str, shape: tuple[int, ...]) -> Array:
+    def empty(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
         """Return an array for this scope to keep from the forward to the backward pass, contents undefined."""
-        return self._take(self._scope + name, shape)
+        return self._take(self._scope + name, shape, padded)
 
-    def scratch(self, name: str, shape: tuple[int, ...]) -> Array:
+    def scratch(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
         """Return an array whose contents only matter until another scope asks for the same name."""
-        return self._take(name, shape)
+        return self._take(name, shape, padded)
 
-    def _take(self, name: str, shape: tuple[int, ...]) -> Array:
+    def _take(self, name: str, shape: tuple[int, ...], padded: bool) -> Array:
         if self._kept is None:
-            return self.xp.empty(shape, self.dtype)
+            return self._new(shape, padded)
         if (name, shape) not in self._kept:
-            self._kept[name, shape] = self.xp.empty(shape, self.dtype)
+            self._kept[name, shape] = self._new(shape, padded)
         return self._kept[name, shape]
+
+    def _new(self, shape: tuple[int, ...], padded: bool) -> Array:
+        *outer, width = shape
+        padding = CACHE_LINE // self.dtype.itemsize if padded and self.xp is np else 0
+        return self.xp.empty((*outer, width + padding), self.dtype)[..., :width]

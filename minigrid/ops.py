@@ -14,9 +14,15 @@ def rows(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
-def linear_forward(x: Array, W: Array, bias: Array) -> Array:
-    """``x @ W + bias`` for x (..., I), W (I, O) and bias (O,)."""
-    out = rows(x) @ W  # one large product, where x @ W would be one for each time step
+def column_sums(x: Array) -> Array:
+    """Sum the rows of x (N, O): (O,). As a product, which is three to four times as fast as ``x.sum(axis=0)``."""
+    return array_module(x).ones(len(x), x.dtype) @ x
+
+
+def linear_forward(x: Array, W: Array, bias: Array, out: Array | None = None) -> Array:
+    """``x @ W + bias`` for x (..., I), W (I, O) and bias (O,), into `out` (..., O) if it is given."""
+    # one large product, where x @ W would be one for each time step
+    out = array_module(x).matmul(rows(x), W, out=None if out is None else rows(out))
     out += bias
     return out.reshape(*x.shape[:-1], -1)
 
@@ -24,13 +30,14 @@ def linear_forward(x: Array, W: Array, bias: Array) -> Array:
 def linear_backward(dout: Array, x: Array, W: Array, dW: Array, dbias: Array) -> Array:
     """Backward of :func:`linear_forward`: adds to `dW` and `dbias`, returns the gradient of x."""
     dW += rows(x).T @ rows(dout)
-    dbias += rows(dout).sum(axis=0)
+    dbias += column_sums(rows(dout))
     return (rows(dout) @ W.T).reshape(x.shape)
 
 
-def embedding_forward(ids: Array, table: Array) -> Array:
-    """Look up one row of `table` (V, N) for each of `ids` (T, B): the result is (T, B, N)."""
-    return table[ids]
+def embedding_forward(ids: Array, table: Array, out: Array) -> None:
+    """Look up one row of `table` (V, N) for each of `ids` (T, B), into `out` (T, B, N)."""
+    for t in range(len(ids)):  # a few rows at a time stay in the cache
+        out[t] = table[ids[t]]
 
 
 def embedding_backward(dout: Array, ids: Array, vocab_size: int) -> Array:
@@ -62,19 +69,17 @@ class TokenInput(NamedTuple):
     embedding: Array | None
 
     def project(self, W: Array, bias: Array, out: Array) -> None:
-        """Write ``x @ W + bias``, feature-major: `out` is (T, O, B)."""
+        """Write ``x @ W + bias`` into `out` (T, B, O)."""
         table = W + bias if self.embedding is None else linear_forward(self.embedding, W, bias)  # (V, O)
-        columns = array_module(W).ascontiguousarray(table.T)  # (O, V)
-        for t in range(len(self.ids)):
-            out[t] = columns[:, self.ids[t]]
+        embedding_forward(self.ids, table, out)
 
     def project_backward(self, dout: Array, W: Array, dW: Array, dbias: Array) -> Array | None:
-        """Add to `dW` and `dbias`, return the gradient of the embedding; `dout` is batch-major, (T, B, O)."""
+        """Add to `dW` and `dbias`, return the gradient of the embedding (None where there is none)."""
         vocab_size = len(W if self.embedding is None else self.embedding)
         dtable = embedding_backward(dout, self.ids, vocab_size)
         if self.embedding is None:
             dW += dtable
-            dbias += dtable.sum(axis=0)
+            dbias += column_sums(dtable)
             return None
         return linear_backward(dtable, self.embedding, W, dW, dbias)
 
@@ -85,12 +90,11 @@ class DenseInput(NamedTuple):
     x: Array
 
     def project(self, W: Array, bias: Array, out: Array) -> None:
-        """Write ``x @ W + bias``, feature-major: `out` is (T, O, B)."""
-        array_module(W).matmul(W.T, self.x.swapaxes(1, 2), out=out)
-        out += bias[:, None]
+        """Write ``x @ W + bias`` into `out` (T, B, O)."""
+        linear_forward(self.x, W, bias, out)
 
     def project_backward(self, dout: Array, W: Array, dW: Array, dbias: Array) -> Array:
-        """Add to `dW` and `dbias`, return the gradient of x; `dout` is batch-major, (T, B, O)."""
+        """Add to `dW` and `dbias`, return the gradient of x."""
         return linear_backward(dout, self.x, W, dW, dbias)
 
 

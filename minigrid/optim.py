@@ -6,9 +6,13 @@ optimisers accumulate, and its norm before clipping is the gradient norm that a 
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from minigrid.backend import Array, array_module
 from minigrid.errors import UserError
+
+BLOCK = 1 << 16
+"""Numbers that an optimiser updates at a time: so few that they stay in a CPU's cache through all its passes."""
 
 
 def clip_elements(g: Array, limit: float) -> None:
@@ -43,7 +47,11 @@ class Optimizer(ABC):
 
     state: dict[str, Array]
 
-    @abstractmethod
+    def __init__(self, like: Array, names: tuple[str, ...]):
+        xp = array_module(like)
+        self.state = {name: xp.zeros_like(like) for name in names}
+        self._scratch = xp.empty(min(BLOCK, like.size), like.dtype)
+
     def update(self, p: Array, g: Array, lr: float, step: int) -> None:
         """Change the parameters `p` in place.
 
@@ -56,19 +64,25 @@ class Optimizer(ABC):
         step : int
             Number of this update, from 1.
         """
+        for start in range(0, p.size, BLOCK):
+            block = slice(start, start + BLOCK)
+            state = [array[block] for array in self.state.values()]
+            self._update_block(p[block], g[block], *state, self._scratch[: p[block].size], lr, step)
+
+    @abstractmethod
+    def _update_block(self, p: Array, g: Array, *state_scratch_lr_step: Any) -> None:
+        """Update one block of the parameters; after p and g come the state's blocks, a scratch array, lr and step."""
 
 
 class RMSprop(Optimizer):
     """``m = alpha * m + (1 - alpha) * g^2;  p -= lr * g / (sqrt(m) + epsilon)``, as optim.rmsprop of Torch has it."""
 
     def __init__(self, like: Array, alpha: float = 0.95, epsilon: float = 1e-8):
-        xp = array_module(like)
+        super().__init__(like, ("mean_square",))
         self.alpha, self.epsilon = alpha, epsilon
-        self.state = {"mean_square": xp.zeros_like(like)}
-        self._scratch = xp.empty_like(like)
 
-    def update(self, p: Array, g: Array, lr: float, step: int) -> None:
-        xp, m, scratch = array_module(p), self.state["mean_square"], self._scratch
+    def _update_block(self, p: Array, g: Array, m: Array, scratch: Array, lr: float, step: int) -> None:
+        xp = array_module(p)
         xp.multiply(g, g, out=scratch)
         scratch *= 1 - self.alpha
         m *= self.alpha
@@ -90,14 +104,11 @@ class Adam(Optimizer):
     """
 
     def __init__(self, like: Array, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
-        xp = array_module(like)
+        super().__init__(like, ("mean", "mean_square"))
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
-        self.state = {"mean": xp.zeros_like(like), "mean_square": xp.zeros_like(like)}
-        self._scratch = xp.empty_like(like)
 
-    def update(self, p: Array, g: Array, lr: float, step: int) -> None:
-        xp, scratch = array_module(p), self._scratch
-        m, v = self.state["mean"], self.state["mean_square"]
+    def _update_block(self, p: Array, g: Array, m: Array, v: Array, scratch: Array, lr: float, step: int) -> None:
+        xp = array_module(p)
         xp.multiply(g, g, out=scratch)
         scratch *= 1 - self.beta2
         v *= self.beta2

@@ -108,16 +108,16 @@ class TrainStep:
 
         ::
 
-            numbers = P * (3 + arrays of the optimiser) + 3.5 * T * B * V + T * B * H * (k * L + g)
+            numbers = P * (2.5 + arrays of the optimiser) + 3.5 * T * B * V + T * B * H * (k * L + g)
 
-        P parameters, their gradients and a scratch copy; logits, probabilities and their gradient; k arrays that each
-        layer keeps for its backward pass and g that pass gradients on (:attr:`minigrid.cells.Cell.kept` and
-        ``passing``), with dropout 2.5 more per layer for masks and masked inputs.
+        P parameters, their gradients, and half as much for products on their way there; logits, probabilities and their
+        gradient; k arrays that each layer keeps for its backward pass and g that pass gradients on
+        (:attr:`minigrid.cells.Cell.kept` and ``passing``), with dropout 2.5 more per layer for masks and masked inputs.
         """
         model, T, B = self.model, steps, batch
         per_layer = model.cell.kept + (2.5 if model.dropout else 0)
         numbers = (
-            model.params.flat.size * (3 + len(self._optimizer.state))
+            model.params.flat.size * (2.5 + len(self._optimizer.state))
             + 3.5 * T * B * model.vocab_size
             + T * B * model.hidden * (per_layer * model.layers + model.cell.passing)
         )

@@ -71,7 +71,7 @@ def test_an_open_forget_gate_carries_the_cell_on_and_a_shut_output_hides_it(outp
 def gradients(a, c_prev, dh, dc, output, in_place=False):
     forward = update(a, c_prev, output)
     dc = dc.copy()
-    da, dc_prev, scratch = np.full((4, H, B), np.nan), dc if in_place else np.full((H, B), np.nan), np.empty((H, B))
+    da, dc_prev, scratch = np.full((4, H, B), np.nan), dc if in_place else np.full((H, B), np.nan), np.empty((4, H, B))
     lstm_backward(dh, dc, forward["gates"], c_prev, forward["c"], forward["s"], da, dc_prev, scratch, output)
     return {"a": da, "c_prev": dc_prev}
 
@@ -101,5 +101,5 @@ def test_backward_changes_nothing_that_it_reads(output):
     forward = update(a, c_prev, output)
     read = [dh, dc, forward["gates"], c_prev, forward["c"], forward["s"]]
     before = [array.copy() for array in read]
-    lstm_backward(*read, np.empty((4, H, B)), np.empty((H, B)), np.empty((H, B)), output)
+    lstm_backward(*read, np.empty((4, H, B)), np.empty((H, B)), np.empty((4, H, B)), output)
     assert all(np.array_equal(array, copy) for array, copy in zip(read, before, strict=True))

@@ -93,7 +93,7 @@ class Cell(ABC):
     def gradient_of_h(self, dout: Array, dh_last: Array, workspace: Workspace) -> Array:
         """Lay out the gradients that arrive at h[0] ... h[T] from outside the recurrence: (T + 1, B, H)."""
         T, B, H = dout.shape
-        dh = workspace.scratch("dh_outside", (T + 1, B, H))
+        dh = workspace.scratch("dh_outside", (T + 1, B, H), padded=True)
         dh[0] = 0
         dh[1:] = dout
         dh[T] += dh_last

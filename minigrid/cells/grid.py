@@ -67,17 +67,17 @@ class Grid(Cell):
         gates = workspace.empty("gates", (T, 4, H, B))
         c = workspace.empty("c", (T, H, B))
         s = workspace.empty("s", (T, H, B))
-        h = workspace.empty("h", (T, B, H))
+        h = workspace.empty("h", (T, B, H), padded=True)
         if memory is None:
             memory = xp.broadcast_to(xp.zeros((H, B), gates.dtype), (T, H, B))
-        from_time = workspace.scratch("recurrent", (4 * H, B))
-    
-        a = gates.reshape(T, 4 * H, B)
-        source.project(depth.W_x, depth.bias, out=a)
+        from_below = workspace.scratch("a_rows", (T, B, 4 * H), padded=True)
+
+        source.project(depth.W_x, depth.bias, out=from_below)
         W_hT = xp.ascontiguousarray(depth.W_h.T)  # (4H, H)
+        a = gates.reshape(T, 4 * H, B)
         for t, h_time in enumerate(self._read_by_depth(time_cache.h)):
-            xp.matmul(W_hT, h_time.T, out=from_time)
-            a[t] += from_time
+            xp.matmul(W_hT, h_time.T, out=a[t])
+            a[t] += from_below[t].T
             lstm_forward(gates[t], memory[t], c[t], s[t], h[t].T, self.output)
         return h, c, lstm.final_state(time_cache), Cache(time_cache, gates, memory, c, s, h)
 
@@ -85,7 +85,7 @@ class Grid(Cell):
         T, _, H, B = cache.gates.shape
         time, depth = self._split(weights)
         dtime, ddepth = self._split(grads)
-        da_rows = workspace.scratch("da_rows", (T, B, 4 * H))
+        da_rows = workspace.scratch("a_rows", (T, B, 4 * H), padded=True)
         da = workspace.scratch("da", (4, H, B))
         dh_t = workspace.scratch("dh", (H, B))
         scratch = workspace.scratch("slope", (4, H, B))
@@ -116,7 +116,7 @@ class Grid(Cell):
         dread = (rows(da_rows) @ depth.W_h.T).reshape(T, B, H)
         dsource_depth = cache.time.source.project_backward(da_rows, depth.W_x, ddepth.W_x, ddepth.bias)
         # h_time[t], c_time[t] = lstm(a_time, c_time[t-1])
-        dh_time = workspace.scratch("dh_outside", (T + 1, B, H))
+        dh_time = workspace.scratch("dh_outside", (T + 1, B, H), padded=True)
         dh_time[...] = 0
         self._read_by_depth(dh_time)[...] = dread
         dh_time[T] += dstate["h"]

@@ -48,11 +48,13 @@ class GRU(Cell):
         h = workspace.empty("h", (T + 1, B, H))
         gates = workspace.empty("gates", (T, 3, H, B))
         reset = workspace.empty("reset", (T, B, H))
-        source.project(W_x, bias, out=gates.reshape(T, 3 * H, B))
+        from_x = workspace.scratch("a_rows", (T, B, 3 * H), padded=True)
+        source.project(W_x, bias, out=from_x)
         U_zr, U_n = W_h[:, : 2 * H].T, W_h[:, 2 * H :].T
         h[0] = state["h"]
         for t in range(T):
             h_prev = h[t].T
+            gates[t] = from_x[t].T.reshape(3, H, B)
             zr = gates[t, :2]
             zr += (U_zr @ h_prev).reshape(2, H, B)
             zr *= 0.5  # sigmoid(x) = (1 + tanh(x / 2)) / 2
@@ -71,7 +73,7 @@ class GRU(Cell):
         T, _, H, B = gates.shape
         W_x, W_h, _ = weights.values()
         dW_x, dW_h, dbias = grads.values()
-        da_rows = workspace.scratch("da_rows", (T, B, 3 * H))
+        da_rows = workspace.scratch("a_rows", (T, B, 3 * H), padded=True)
         da = workspace.scratch("da", (3, H, B))
         U_zr, U_n = W_h[:, : 2 * H], W_h[:, 2 * H :]
         daz, dar, dan = da

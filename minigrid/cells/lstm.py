@@ -67,19 +67,19 @@ def sequence_forward(
     """
     T, (B, H) = steps, h0.shape
     xp = array_module(h0)
-    h = workspace.empty("h", (T + 1, B, H))
+    h = workspace.empty("h", (T + 1, B, H), padded=True)
     c = workspace.empty("c", (T + 1, H, B))
     gates = workspace.empty("gates", (T, 4, H, B))
     s = workspace.empty("s", (T, H, B))
-    recurrent = workspace.scratch("recurrent", (4 * H, B))
+    from_x = workspace.scratch("a_rows", (T, B, 4 * H), padded=True)
 
-    a = gates.reshape(T, 4 * H, B)
-    source.project(weights.W_x, weights.bias, out=a)
+    source.project(weights.W_x, weights.bias, out=from_x)
     h[0], c[0] = h0, c0.T
     W_hT = xp.ascontiguousarray(weights.W_h.T)  # (4H, H)
+    a = gates.reshape(T, 4 * H, B)
     for t in range(T):
-        xp.matmul(W_hT, h[t].T, out=recurrent)
-        a[t] += recurrent
+        xp.matmul(W_hT, h[t].T, out=a[t])
+        a[t] += from_x[t].T
         lstm_forward(gates[t], c[t], c[t + 1], s[t], h[t + 1].T, output)
     return Cache(source, h, c, gates, s)
 
@@ -112,7 +112,7 @@ def sequence_backward(
     source, h, c, gates, s = cache
     T, _, H, B = gates.shape
     xp = array_module(h)
-    da_rows = workspace.scratch("da_rows", (T, B, 4 * H))
+    da_rows = workspace.scratch("a_rows", (T, B, 4 * H), padded=True)
     da = workspace.scratch("da", (4, H, B))
     dh_t = workspace.scratch("dh", (H, B))
     dc_t = workspace.scratch("dc", (H, B))

@@ -19,7 +19,7 @@ class RNN(Cell):
 
     kind = "rnn"
     states = ("h",)
-    kept, passing = 1, 7
+    kept, passing = 1, 5
 
     def __init__(self, hidden: int):
         self.hidden = hidden
@@ -33,11 +33,11 @@ class RNN(Cell):
         W_x, W_h, bias = weights.values()
         xp = array_module(W_h)
         h = workspace.empty("h", (T + 1, B, H))
-        a = workspace.scratch("a", (T, H, B))
-        source.project(W_x, bias, out=a)
+        from_x = workspace.scratch("a_rows", (T, B, H))
+        source.project(W_x, bias, out=from_x)
         h[0] = state["h"]
         for t in range(T):
-            h[t + 1] = xp.tanh(a[t] + W_h.T @ h[t].T).T
+            h[t + 1] = xp.tanh(from_x[t] + h[t] @ W_h)
         return h[1:], memory, {"h": h[T].copy()}, Cache(source, h)
 
     def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
@@ -45,7 +45,7 @@ class RNN(Cell):
         T, B, H = dout.shape
         W_x, W_h, _ = weights.values()
         dW_x, dW_h, dbias = grads.values()
-        da = workspace.scratch("da_rows", (T, B, H))
+        da = workspace.scratch("a_rows", (T, B, H))
         outside = self.gradient_of_h(dout, dstate["h"], workspace)
         dh = outside[T]
         for t in reversed(range(T)):
