@@ -5,4 +5,4 @@ import sys
 from minigrid.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["sample", *sys.argv[1:]], program="sample.py"))
+    sys.exit(main(program="sample.py", command="sample"))

@@ -41,7 +41,10 @@ class Checkpoint(NamedTuple):
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary that the model was trained with."""
-        return Vocabulary.from_json(self.meta["vocabulary"])
+        try:
+            return Vocabulary.from_json(self.meta["vocabulary"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the vocabulary in {self.path} is damaged: use another checkpoint of its run") from error
 
     def model(self, backend: str = "numpy") -> CharModel:
         """Build the model with its parameters on a backend.
@@ -109,7 +112,7 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(unfinished, "wb") as file:
-            np.savez(file, meta=np.array(json.dumps({"format": FORMAT, **meta})), **arrays)
+            np.savez(file, meta=_as_bytes({"format": FORMAT, **meta}), **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
@@ -122,6 +125,11 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink(missing_ok=True)
+
+
+def _as_bytes(meta: Mapping[str, Any]) -> np.ndarray:
+    """Turn JSON into an array of bytes; one of text would take four times the room."""
+    return np.frombuffer(json.dumps(meta).encode(), np.uint8)
 
 
 def remove_unfinished(folder: Path) -> None:
@@ -149,7 +157,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         try:
             with np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            meta = json.loads(str(arrays.pop("meta")))
+            meta = json.loads(arrays.pop("meta").tobytes())
         except Exception as error:  # zipfile, numpy and json raise a dozen kinds for damaged files
             if zipped and not isinstance(error, KeyError):
                 raise UserError(

@@ -1,8 +1,12 @@
 """The command line: ``train``, ``sample``, ``eval``, ``plot`` and ``gradcheck``."""
 
 import argparse
+import collections
+import contextlib
 import dataclasses
 import importlib.metadata
+import math
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,9 +19,21 @@ from minigrid.config import Config, flag, read_config_file, value_type
 from minigrid.errors import UserError
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "minigrid") -> int:
-    """Run one command; return its exit code: 0 done, 1 failed, 2 bad input, 130 stopped by Ctrl-C."""
-    parser = _parser(program)
+def main(arguments: Sequence[str] | None = None, program: str = "minigrid", command: str | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 1 failed, 2 bad input, 130 stopped by Ctrl-C, 141 unheard.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those that the program was called with.
+    program : str
+        What the program is called in messages.
+    command : str, optional
+        The only command of the program; by default the first argument names it.
+    """
+    with contextlib.suppress(AttributeError):  # a stream that somebody put in its place may lack it
+        sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows ? for what it cannot show
+    parser = _parser(program, command)
     options = parser.parse_args(arguments)
     try:
         _refuse_namesake()
@@ -25,9 +41,12 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid") -> i
     except UserError as error:
         print(f"{program}: {str(error).rstrip('.')}.", file=sys.stderr)
         return 2
+    except MemoryError:
+        print(f"{program}: not enough memory: try a smaller --hidden, --layers, --batch or --steps.", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # the reader of our output, `head` for example, has seen enough
         sys.stderr.close()
-        return 0
+        return 141
     except KeyboardInterrupt:
         return 130
 
@@ -51,14 +70,23 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def _parser(program: str) -> argparse.ArgumentParser:
+def _parser(program: str, only: str | None) -> argparse.ArgumentParser:
+    if only:
+        parser = _Parser(prog=program)
+        _fill(parser, only)
+        return parser
     parser = _Parser(prog=program, description="Grid LSTM character models, written by hand.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for name, (add_options, command, text) in COMMANDS.items():
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        add_options(sub)
-        sub.set_defaults(command=command)
+    for name, (_, _, text) in COMMANDS.items():
+        _fill(commands.add_parser(name, help=text), name)
     return parser
+
+
+def _fill(parser: argparse.ArgumentParser, name: str) -> None:
+    add_options, command, text = COMMANDS[name]
+    parser.description = text[0].upper() + text[1:] + "."
+    add_options(parser)
+    parser.set_defaults(command=command)
 
 
 # -- train
@@ -75,27 +103,30 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
         group = field.metadata["group"]
         if group not in groups:
             groups[group] = parser.add_argument_group(group)
-        _add_setting(groups[group], field)
+        _add_setting(groups[group], field, field.default)
 
 
-def _add_setting(group: argparse._ArgumentGroup, field: dataclasses.Field) -> None:
-    default = "" if field.default is None else f" (default: {field.default})"
-    choices = field.metadata["choices"]
+def _add_setting(group: argparse._ActionsContainer, field: dataclasses.Field, default: Any) -> None:
+    choices, kind = field.metadata["choices"], value_type(field)
     group.add_argument(
         flag(field.name),
-        type=value_type(field),
+        type=kind,
         # which values are allowed is checked by Config, for config files too
-        metavar="|".join(choices) if choices else value_type(field).__name__[0].upper(),
+        metavar="|".join(choices) if choices else {int: "N", float: "X", str: "PATH"}[kind],
         default=argparse.SUPPRESS,
-        help=field.metadata["help"] + default,
+        help=field.metadata["help"] + ("" if default is None else f" (default: {default})"),
     )
 
 
 def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Settings of the config file, overridden by those of the command line."""
     names = {field.name for field in dataclasses.fields(Config)}
-    given = read_config_file(options.config) if options.config else {}
-    return given | {name: value for name, value in vars(options).items() if name in names}
+    in_file = read_config_file(options.config) if options.config else {}
+    in_line = {name: value for name, value in vars(options).items() if name in names}
+    for one, other in (("corpus", "data"), ("data", "corpus")):
+        if one in in_line:
+            in_file.pop(other, None)  # a text in the command line wins over the file's text, by whichever name
+    return in_file | in_line
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -114,13 +145,15 @@ def _train(options: argparse.Namespace) -> int:
     try:
         run.train()
     except InterruptedRunError:
-        print(f"stopped at step {run.step.number} and saved; go on with: --run {run.folder} --resume", file=sys.stderr)
+        again = f"python train.py --run {shlex.quote(str(run.folder))} --resume"
+        print(f"stopped at step {run.step.number} and saved; go on with: {again}", file=sys.stderr)
         return 130
     except DivergedError as error:
-        print(f"training stopped: {error}", file=sys.stderr)
+        print(f"training stopped: {error}.", file=sys.stderr)
         return 1
-    print(f"done: {run.step.number} steps, best validation loss {run.best:.4f} nats; everything is in {run.folder}")
-    print(f"write with it: python sample.py {run.folder}")
+    best = f"best validation loss {run.best:.4f} nats; " if math.isfinite(run.best) else ""
+    print(f"done: {run.step.number} steps; {best}everything is in {run.folder}")
+    print(f"write with it: python sample.py {shlex.quote(str(run.folder))}")
     return 0
 
 
@@ -131,28 +164,32 @@ def _sample_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="folder of a run (its best checkpoint), or a checkpoint file")
     parser.add_argument("--length", type=int, default=1000, help="characters (or bytes) to write (default: 1000)")
     parser.add_argument("--temperature", type=float, default=1.0, help="below 1: safer, above 1: wilder (default: 1)")
-    parser.add_argument("--top-k", type=int, help="choose among the K likeliest only")
+    parser.add_argument("--top-k", type=int, help="choose among the K likeliest only (default: among all)")
     parser.add_argument("--argmax", action="store_true", help="always take the likeliest")
-    parser.add_argument("--prime", default="", help="text to go on from")
+    parser.add_argument("--prime", default="", help="text to go on from (default: none, as after a line break)")
     parser.add_argument(
         "--oov",
         choices=("error", "skip"),
         default="error",
         help="prime characters that the model does not know (default: error)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the choices (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the choices, 0 or above (default: 0)")
     _add_backend(parser)
 
 
 def _sample(options: argparse.Namespace) -> int:
     from minigrid.checkpoint import load
     from minigrid.sampling import Sampler, generate
+    from minigrid.vocabulary import show
 
     model, vocabulary = load(options.run, options.backend)
-    prime = options.prime
-    if options.oov == "skip":
-        unknown = set(vocabulary.unknown(prime))
-        prime = "".join(c for c in prime if c not in unknown)
+    unknown = vocabulary.unknown(options.prime)
+    if unknown and options.oov == "error":
+        raise UserError(
+            f"the model does not know these characters of --prime: {', '.join(map(show, unknown))}; leave them out, or "
+            "let --oov skip do it"
+        )
+    prime = "".join(c for c in options.prime if c not in unknown)
     sampler = Sampler(options.temperature, options.top_k, options.argmax)
     text = generate(model, vocabulary, options.length, prime=prime, sampler=sampler, seed=options.seed)
     print(prime, end="")
@@ -170,7 +207,7 @@ def _eval_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--part", choices=("train", "val", "test"), default="val", help="of the run's text (default: val)"
     )
-    parser.add_argument("--data", help="another text, all of which is read, instead of the run's")
+    parser.add_argument("--data", metavar="PATH", help="another text, all of which is read, instead of the run's")
     _add_backend(parser)
 
 
@@ -204,25 +241,29 @@ def _plot_options(parser: argparse.ArgumentParser) -> None:
 
 def _plot(options: argparse.Namespace) -> int:
     from minigrid.plots import loss_curves
-    from minigrid.runs import read_metrics
+    from minigrid.runs import read_metrics, written
 
-    figure = loss_curves({folder.name: read_metrics(folder) for folder in options.runs})
-    try:
-        figure.savefig(options.out, dpi=120)
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot write {options.out}: {error}") from error
+    counts = collections.Counter(folder.name for folder in options.runs)
+    figure = loss_curves({f.name if counts[f.name] == 1 else str(f): read_metrics(f) for f in options.runs})
+    with written(options.out):
+        try:
+            figure.savefig(options.out, dpi=120)
+        except ValueError as error:  # an ending that is no picture's
+            raise UserError(f"cannot write {options.out}: {error}") from error
     print(f"wrote {options.out}")
     return 0
 
 
 # -- gradcheck
 
+CHECKED = ("model", "hidden", "layers", "tie", "priority", "lstm_output", "dropout", "embedding", "seed")
+CHECKED_BY_DEFAULT = {"hidden": 4, "seed": 0}  # a training run's default would take minutes
+
 
 def _gradcheck_options(parser: argparse.ArgumentParser) -> None:
-    for name in ("model", "hidden", "layers", "tie", "priority", "lstm_output", "dropout", "embedding", "seed"):
-        field = next(field for field in dataclasses.fields(Config) if field.name == name)
-        _add_setting(parser, field)
-    parser.set_defaults(hidden=4)
+    for field in dataclasses.fields(Config):
+        if field.name in CHECKED:
+            _add_setting(parser, field, CHECKED_BY_DEFAULT.get(field.name, field.default))
     parser.add_argument("--vocabulary", type=int, default=5, help="V (default: 5)")
     parser.add_argument("--steps", type=int, default=3, help="T (default: 3)")
     parser.add_argument("--batch", type=int, default=2, help="B (default: 2)")
@@ -239,8 +280,10 @@ def _gradcheck(options: argparse.Namespace) -> int:
     from minigrid.model import CharModel
     from minigrid.train_step import TrainStep
 
-    names = ("model", "hidden", "layers", "tie", "priority", "lstm_output", "dropout", "embedding", "seed")
-    given = {name: value for name, value in vars(options).items() if name in names}
+    for name in ("steps", "batch", "directions"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise UserError(f"--{name} must be at least 1, not {getattr(options, name)}")
+    given = CHECKED_BY_DEFAULT | {name: value for name, value in vars(options).items() if name in CHECKED}
     model = CharModel(**given, vocab_size=options.vocabulary, dtype="float64", backend=options.backend)
     gradcheck.enlarge(model)
     if options.train_step:

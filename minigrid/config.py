@@ -56,7 +56,9 @@ class Config:
 
     task: str = setting("text", "what to learn", TASKS, "data")
     corpus: str | None = setting(None, "a text by name (default: shakespeare)", tuple(CORPORA), "data")
-    data: str | None = setting(None, "a text file of your own, or a folder with input.txt", None, "data")
+    data: str | None = setting(
+        None, "a text file of your own, or a folder with input.txt (default: the corpus)", None, "data"
+    )
     tokens: str | None = setting(
         None, "read the text as characters or as bytes (default: the corpus's own)", TOKENS, "data"
     )
@@ -68,7 +70,9 @@ class Config:
     steps: int = setting(50, "characters per minibatch and sequence (text)", None, "data")
 
     epochs: int = setting(50, "passes over the training text", None, "training")
-    max_steps: int | None = setting(None, "stop after this many minibatches", None, "training")
+    max_steps: int | None = setting(
+        None, "stop after this many minibatches (default: only the epochs count)", None, "training"
+    )
     optimizer: str = setting("rmsprop", "update rule", tuple(OPTIMIZERS), "training")
     lr: float = setting(2e-3, "learning rate", None, "training")
     alpha: float = setting(0.95, "RMSprop: how much of the mean square is kept each step", None, "training")

@@ -431,7 +431,7 @@ def _option(name: str, value: str | None, model: str, models: tuple[str, ...]) -
         _check_choice(name, value)
         return value
     if value is not None:
-        raise UserError(f"{name} {value!r} makes no sense for the model {model}: only {' and '.join(models)} have it")
+        raise UserError(f"{name} {value!r} makes no sense for the model {model}: it belongs to {' and '.join(models)}")
     return None
 
 

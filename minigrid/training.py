@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import math
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minigrid import addition
-from minigrid.backend import describe_device
+from minigrid.backend import backend_module, describe_device
 from minigrid.checkpoint import (
     BEST,
     LAST,
@@ -37,8 +38,8 @@ from minigrid.train_step import TrainStep
 LOG_EVERY = 10  # minibatches
 SAVE_EVERY = 60.0  # seconds
 SAMPLE_LENGTH = 200  # characters
-MAY_CHANGE = ("epochs", "max_steps", "backend")
-"""Settings that a resumed run may be given anew; all others are the stopped run's."""
+MAY_CHANGE = ("epochs", "max_steps", "backend", "data")
+"""Settings that a resumed run may be given anew (a text that has moved is known by its hash); no others."""
 
 
 class DivergedError(Exception):
@@ -96,6 +97,7 @@ class Run:
         """
         if folder is not None:
             refuse_used(folder)
+        backend_module(config.backend)  # before a large text is fetched for nothing
         config, corpus = resolve(config)
         task = make_task(config, corpus)
         model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
@@ -129,8 +131,7 @@ class Run:
         # the model knows the defaults that were left open in the settings
         before = dataclasses.asdict(saved) | checkpoint.meta["model"]
         for name, value in given.items():
-            same = value == before[name] or (name == "data" and str(Path(value).resolve()) == before[name])
-            if name not in MAY_CHANGE and not same:
+            if name not in MAY_CHANGE and value != before[name]:
                 raise UserError(
                     f"{flag(name)} {value} cannot change on --resume (the run has {before[name]}): leave it "
                     f"out, or start a new run with --init-from {folder}"
@@ -355,6 +356,7 @@ def _stop_signal() -> Iterator[list[int]]:
         if received:
             raise KeyboardInterrupt
         received.append(number)
+        print("\nstopping after this minibatch, then saving; once more stops at once", file=sys.stderr)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

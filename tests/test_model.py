@@ -578,7 +578,7 @@ def test_recurrent_connections_are_never_dropped(model):
         ({"embedding": 0}, "embedding 0 does not fit the grid"),
         ({"model": "lstm", "embedding": -1}, "embedding must be a whole number"),
         ({"model": "lstm", "embedding": 1.5}, "embedding must be a whole number"),
-        ({"model": "lstm", "tie": "depth"}, "tie 'depth' makes no sense for the model lstm: only grid"),
+        ({"model": "lstm", "tie": "depth"}, "tie 'depth' makes no sense for the model lstm: it belongs to grid"),
         ({"model": "rnn", "priority": "depth"}, "priority 'depth' makes no sense for the model rnn"),
         ({"model": "gru", "lstm_output": "paper"}, "lstm_output 'paper' makes no sense.*gru.*grid and lstm"),
         ({"model": "rnn", "lstm_output": "standard"}, "lstm_output 'standard' makes no sense"),

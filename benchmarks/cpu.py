@@ -1,0 +1,172 @@
+"""Measure minigrid on the CPU beside its peers, in one run and in turns, and write a table.
+
+``python -m benchmarks.cpu`` takes about 20 minutes, on a machine that does nothing else; ``--quick`` two. PyTorch is
+needed for the peers (``pip install torch``). Every measurement runs in a process of its own, A B A B, so that what
+slows the machine down for a while slows both sides.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+HERE = Path(__file__).parent
+SIZES = ((2, 128), (3, 256), (3, 512), (6, 256), (3, 1000))
+SAMPLED = ((2, 128), (3, 512))
+GROWTH = {"T": (25, 50, 100, 200), "B": (10, 25, 50, 100), "H": (64, 128, 256, 512), "L": (1, 2, 4, 8)}
+
+Case = dict[str, Any]
+
+
+def cases(quick: bool, compiled: bool) -> list[Case]:
+    """What is measured: one job at one size, and the sides that do it."""
+    sizes = SIZES[:2] if quick else SIZES
+    grid_peers = ["expert", "cells"] + (["compiled"] if compiled else [])
+    found = []
+    for (L, H), model in itertools.product(sizes, ("lstm", "grid")):
+        peers = ["torch"] if model == "lstm" else grid_peers[: 1 if H > 512 else None]
+        found.append({"model": model, "job": "train", "L": L, "H": H, "sides": ["minigrid", "floor", *peers]})
+    for (L, H), model in itertools.product(SAMPLED[: 1 if quick else None], ("lstm", "grid")):
+        peer = "torch" if model == "lstm" else "expert"
+        found += [
+            {"model": model, "job": job, "L": L, "H": H, "sides": ["minigrid", peer]} for job in ("eval", "sample")
+        ]
+    return found
+
+
+def measure(side: str, model: str, job: str, budget: float, **sizes: int) -> dict[str, float]:
+    """Run one measurement in a fresh process."""
+    command = [sys.executable, "-m", "benchmarks.measure", side, model, job, "--budget", str(budget)]
+    command += [f"--{name}={value}" for name, value in sizes.items()]
+    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def in_turns(case: Case, turns: int, budget: float) -> Case:
+    """Measure every side of a case `turns` times, in turns; return medians and the spread of the ratios."""
+    sizes = {name: case[name] for name in "TBHLV" if name in case}
+    rounds = [{s: measure(s, case["model"], case["job"], budget, **sizes) for s in case["sides"]} for _ in range(turns)]
+    seconds = {s: [r[s]["median"] for r in rounds] for s in case["sides"]}
+    ratios = {s: sorted(r[s]["median"] / r["minigrid"]["median"] for r in rounds) for s in case["sides"]}
+    return case | {
+        "seconds": {s: statistics.median(values) for s, values in seconds.items()},
+        "times_as_fast": {s: {"median": statistics.median(v), "low": v[0], "high": v[-1]} for s, v in ratios.items()},
+        "peak_bytes": {s: max(r[s]["peak_bytes"] for r in rounds) for s in case["sides"]},
+    }
+
+
+def growth(budget: float) -> list[Case]:
+    """Training step of minigrid's grid, one size at a time changed from 2 x 128, T = B = 50."""
+    found = []
+    for name, values in GROWTH.items():
+        for value in values:
+            result = measure("minigrid", "grid", "train", budget, **{name: value})
+            found.append({name: value, "seconds": result["median"], "peak_bytes": result["peak_bytes"]})
+    return found
+
+
+def start_up(repeats: int = 10) -> float:
+    """Median seconds that ``import minigrid`` adds to starting Python."""
+
+    def once(code: str) -> float:
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], cwd=HERE.parent, check=True)
+        return time.perf_counter() - started
+
+    return statistics.median(once("import minigrid") - once("pass") for _ in range(repeats))
+
+
+def machine() -> dict[str, Any]:
+    """What this was measured on."""
+    cpu = next(
+        (line.split(":")[1].strip() for line in cpu_info() if line.startswith("model name")), platform.processor()
+    )
+    found = {"cpu": cpu, "cores": os.cpu_count(), "python": platform.python_version(), "numpy": np.__version__}
+    try:
+        import torch
+
+        found["torch"] = torch.__version__
+    except ImportError:
+        raise SystemExit("the peers need PyTorch: pip install torch") from None
+    return found
+
+
+def cpu_info() -> list[str]:
+    """Lines of /proc/cpuinfo; none where there is no such file."""
+    try:
+        return Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return []
+
+
+def table(results: dict[str, Any]) -> str:
+    """Write the results as Markdown."""
+    m = results["machine"]
+    lines = [
+        f"{m['cpu']}, {m['cores']} cores, Python {m['python']}, NumPy {m['numpy']}, PyTorch {m['torch']}; "
+        f"float32, T = B = 50, V = 65; medians of {results['turns']} turns. "
+        f"`import minigrid`: {results['start_up_seconds']:.3f} s.",
+        "",
+        "| job | size | minigrid | peer | times as fast (spread) | share of the floor | peak memory, MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for case in results["cases"]:
+        own, ratios, peak = case["seconds"]["minigrid"], case["times_as_fast"], case["peak_bytes"]
+        share = f"{ratios['floor']['median']:.0%}" if "floor" in ratios else ""
+        for side in (s for s in case["sides"] if s not in ("minigrid", "floor")):
+            r = ratios[side]
+            lines.append(
+                f"| {case['job']} {case['model']} | {case['L']}x{case['H']} | {shown(case['job'], own)} "
+                f"| {side} {shown(case['job'], case['seconds'][side])} "
+                f"| {r['median']:.2f} ({r['low']:.2f} to {r['high']:.2f}) | {share} "
+                f"| {peak['minigrid'] / 1e6:.0f}, {side} {peak[side] / 1e6:.0f} |"
+            )
+    lines += ["", "| grid 2x128 but for | ms per training step | peak memory, MB |", "|---|---|---|"]
+    for case in results["growth"]:
+        name = next(iter(case))
+        lines.append(f"| {name} = {case[name]} | {case['seconds'] * 1e3:.0f} | {case['peak_bytes'] / 1e6:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def shown(job: str, seconds: float) -> str:
+    """Milliseconds, or characters per second for a sample of 500."""
+    return f"{500 / seconds:,.0f} chars/s" if job == "sample" else f"{seconds * 1e3:.1f} ms"
+
+
+def main() -> None:
+    """Measure, write ``cpu.json`` and ``cpu.md`` beside this file, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two sizes, two turns; nothing is written")
+    parser.add_argument(
+        "--compiled", action="store_true", help="also the expert's grid under torch.compile (minutes each)"
+    )
+    parser.add_argument("--turns", type=int, default=4, help="how often each side is measured (default: 4)")
+    args = parser.parse_args()
+    turns, budget = (2, 1.0) if args.quick else (args.turns, 3.0)
+    results = {
+        "machine": machine(),
+        "turns": turns,
+        "start_up_seconds": start_up(),
+        "cases": [in_turns(case, turns, budget) for case in tqdm(cases(args.quick, args.compiled))],
+        "growth": [] if args.quick else growth(budget),
+    }
+    if not args.quick:
+        (HERE / "cpu.json").write_text(json.dumps(results, indent=1) + "\n")
+        (HERE / "cpu.md").write_text(table(results))
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

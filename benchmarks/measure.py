@@ -1,0 +1,110 @@
+"""Measure one side once, in a process of its own, and print the figures as JSON.
+
+``python -m benchmarks.measure SIDE MODEL JOB`` is called by :mod:`benchmarks.cpu`, turn by turn. A process of its own
+is needed because idle threads of one library slow the other down.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+Job = Callable[[], object]
+
+
+def minigrid_job(args: argparse.Namespace) -> Job:
+    """Return what minigrid does in one repetition of the job."""
+    from minigrid import CharModel, TrainStep
+    from minigrid.sampling import generate
+    from minigrid.vocabulary import Vocabulary
+
+    model = CharModel(args.model, vocab_size=args.V, hidden=args.H, layers=args.L)
+    x, y = minibatch(args)
+    if args.job == "train":
+        step = TrainStep(model)
+        return lambda: step(x, y)
+    if args.job == "eval":
+        workspace, state = model.workspace(reuse=True), model.initial_state(args.B)
+        return lambda: model.loss(x, y, state, workspace=workspace)
+    vocabulary = Vocabulary("chars", tuple(range(args.V)))
+    return lambda: sum(1 for _ in generate(model, vocabulary, args.length))
+
+
+def torch_job(args: argparse.Namespace) -> Job:
+    """Return what the PyTorch peer of this side does in one repetition of the job."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from benchmarks import peers
+
+    torch.set_num_threads(args.threads)
+    kinds = {
+        "torch": peers.StackedLSTM,
+        "expert": peers.ExpertGrid,
+        "compiled": peers.ExpertGrid,
+        "cells": peers.CellGrid,
+    }
+    peer = kinds[args.side](args.V, args.H, args.L)
+    model = torch.compile(peer) if args.side == "compiled" else peer
+    x, y = (torch.from_numpy(a) for a in minibatch(args))
+    if args.job == "train":
+        step = peers.PeerTrainStep(model, peer)
+        return lambda: step(x, y)
+    if args.job == "sample":
+        sampler = peers.GridSampler(peer) if args.model == "grid" else peers.CellSampler(peer)
+        return lambda: sampler.write(args.length)
+
+    @torch.inference_mode()
+    def evaluate() -> None:
+        logits, _ = model(x, peer.initial_state(args.B))
+        cross_entropy(logits.flatten(0, 1), y.flatten())
+
+    return evaluate
+
+
+def floor_job(args: argparse.Namespace) -> Job:
+    """Return the products of one training step."""
+    from benchmarks.floor import training_products
+
+    return training_products(args.model, args.T, args.B, args.H, args.L, args.V)
+
+
+def minibatch(args: argparse.Namespace) -> np.ndarray:
+    """Random characters and targets, (2, T, B)."""
+    return np.random.default_rng(0).integers(0, args.V, (2, args.T, args.B))
+
+
+def seconds_each(job: Job, budget: float) -> list[float]:
+    """Time repetitions for about `budget` seconds, at least five, after three that are not counted."""
+    for _ in range(3):
+        job()
+    times: list[float] = []
+    while len(times) < 5 or sum(times) < budget:
+        started = time.perf_counter()
+        job()
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def main() -> None:
+    """Measure what the arguments say."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("side", choices=("minigrid", "torch", "expert", "compiled", "cells", "floor"))
+    parser.add_argument("model", choices=("lstm", "grid"))
+    parser.add_argument("job", choices=("train", "eval", "sample"))
+    for name, default in {"T": 50, "B": 50, "H": 128, "L": 2, "V": 65, "length": 500, "threads": 2}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--budget", type=float, default=2.0, help="seconds")
+    args = parser.parse_args()
+    make = {"minigrid": minigrid_job, "floor": floor_job}.get(args.side, torch_job)
+    times = seconds_each(make(args), args.budget)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"median": statistics.median(times), "best": min(times), "count": len(times), "peak_bytes": peak}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The same models in PyTorch, written as somebody who knows it well would write them."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+State = list[tuple[Tensor, Tensor]]
+
+
+class Peer(nn.Module):
+    """Embedding, layers, decoder; ``forward(x, state)`` gives logits (T, B, V) and the state after."""
+
+    def __init__(self, vocab_size: int, hidden: int, layers: int):
+        super().__init__()
+        self.hidden, self.layers = hidden, layers
+        self.embedding = nn.Embedding(vocab_size, hidden)
+        self.decoder = nn.Linear(hidden, vocab_size)
+
+    def initial_state(self, batch: int) -> State:
+        """Zeros, one (h, c) per layer."""
+        zeros = torch.zeros(batch, self.hidden)
+        return [(zeros, zeros) for _ in range(self.layers)]
+
+
+class StackedLSTM(Peer):
+    """``nn.LSTM`` with a decoder."""
+
+    def __init__(self, vocab_size: int, hidden: int, layers: int):
+        super().__init__(vocab_size, hidden, layers)
+        self.rnn = nn.LSTM(hidden, hidden, layers)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        h, c = (torch.stack(part) for part in zip(*state, strict=True))
+        out, (h, c) = self.rnn(self.embedding(x), (h, c))
+        return self.decoder(out), list(zip(h, c, strict=True))
+
+
+def lstm_update(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """The LSTM update from packed pre-activations and the old memory cell."""
+    i, f, o, g = a.chunk(4, dim=-1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class ExpertGrid(Peer):
+    """A grid whose layers are done one after the other: ``nn.LSTM`` along time, then depth for all steps at once."""
+
+    def __init__(self, vocab_size: int, hidden: int, layers: int):
+        super().__init__(vocab_size, hidden, layers)
+        self.time = nn.ModuleList(nn.LSTM(hidden, hidden) for _ in range(layers))
+        self.depth = nn.Linear(2 * hidden, 4 * hidden)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        h_depth = self.embedding(x)
+        c_depth = torch.zeros_like(h_depth)
+        new_state = []
+        for time, (h, c) in zip(self.time, state, strict=True):
+            h_time, (h, c) = time(h_depth, (h[None], c[None]))
+            new_state.append((h[0], c[0]))
+            h_depth, c_depth = lstm_update(self.depth(torch.cat((h_time, h_depth), dim=-1)), c_depth)
+        return self.decoder(h_depth), new_state
+
+
+class CellGrid(Peer):
+    """A grid cell by cell, time step by time step: the equations as they stand."""
+
+    def __init__(self, vocab_size: int, hidden: int, layers: int):
+        super().__init__(vocab_size, hidden, layers)
+        self.time = nn.ModuleList(nn.Linear(2 * hidden, 4 * hidden) for _ in range(layers))
+        self.depth = nn.Linear(2 * hidden, 4 * hidden)
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        state, out = list(state), []
+        for h_depth in self.embedding(x):
+            c_depth = torch.zeros_like(h_depth)
+            for layer, time in enumerate(self.time):
+                h, c = state[layer]
+                h, c = state[layer] = lstm_update(time(torch.cat((h, h_depth), dim=-1)), c)
+                h_depth, c_depth = lstm_update(self.depth(torch.cat((h, h_depth), dim=-1)), c_depth)
+            out.append(h_depth)
+        return self.decoder(torch.stack(out)), state
+
+
+class PeerTrainStep:
+    """Forward, backward, element-wise clipping and RMSprop, the state carried on, as minigrid's TrainStep."""
+
+    def __init__(self, model: nn.Module, peer: Peer):
+        self.model, self.peer = model, peer
+        self.optimizer = torch.optim.RMSprop(peer.parameters(), lr=2e-3, alpha=0.95, eps=1e-8)
+        self.state: State | None = None
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        logits, state = self.model(x, self.state or self.peer.initial_state(x.shape[1]))
+        self.state = [(h.detach(), c.detach()) for h, c in state]
+        loss = cross_entropy(logits.flatten(0, 1), y.flatten()) * len(x)
+        loss.backward()
+        nn.utils.clip_grad_value_(self.peer.parameters(), 5.0)
+        self.optimizer.step()
+        return loss.detach()
+
+
+class CellSampler:
+    """Writes one character at a time with LSTM cells, the fastest way for a batch of one."""
+
+    def __init__(self, peer: StackedLSTM):
+        self.peer = peer
+        self.cells = [nn.LSTMCell(peer.hidden, peer.hidden) for _ in range(peer.layers)]
+
+    @torch.inference_mode()
+    def write(self, length: int) -> None:
+        """Draw `length` characters."""
+        zeros = torch.zeros(1, self.peer.hidden)
+        state = [(zeros, zeros)] * self.peer.layers
+        symbol = torch.zeros(1, dtype=torch.long)
+        for _ in range(length):
+            x = self.peer.embedding(symbol)
+            for layer, cell in enumerate(self.cells):
+                state[layer] = cell(x, state[layer])
+                x = state[layer][0]
+            symbol = torch.multinomial(torch.softmax(self.peer.decoder(x)[0], dim=-1), 1)
+
+
+class GridSampler:
+    """Writes one character at a time with the grid, time as LSTM cells and depth written out."""
+
+    def __init__(self, peer: ExpertGrid):
+        self.peer = peer
+        self.cells = [nn.LSTMCell(peer.hidden, peer.hidden) for _ in range(peer.layers)]
+
+    @torch.inference_mode()
+    def write(self, length: int) -> None:
+        """Draw `length` characters."""
+        zeros = torch.zeros(1, self.peer.hidden)
+        state = [(zeros, zeros)] * self.peer.layers
+        symbol = torch.zeros(1, dtype=torch.long)
+        for _ in range(length):
+            h_depth, c_depth = self.peer.embedding(symbol), zeros
+            for layer, cell in enumerate(self.cells):
+                state[layer] = cell(h_depth, state[layer])
+                a = self.peer.depth(torch.cat((state[layer][0], h_depth), dim=-1))
+                h_depth, c_depth = lstm_update(a, c_depth)
+            symbol = torch.multinomial(torch.softmax(self.peer.decoder(h_depth)[0], dim=-1), 1)

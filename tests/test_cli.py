@@ -1,0 +1,551 @@
+import dataclasses
+import importlib.metadata
+import json
+import re
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from corpora_fixtures import own_data_folder, source
+from run_fixtures import (
+    PROJECT,
+    TEXT,
+    arrays_of,
+    call,
+    contents,
+    done,
+    meta_of,
+    no_space,
+    outcome,
+    python,
+    refused,
+    same_bits,
+    write_text,
+)
+
+from minigrid import backend, cells, checkpoint, load
+from minigrid.checkpoint import read_checkpoint
+from minigrid.config import Config, flag, value_type
+from minigrid.corpora.sources import Download
+from minigrid.training import Run
+
+SMALL = ["--hidden=8", "--batch=4", "--steps=6", "--backend=numpy"]
+TRAIN = ["train", "--data=text.txt", *SMALL]
+SHORT = ["--max-steps=3"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder with small runs on a text, on its bytes and on addition, made once."""
+    folder = tmp_path_factory.mktemp("made")
+    data = str(write_text(folder))
+    small = {"hidden": 8, "batch": 4, "steps": 6, "backend": "numpy", "max_steps": 30, "eval_every": 15}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "_draw", lambda run: None)
+        for name, settings in {
+            "chars": {"data": data, "test_fraction": 0.1},
+            "bytes": {"data": data, "tokens": "bytes", "model": "lstm"},
+            "addition": {"task": "addition", "digits": 1},
+        }.items():
+            Run.start(Config(**small | settings), folder / name).train()
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(runs, tmp_path, monkeypatch):
+    """A folder of one's own with the text and copies of the runs; no run draws, no name reaches the network."""
+    own_data_folder(tmp_path, monkeypatch)
+    place = tmp_path / "here"
+    shutil.copytree(runs, place)
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(Run, "_draw", lambda run: None)
+    return place
+
+
+# -- mistakes
+
+
+BAD_SETTINGS = {
+    "--hidden=0": "--hidden must be at least 1, not 0",
+    "--hidden=-1": "--hidden must be at least 1",
+    "--hidden=1000000000000": "--hidden must be at most",
+    "--hidden=many": "argument --hidden: invalid int value: 'many' (see minigrid train --help)",
+    "--layers=0": "--layers must be at least 1",
+    "--batch=0": "--batch must be at least 1",
+    "--steps=0": "--steps must be at least 1",
+    "--dropout=1": "dropout 1.0 is not a rate",
+    "--dropout=-0.1": "dropout -0.1 is not a rate",
+    "--dropout=nan": "dropout nan is not a rate",
+    "--lr=0": "--lr must be a positive number",
+    "--lr=nan": "--lr must be a positive number",
+    "--lr=inf": "--lr must be a positive number",
+    "--lr-decay=0": "--lr-decay must be a positive number",
+    "--alpha=1": "alpha 1.0 is not a decay rate",
+    "--alpha=-1": "alpha -1.0 is not a decay rate",
+    "--clip=-1": "--clip must be 0 or a positive number",
+    "--clip-norm=nan": "--clip-norm must be 0 or a positive number",
+    "--epochs=0": "--epochs must be at least 1",
+    "--max-steps=0": "--max-steps must be at least 1",
+    "--eval-every=0": "--eval-every must be at least 1",
+    "--seed=-1": "--seed must be from 0",
+    "--seed=99999999999999999999": "--seed must be from 0 to",
+    "--val-fraction=1.5": "leave no training text",
+    "--val-fraction=-0.1": "leave no training text",
+    "--val-fraction=nan": "leave no training text",
+    "--test-fraction=0.96": "leave no training text",
+    "--embedding=-1": "embedding must be a whole number of at least 0",
+    "--embedding=3": "embedding 3 does not fit the grid",
+    "--model=gird": "unknown model 'gird' (did you mean grid?): choose one of grid, lstm, gru, rnn",
+    "--tie=all": "unknown tie 'all': choose one of depth, layers, none",
+    "--priority=time": "unknown priority 'time'",
+    "--backend=gpu": "unknown backend 'gpu'",
+    "--optimizer=sgd": "unknown optimizer 'sgd'",
+    "--split=random": "unknown split 'random'",
+    "--task=sums": "unknown task 'sums'",
+    "--tokens=words": "unknown tokens 'words'",
+    "--corpus=pydoc": "--corpus pydoc and --data text.txt are two texts",
+    "--task=addition": "--data makes no sense with --task addition",
+    "--config=missing.toml": "cannot read the config file missing.toml: No such file",
+    "--init-from=missing": "no such run or checkpoint: missing",
+    "--init-from=.": "holds no checkpoint",
+    "--init-from=text.txt": "text.txt is not a minigrid checkpoint",
+    "--init-from=addition": "its vocabulary is not that of the text: the first vocabulary has 13 chars",
+    "--init-from=bytes": "its vocabulary is not that of the text: the first vocabulary is made of bytes",
+    "--run=chars": "chars already holds something: go on with the run in it by --resume",
+    "--run=text.txt": "text.txt is a file",
+    "--run=text.txt/run": "cannot write text.txt/run/config.json: Not a directory",
+    "--bogus": "unrecognized arguments: --bogus",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", BAD_SETTINGS)
+def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
+    before = contents(here)
+    assert BAD_SETTINGS[option] in refused(capsys, *TRAIN, option)
+    assert contents(here) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("train --batch=4 --model=lstm --tie=none --data=text.txt", "tie 'none' makes no sense for the model lstm"),
+        ("train --batch=4 --model=gru --lstm-output=paper --data=text.txt", "makes no sense for the model gru"),
+        ("train --batch=4 --model=rnn --priority=none --data=text.txt", "makes no sense for the model rnn"),
+        ("train --task=addition --digits=0", "--digits must be at least 1"),
+        ("train --task=addition --digits=19", "between 1 and 18"),
+        ("train --data=missing.txt", "there is no file missing.txt"),
+        ("train --data=.", "holds no input.txt"),
+        ("train --data=chars/last.npz", "is not UTF-8"),
+        ("train --corpus=shakspeare", "unknown corpus 'shakspeare' (did you mean shakespeare?)"),
+        ("train --resume", "--resume needs --run DIR, the folder of the run to go on with"),
+        ("train --resume --run=missing", "no such run or checkpoint: missing"),
+        ("train --resume --run=.", "the folder . holds no checkpoint"),
+        ("train --resume --run=text.txt", "text.txt is a file"),
+        ("train --resume --run=chars/last.npz", "is a file: give its run's folder"),
+        ("train --resume --run=chars --init-from=chars", "give one of them"),
+        ("train --resume --run=chars --hidden=9", "--hidden 9 cannot change on --resume (the run has 8)"),
+        ("train --resume --run=chars --backend=cuda", "unknown backend 'cuda'"),
+        ("train --resume --run=chars --epochs=0", "--epochs must be at least 1"),
+        ("sample missing", "no such run or checkpoint: missing"),
+        ("sample .", "the folder . holds no checkpoint"),
+        ("sample text.txt", "text.txt is not a minigrid checkpoint"),
+        ("sample chars --temperature=0", "--temperature must be above 0, not 0.0"),
+        ("sample chars --temperature=-1", "--temperature must be above 0"),
+        ("sample chars --temperature=nan", "--temperature must be above 0"),
+        ("sample chars --top-k=0", "--top-k must be at least 1"),
+        ("sample chars --length=-5", "--length must not be negative"),
+        ("sample chars --seed=-5", "--seed must not be negative"),
+        ("sample chars --prime=QØ%", "'Q' (U+0051), 'Ø' (U+00D8), '%' (U+0025); leave them out, or let --oov skip do"),
+        ("sample chars --backend=gpu", "unknown backend 'gpu'"),
+        ("sample chars --oov=ignore", "invalid choice: 'ignore'"),
+        ("sample", "the following arguments are required: RUN"),
+        ("eval missing", "no such run or checkpoint"),
+        ("eval bytes --part=test", "the run bytes has held nothing out as test"),
+        ("eval addition --data=text.txt", "has learnt addition"),
+        ("eval chars --data=missing.txt", "there is no file missing.txt"),
+        ("eval chars --part=all", "invalid choice: 'all'"),
+        ("plot missing", "missing holds no metrics.jsonl"),
+        ("plot text.txt", "text.txt holds no metrics.jsonl"),
+        ("plot chars --out=curve.doc", "cannot write curve.doc: Format 'doc' is not supported"),
+        ("plot chars --out=missing/curve.png", "cannot write missing/curve.png: No such file or directory."),
+        ("plot", "the following arguments are required: RUN"),
+        ("gradcheck --hidden=0", "hidden must be a whole number of at least 1"),
+        ("gradcheck --steps=0", "--steps must be at least 1"),
+        ("gradcheck --batch=-1", "--batch must be at least 1"),
+        ("gradcheck --directions=0", "--directions must be at least 1"),
+        ("gradcheck --vocabulary=0", "vocab_size must be a whole number of at least 1"),
+        ("gradcheck --model=gird", "unknown model 'gird'"),
+        ("", "the following arguments are required: command (see minigrid --help)"),
+        ("trian", "invalid choice: 'trian'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_and_loses_nothing(capsys, here, arguments, words):
+    before = contents(here)
+    assert words in refused(capsys, *arguments.split())
+    assert contents(here) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"a", "give a longer text"),
+        (b"\xc9t\xe9 " * 99, "is not UTF-8 at byte 0: convert it to UTF-8, or read it with --tokens bytes"),
+        (b"abc" * 500 + b"\xff", "is not UTF-8 at byte 1500"),
+    ],
+)  # fmt: skip
+def test_texts_that_cannot_be_used(capsys, here, content, words):
+    (here / "text.txt").write_bytes(content)
+    assert words in refused(capsys, *TRAIN)
+    if b"\xff" in content:
+        done(capsys, *TRAIN, *SHORT, "--tokens=bytes", "--run=new")
+
+
+@pytest.mark.parametrize("split", ["tail", "stripes"])
+@pytest.mark.parametrize("length", [60, 300, 1900, 2500])
+def test_the_sizes_that_are_suggested_for_a_short_text_fit(capsys, here, split, length):
+    write_text(here, (TEXT * 2)[:length])
+    arguments = ["train", "--data=text.txt", "--hidden=8", "--backend=numpy", f"--split={split}", *SHORT]
+    message = refused(capsys, *arguments)
+    suggestion = re.search(r"--batch \d+ --steps \d+ would fit\.", message)
+    assert "fewer than the " in message
+    done(capsys, *arguments, *suggestion[0].removesuffix(" would fit.").split())
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("hiden = 3", "broken.toml: no setting is called 'hiden' (did you mean hidden?)"),
+        ('hidden = "3"', "--hidden must be a whole number, not '3'"),
+        ("lr = true", "--lr must be a number, not True"),
+        ("hidden = ", "broken.toml is not valid TOML: "),
+        ("data = 3", "--data must be a text, not 3"),
+    ],
+)
+def test_config_files_that_cannot_be_used(capsys, here, content, words):
+    (here / "broken.toml").write_text(content)
+    assert words in refused(capsys, "train", "--config=broken.toml")
+    assert not (here / "runs").exists()
+
+
+def test_a_corpus_that_cannot_be_had(capsys, here, tmp_path, monkeypatch):
+    url = "http://127.0.0.1:1/text8.zip"
+    source(monkeypatch, "text8", Download("text8.zip", "0" * 64, url))
+    message = refused(capsys, "train", "--corpus=text8")
+    assert f"text8 cannot be downloaded from {url}" in message
+    assert f"put the file by hand into {tmp_path / 'data'} as text8.zip" in message
+
+
+def test_a_corpus_that_is_not_what_it_should_be(capsys, here, tmp_path, monkeypatch):
+    source(monkeypatch, "text8", Download("text8.zip", "0" * 64, "http://127.0.0.1:1/text8.zip"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "text8.zip").write_bytes(b"something else")
+    message = refused(capsys, "train", "--corpus=text8")
+    assert f"where {'0' * 64} is expected: put the right file there" in message
+    assert contents(tmp_path / "data") == {"text8.zip": b"something else"}
+
+
+@pytest.mark.parametrize(
+    "command", [["train", "--data=text.txt"], ["sample", "chars"], ["eval", "chars"], ["gradcheck"]]
+)
+def test_cupy_where_it_is_not_installed(capsys, monkeypatch, command):
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    assert "--backend cupy needs CuPy, which is not installed" in refused(capsys, *command, "--backend=cupy")
+
+
+def test_a_backend_that_is_missing_is_missed_before_a_text_is_fetched(capsys, monkeypatch):
+    monkeypatch.setattr(backend.importlib.util, "find_spec", lambda name: None)
+    source(monkeypatch, "text8", Download("text8.zip", "0" * 64, "http://127.0.0.1:1/text8.zip"))
+    assert "needs CuPy" in refused(capsys, "train", "--corpus=text8", "--backend=cupy")
+
+
+def test_cupy_where_there_is_no_gpu(capsys, fake_cupy, monkeypatch):
+    monkeypatch.setattr(fake_cupy.cuda.runtime, "getDeviceCount", lambda: 0)
+    assert "this machine has no NVIDIA GPU" in refused(capsys, *TRAIN, "--backend=cupy")
+
+    def no_driver():
+        raise fake_cupy.cuda.runtime.CUDARuntimeError("cudaErrorNoDevice")
+
+    monkeypatch.setattr(fake_cupy.cuda.runtime, "getDeviceCount", no_driver)
+    assert "finds no usable NVIDIA GPU" in refused(capsys, *TRAIN, "--backend=cupy")
+    done(capsys, "train", "--data=text.txt", *SMALL[:3], *SHORT, "--backend=auto", "--run=new")
+
+
+@pytest.mark.parametrize("command", [["sample"], ["eval"], ["train", "--resume", "--run"]])
+def test_checkpoints_that_are_cut_off_or_do_not_fit(capsys, here, command):
+    best, last = (here / "chars" / name for name in ("best.npz", "last.npz"))
+    best.unlink()
+    whole = last.read_bytes()
+    last.write_bytes(whole[: len(whole) // 2])
+    before = contents(here)
+    assert "last.npz is cut off or damaged" in refused(capsys, *command, "chars")
+    last.write_bytes(whole)
+    found = read_checkpoint(last)
+    arrays = found.arrays | {"params/decoder.bias": np.zeros(3, np.float32)}
+    checkpoint.write_checkpoint(last, arrays, found.meta)
+    message = refused(capsys, *command, "chars")
+    assert "does not fit the model: decoder.bias is float32 of shape (3,)" in message
+    assert contents(here).keys() == before.keys()
+
+
+def test_carried_state_and_optimiser_that_do_not_fit(capsys, here):
+    last = here / "chars" / "last.npz"
+    found = read_checkpoint(last)
+    for name, words in (("optimizer/mean_square", "saved optimiser does not fit"), ("state/time.0.h", "state")):
+        arrays = {key: array for key, array in found.arrays.items() if key != name}
+        checkpoint.write_checkpoint(last, arrays, found.meta)
+        outcome = call(capsys, "train", "--resume", "--run=chars", "--max-steps=40")
+        assert outcome.code == 2
+        assert words in outcome.err
+        assert "Traceback" not in outcome.err
+
+
+def test_a_disk_that_is_full(capsys, here, monkeypatch):
+    monkeypatch.setattr(checkpoint.os, "fsync", no_space)
+    before = contents(here / "chars")
+    outcome = call(capsys, "train", "--resume", "--run=chars", "--max-steps=60")
+    assert outcome.code == 2
+    assert outcome.err == (
+        "minigrid: cannot save chars/best.npz (No space left on device); what was saved before is still good: "
+        "make room and go on with --resume.\n"
+    )
+    after = contents(here / "chars")
+    assert {name: after[name] for name in ("best.npz", "last.npz")} == {n: before[n] for n in ("best.npz", "last.npz")}
+    assert after.keys() == before.keys()
+
+
+def test_too_large_for_the_memory(capsys, here, monkeypatch):
+    def too_large(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("minigrid.training.CharModel", too_large)
+    assert "not enough memory: try a smaller --hidden" in refused(capsys, *TRAIN)
+
+
+def test_the_namesake_is_recognised(capsys, monkeypatch):
+    real = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.3.1" if name == "minigrid" else real(name))
+    message = refused(capsys, *TRAIN)
+    assert "another project's package minigrid 2.3.1" in message
+    assert "pip uninstall minigrid" in message
+
+
+def test_ctrl_c_before_there_is_anything_to_save(capsys, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "start", interrupted)
+    assert call(capsys, *TRAIN) == (130, "", "")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_diverging_run(capsys, here):
+    outcome = call(capsys, *TRAIN, "--lr=1e38", "--run=new")
+    assert outcome.code == 1
+    assert outcome.err.startswith("training stopped: the loss or gradient is not a finite number at step 10; ")
+    assert "--init-from new and a smaller --lr (it was 1e+38)" in outcome.err
+    assert outcome.err.count("\n") == 1  # none of NumPy's warnings
+    load("new")
+
+
+# -- help
+
+
+@pytest.mark.parametrize("command", ["train", "sample", "eval", "plot", "gradcheck"])
+def test_every_command_has_help(capsys, command):
+    text = done(capsys, command, "--help")
+    assert f"usage: minigrid {command} " in text
+    assert "default: " in text
+    assert command in done(capsys, "--help")
+
+
+def test_every_setting_is_an_option_with_its_default(capsys):
+    options = [" ".join(part.split()) for part in re.split(r"\n  (?=-)", done(capsys, "train", "--help"))]
+    for field in dataclasses.fields(Config):
+        described = next(option for option in options if option.startswith(f"{flag(field.name)} "))
+        assert field.metadata["help"] in described
+        assert ("default" if field.default is None else f"(default: {field.default})") in described
+        assert all(choice in described for choice in field.metadata["choices"] or ())
+
+
+@pytest.mark.parametrize("field", dataclasses.fields(Config), ids=lambda field: field.name)
+def test_every_setting_reaches_the_run(monkeypatch, capsys, field):
+    started = []
+    monkeypatch.setattr(Run, "start", lambda config, *rest: started.append(config) or sys.exit(0))
+    choices, kind = field.metadata["choices"], value_type(field)
+    value = choices[-1] if choices else {int: 3, float: 0.25, str: "my.txt"}[kind]
+    call(capsys, "train", f"{flag(field.name)}={value}")
+    assert value != field.default
+    assert getattr(started[0], field.name) == value
+
+
+def test_gradcheck_tells_its_own_defaults(capsys):
+    text = done(capsys, "gradcheck", "--help")
+    assert "(default: 4)" in text
+    assert "128" not in text
+
+
+def test_what_is_known_about_symbols_is_said(capsys):
+    assert "characters (or bytes) to write" in done(capsys, "sample", "--help")
+
+
+# -- what works
+
+
+def test_settings_come_from_the_line_then_the_file_then_the_defaults(capsys, here):
+    (here / "settings.toml").write_text("hidden = 5\nlayers = 3\nmax-steps = 2\nbackend = 'numpy'\ncorpus = 'pydoc'\n")
+    done(capsys, "train", "--config=settings.toml", "--data=text.txt", "--hidden=7", "--batch=4", "--run=new")
+    config = json.loads((here / "new" / "config.json").read_text())
+    assert (config["hidden"], config["layers"], config["max_steps"], config["steps"]) == (7, 3, 2, 50)
+    assert (config["data"], config["corpus"]) == (str(here / "text.txt"), None)
+
+
+def test_a_text_of_ones_own_from_beginning_to_end(capsys, here):
+    out = done(capsys, *TRAIN, "--max-steps=30")
+    assert "everything is in runs/text-grid-2x8\n" in out
+    assert "python sample.py runs/text-grid-2x8" in out
+    prime = "café 😀 "
+    text = done(capsys, "sample", "runs/text-grid-2x8", f"--prime={prime}", "--length=50", "--temperature=0.8")
+    assert text.startswith(prime)
+    assert len(text) == len(prime) + 50 + 1
+    assert set(text) <= set(TEXT)
+    line = done(capsys, "eval", "runs/text-grid-2x8")
+    assert re.fullmatch(r"loss \d\.\d{4} nats, \d\.\d{4} bits per character, 96 of them\n", line)
+    assert out.strip().splitlines()[-2].startswith(f"done: 30 steps; best validation loss {line[5:11]} nats")
+
+
+def test_the_same_command_with_resume_goes_on(capsys, here):
+    arguments = [*TRAIN, "--run=new", "--dropout=0.1", "--tie=depth"]
+    done(capsys, *arguments, "--max-steps=20")
+    done(capsys, *arguments, "--max-steps=40", "--resume")
+    done(capsys, *arguments, "--max-steps=40", "--run=whole")
+    assert meta_of(here / "new" / "last.npz")["step"]["number"] == 40
+    assert same_bits(arrays_of(here / "new" / "last.npz"), arrays_of(here / "whole" / "last.npz"))
+
+
+def test_init_from_begins_a_new_run(capsys, here):
+    before = contents(here / "chars")
+    done(capsys, *TRAIN, "--init-from=chars", "--lr=1e-30", "--max-steps=1", "--run=new")
+    assert contents(here / "chars") == before
+    old, new = load("chars")[0], load("new")[0]
+    assert (old.params.flat == new.params.flat).all()
+
+
+def test_eval_reads_the_part_that_is_asked_for(capsys, here):
+    lines = {part: done(capsys, "eval", "chars", f"--part={part}") for part in ("train", "val", "test")}
+    counts = {part: int(line.split()[-3].replace(",", "")) for part, line in lines.items()}
+    assert counts["train"] > 1500
+    assert counts["val"] < counts["test"] < 220
+    assert done(capsys, "eval", "chars") == lines["val"]
+    write_text(here, TEXT[:101], "other.txt")
+    assert done(capsys, "eval", "chars", "--data=other.txt").endswith(" 96 of them\n")
+    assert "bits per byte" in done(capsys, "eval", "bytes/last.npz")
+    assert "answers right" in done(capsys, "eval", "addition")
+
+
+def test_sample_writes_what_is_asked_for(capsys):
+    texts = [done(capsys, "sample", "chars", "--length=40", option) for option in ("--seed=1", "--seed=2", "--argmax")]
+    assert len(set(texts)) == 3
+    assert texts[0] == done(capsys, "sample", "chars", "--length=40", "--seed=1")
+    assert texts[2] == done(capsys, "sample", "chars", "--length=40", "--top-k=1", "--seed=3")
+    assert done(capsys, "sample", "chars", "--length=0", "--prime=café") == "café\n"
+    assert done(capsys, "sample", "chars", "--length=0", "--prime=Qca%fé", "--oov=skip") == "café\n"
+    assert len(done(capsys, "sample", "chars")) == 1001
+    done(capsys, "sample", "addition", "--prime=3+4=", "--length=2", "--argmax")
+
+
+def test_bytes_are_written_as_characters(capsys, here):
+    text = done(capsys, "sample", "bytes", "--length=400", "--prime=Zürich 😀")
+    assert text.startswith("Zürich 😀")
+    text.encode("utf-8")
+
+
+def test_plot_draws_several_runs(capsys, here):
+    (here / "elsewhere").mkdir()
+    shutil.copytree("chars", "elsewhere/chars")
+    names = ["chars", "bytes", "elsewhere/chars"]
+    assert done(capsys, "plot", *names) == "wrote loss.png\n"
+    assert (here / "loss.png").read_bytes().startswith(b"\x89PNG")
+    done(capsys, "plot", *names, "--out=curves.svg")
+    svg = (here / "curves.svg").read_text()
+    assert all(f"<!-- {name}, training -->" in svg for name in names)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--model=lstm", "--train-step", "--dropout=0.3"],
+        ["--model=gru", "--embedding=0", "--directions=2"],
+        ["--tie=layers", "--priority=none", "--lstm-output=paper", "--layers=3", "--hidden=2"],
+    ],
+)
+def test_gradcheck_passes(capsys, options):
+    out = done(capsys, "gradcheck", *options)
+    assert "worst:" in out
+    assert out.strip().splitlines()[-1].startswith("right: ")
+
+
+def test_gradcheck_finds_a_planted_error(capsys, monkeypatch):
+    backward = cells.CELLS["rnn"].backward
+
+    def wrong(self, *arguments):
+        dsource, dmemory, dstate = backward(self, *arguments)
+        return dsource, dmemory, {name: 1.001 * d for name, d in dstate.items()}
+
+    monkeypatch.setattr(cells.CELLS["rnn"], "backward", wrong)
+    outcome = call(capsys, "gradcheck", "--model=rnn")
+    assert outcome.code == 1
+    *_, verdict = outcome.out.strip().splitlines()
+    assert verdict.startswith("WRONG: ")
+    assert "state0/rnn.0.h[" in outcome.out.split("worst:")[1]
+
+
+# -- as programs
+
+
+def test_the_programs_run(here):
+    train = outcome(python(PROJECT / "train.py", *TRAIN[1:], "--max-steps=20", "--run=new", cwd=here))
+    assert (train.code, train.err) == (0, "")
+    picture = (here / "new" / "loss.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    processes = {
+        "sample.py": python(PROJECT / "sample.py", "new", "--length=20", "--prime=é 😀", cwd=here),
+        "eval": python("-m", "minigrid", "eval", "new", cwd=here),
+        "mistake": python(PROJECT / "sample.py", "new", "--length=x", cwd=here),
+        "help": python(PROJECT / "train.py", "--help", cwd=here),
+    }
+    outcomes = {name: outcome(process) for name, process in processes.items()}
+    assert [found.code for found in outcomes.values()] == [0, 0, 2, 0]
+    assert outcomes["sample.py"].out.startswith("é 😀")
+    assert "bits per character" in outcomes["eval"].out
+    assert outcomes["mistake"].err == ("sample.py: argument --length: invalid int value: 'x' (see sample.py --help)\n")
+    assert outcomes["help"].out.startswith("usage: train.py [-h] [--run DIR]")
+
+
+def test_a_terminal_that_knows_no_emoji(here):
+    arguments = ["-m", "minigrid", "sample", "chars", "--prime=café", "--length=100"]
+    found = outcome(python(*arguments, cwd=here, PYTHONIOENCODING="ascii"))
+    assert (found.code, found.err) == (0, "")
+    assert found.out.startswith("caf?")
+
+
+def test_a_reader_that_has_seen_enough(here):
+    process = python("-m", "minigrid", "sample", "chars", "--length=100000", cwd=here)
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 141
+    process.stderr.close()
+
+
+def test_importing_is_quiet_and_light(tmp_path):
+    modules = ["matplotlib", "cupy", "tqdm", "minigrid.cli", "minigrid.training"]
+    code = f"import sys, minigrid; assert not [m for m in {modules} if m in sys.modules]"
+    assert outcome(python("-c", code, cwd=tmp_path)) == (0, "", "")
+
+
+def test_the_commands_wait_for_matplotlib_until_they_draw(here):
+    code = "import sys; from minigrid.cli import main; main(); assert 'matplotlib' not in sys.modules"
+    assert outcome(python("-c", code, "sample", "chars", "--length=1", cwd=here)).code == 0

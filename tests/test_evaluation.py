@@ -1,0 +1,106 @@
+import math
+
+import numpy as np
+import pytest
+from run_fixtures import TEXT
+
+from minigrid import CharModel
+from minigrid.addition import AdditionBatches, vocabulary
+from minigrid.batches import whole_text
+from minigrid.evaluation import bits, evaluate
+from minigrid.vocabulary import Vocabulary
+
+LETTERS = Vocabulary.from_text(TEXT)
+IDS = LETTERS.encode(TEXT)
+
+
+def negative_log_likelihoods(model, x, y, state):
+    """-log p of every target (T, B) in float64, and the state after."""
+    logits, state, _ = model.forward(x, state)
+    logits = logits.astype(np.float64)
+    log_sum = np.log(np.exp(logits).sum(axis=-1))
+    return log_sum - np.take_along_axis(logits, np.maximum(y, 0)[..., None], -1)[..., 0], state
+
+
+def text_model(**options):
+    return CharModel(vocab_size=len(LETTERS), hidden=6, dtype="float64", seed=2, **options)
+
+
+@pytest.mark.parametrize("model", ["grid", "lstm", "gru", "rnn"])
+def test_the_loss_of_a_text_is_the_mean_over_its_characters(model):
+    model, batches = text_model(model=model), whole_text(IDS[:200], 3, 11)
+    state, losses = model.initial_state(3), []
+    for index in range(len(batches)):
+        loss, state = negative_log_likelihoods(model, *batches.minibatch(0, index), state)
+        losses.append(loss)
+    result = evaluate(model, batches)
+    assert result.targets == np.size(losses) == len(batches) * 33
+    assert result.loss == pytest.approx(np.mean(losses), rel=1e-12)
+    assert result.score is None
+
+
+def test_one_long_stream_and_many_short_steps_agree():
+    model = text_model()
+    whole, pieces = (evaluate(model, whole_text(IDS[:121], 1, steps)) for steps in (120, 8))
+    assert whole.targets == pieces.targets == 120
+    assert whole.loss == pytest.approx(pieces.loss, rel=1e-12)
+
+
+def test_an_evaluation_has_no_dropout_and_changes_nothing():
+    model = text_model(dropout=0.5)
+    before, batches = model.params.flat.copy(), whole_text(IDS, 4, 10)
+    first = evaluate(model, batches)
+    assert evaluate(model, batches) == first
+    assert evaluate(text_model(), batches) == first
+    assert (model.params.flat == before).all()
+    assert model.draws == 0
+
+
+def test_addition_counts_only_the_answers():
+    model = CharModel(vocab_size=13, hidden=6, dtype="float64", seed=1)
+    batches = AdditionBatches(1, 3, part="val")  # 5 problems: the second minibatch has a column that counts nothing
+    total, counted = 0.0, 0
+    for index in range(len(batches)):
+        x, y = batches.minibatch(0, index)
+        losses, _ = negative_log_likelihoods(model, x, y, model.initial_state(3))
+        total += losses[y >= 0].sum()
+        counted += (y >= 0).sum()
+    result = evaluate(model, batches)
+    assert result.targets == counted == 5 * 3  # two digits and the newline
+    assert result.loss == pytest.approx(total / counted, rel=1e-12)
+    assert (result.score.digits_counted, result.score.answers_counted) == (10, 5)
+
+
+class KnowsItAll:
+    """Stands for a model that predicts every character of an answer but, if asked to, every second last digit."""
+
+    xp = np
+
+    def __init__(self, batches, wrong=()):
+        self.answers = {x.tobytes(): y for x, y in (batches.minibatch(0, k) for k in range(len(batches)))}
+        self.wrong = wrong
+
+    def workspace(self, reuse):
+        return None
+
+    def initial_state(self, batch):
+        return {}
+
+    def predict(self, x, state, *, workspace):
+        y = self.answers[x.tobytes()].copy()
+        for column in self.wrong:
+            y[-2, column] = vocabulary().encode("+")[0]
+        return 100.0 * np.eye(13)[y], state
+
+
+@pytest.mark.parametrize(("wrong", "digits", "answers"), [((), 10, 5), ((0,), 8, 3), ((1, 2), 7, 2)])
+def test_the_score_of_addition(wrong, digits, answers):
+    batches = AdditionBatches(1, 3, part="val")
+    result = evaluate(KnowsItAll(batches, wrong), batches)
+    assert result.score == (digits, 10, answers, 5)
+    assert (result.score.digit_share, result.score.answer_share) == (digits / 10, answers / 5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 256])
+def test_bits(count):
+    assert bits(math.log(count)) == pytest.approx(math.log2(count))

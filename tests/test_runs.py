@@ -1,0 +1,109 @@
+import json
+import os
+import threading
+
+import pytest
+from run_fixtures import contents, text_config
+
+from minigrid import UserError
+from minigrid.config import Config
+from minigrid.runs import fresh_folder, list_runs, read_metrics, refuse_used, write_config, write_metrics
+
+RECORDS = [{"split": "train", "step": 10, "loss": 2.5}, {"split": "val", "step": 10, "sample": "é\n😀"}]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_a_folder_that_is_free(here, name):
+    (here / "empty").mkdir()
+    refuse_used(here / name)
+
+
+def test_a_folder_that_is_not(here):
+    (here / "folder").mkdir()
+    (here / "folder" / "notes").write_text("mine")
+    with pytest.raises(UserError, match=r"already holds something: go on .* --resume, or name a new folder"):
+        refuse_used(here / "folder")
+    with pytest.raises(UserError, match="is a file: name a new folder"):
+        refuse_used(here / "folder" / "notes")
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (Config(corpus="pydoc"), "pydoc-grid-2x128"),
+        (Config(task="addition", model="lstm", layers=3, hidden=7), "addition-lstm-3x7"),
+        (text_config("/somewhere/war.and.peace.txt"), "war.and.peace-grid-2x8"),
+    ],
+)
+def test_a_new_folder_is_named_for_what_it_holds(here, config, name):
+    assert [str(fresh_folder(config)) for _ in range(3)] == [os.path.join("runs", name + k) for k in ("", "-2", "-3")]
+
+
+def test_runs_that_begin_at_once_get_folders_of_their_own(here):
+    found, barrier = [], threading.Barrier(8)
+
+    def begin():
+        barrier.wait()
+        found.append(fresh_folder(Config(corpus="pydoc")))
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 8
+
+
+def test_a_folder_that_cannot_be_made(here):
+    (here / "runs").write_text("a file")
+    with pytest.raises(UserError, match="cannot write runs/pydoc-grid-2x128: Not a directory"):
+        fresh_folder(Config(corpus="pydoc"))
+    with pytest.raises(UserError, match="Not a directory"):
+        write_config(here / "runs" / "run", Config())
+
+
+def test_the_settings_can_be_read(here):
+    config = text_config("text.txt", lr=0.5)
+    write_config(here / "a" / "run", config)
+    assert Config(**json.loads((here / "a" / "run" / "config.json").read_text())) == config
+
+
+def test_the_newest_runs_are_listed_first(here):
+    assert list_runs() == "there is none under runs/"
+    for k, name in enumerate("abcdefg"):
+        (here / "runs" / name).mkdir(parents=True)
+        (here / "runs" / name / "last.npz").touch()
+        os.utime(here / "runs" / name / "last.npz", (k, k))
+    (here / "runs" / "unfinished").mkdir()
+    assert list_runs() == "under runs/: g, f, e, d, c"
+
+
+def test_metrics_there_and_back(here):
+    write_metrics(here, RECORDS[:1])
+    write_metrics(here, RECORDS[1:])
+    assert read_metrics(here) == RECORDS
+    assert len((here / "metrics.jsonl").read_text().splitlines()) == 2
+    write_metrics(here, RECORDS[1:], mode="w")
+    assert read_metrics(here) == RECORDS[1:]
+
+
+def test_metrics_that_cannot_be_had(here):
+    with pytest.raises(UserError, match=r"holds no metrics\.jsonl: give the folder of a run"):
+        read_metrics(here)
+    write_metrics(here, RECORDS)
+    with open("metrics.jsonl", "a") as file:
+        file.write('{"split": "tr')  # its process was killed
+    before = contents(here)
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*--resume"):
+        read_metrics(here)
+    with pytest.raises(UserError, match="give the folder of a run"):
+        read_metrics(here / "metrics.jsonl")
+    assert contents(here) == before
+    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl: "):
+        write_metrics(here / "missing", RECORDS)

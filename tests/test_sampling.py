@@ -1,0 +1,205 @@
+import itertools
+import math
+
+import numpy as np
+import pytest
+from run_fixtures import TEXT
+
+from minigrid import CharModel, UserError
+from minigrid.sampling import Sampler, generate
+from minigrid.vocabulary import Vocabulary
+
+LETTERS = Vocabulary.from_text(TEXT)
+LOGITS = np.array([0.3, -1.2, 2.0, 1.1, 0.0], np.float32)
+
+
+def opinionated(kind="grid"):
+    """A model whose predictions depend on what it has read."""
+    model = CharModel(kind, vocab_size=len(LETTERS), hidden=8, seed=5)
+    model.params.flat[...] *= 20
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return opinionated()
+
+
+def written(model, length=30, vocabulary=LETTERS, **options):
+    return "".join(generate(model, vocabulary, length, **options))
+
+
+def choices(sampler, count=4000, logits=LOGITS):
+    generator = np.random.default_rng(0)
+    return np.array([sampler.choose(logits, generator) for _ in range(count)])
+
+
+# -- choosing
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
+def test_choices_follow_the_softmax(temperature):
+    expected = np.exp(LOGITS.astype(float) / temperature)
+    expected *= 4000 / expected.sum()
+    seen = np.bincount(choices(Sampler(temperature)), minlength=5)
+    usual = expected >= 5
+    chi_square = ((seen - expected) ** 2 / expected)[usual].sum()
+    assert chi_square < 18.5  # 1 in 1000 for 4 degrees of freedom
+    assert (seen[~usual] <= 15).all()
+
+
+@pytest.mark.parametrize("top_k", [1, 2, 3, 5, 99])
+def test_top_k_leaves_the_k_likeliest(top_k):
+    likeliest = np.argsort(-LOGITS)[:top_k]
+    seen = choices(Sampler(top_k=top_k))
+    assert set(seen) == set(likeliest.tolist())
+    share = np.exp(LOGITS[2].astype(float)) / np.exp(LOGITS[likeliest].astype(float)).sum()
+    assert (seen == 2).mean() == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize("temperature", [1e-3, 1e-300, 5e-324])
+def test_no_temperature_is_too_low(temperature):
+    assert set(choices(Sampler(temperature), 50)) == {2}
+
+
+def test_a_high_temperature_makes_all_alike():
+    seen = np.bincount(choices(Sampler(1e300)), minlength=5)
+    assert (np.abs(seen - 800) < 120).all()
+
+
+def test_argmax_needs_no_chance():
+    assert Sampler(argmax=True).choose(LOGITS, None) == 2
+
+
+def test_scores_far_apart_overflow_nowhere():
+    with np.errstate(all="raise", under="ignore"):
+        assert set(choices(Sampler(0.1), 20, np.array([3e38, -3e38, 0], np.float32))) == {0}
+
+
+@pytest.mark.parametrize(("drawn", "chosen"), [(0.0, 2), (1 - 2**-53, 3)])
+def test_the_extremes_of_chance_choose_among_the_k_likeliest_too(drawn, chosen):
+    class Chance:
+        def random(self):
+            return drawn
+
+    assert Sampler(top_k=2).choose(LOGITS, Chance()) == chosen
+
+
+def test_choosing_changes_no_scores():
+    logits = LOGITS.copy()
+    choices(Sampler(0.5, top_k=2), 3, logits)
+    assert (logits == LOGITS).all()
+
+
+# -- writing
+
+
+def test_a_seed_decides_the_text(model):
+    assert written(model, seed=3) == written(model, seed=3)
+    assert written(model, seed=[1, 2]) == written(model, seed=[1, 2])
+    assert len({written(model, seed=seed) for seed in range(5)}) == 5
+
+
+def test_argmax_is_the_limit_of_low_temperature_and_of_top_1(model):
+    texts = {
+        written(model, sampler=sampler, seed=seed)
+        for sampler in (Sampler(argmax=True), Sampler(1e-6), Sampler(top_k=1))
+        for seed in (0, 1)
+    }
+    assert len(texts) == 1
+
+
+@pytest.mark.parametrize("kind", ["grid", "lstm", "gru", "rnn"])
+@pytest.mark.parametrize("prime", ["c", "é 😀 café"])
+def test_a_prime_is_read_as_the_model_would_read_it(kind, prime):
+    model = opinionated(kind)
+    text, sampler, generator = prime, Sampler(0.8), np.random.default_rng(4)
+    for _ in range(12):  # by hand: all of the text anew for every character
+        logits, _, _ = model.forward(LETTERS.encode(text)[:, None], model.initial_state(1))
+        text += LETTERS.decode([sampler.choose(logits[-1, 0], generator)])
+    assert prime + written(model, 12, prime=prime, sampler=sampler, seed=4) == text
+
+
+def test_without_a_prime_it_begins_as_after_a_line_break(model):
+    assert written(model) == written(model, prime="\n")
+
+
+def test_a_vocabulary_without_a_line_break_or_a_space():
+    vocabulary = Vocabulary.from_text("abc")
+    model = CharModel(vocab_size=3, hidden=4, seed=1)
+    texts = {written(model, 8, vocabulary, seed=seed) for seed in range(10)}
+    assert set("".join(texts)) <= set("abc")
+    assert all(len(text) == 8 for text in texts)
+
+
+def test_a_vocabulary_of_one_character():
+    assert written(CharModel(vocab_size=1, hidden=2), 5, Vocabulary.from_text("a")) == "aaaaa"
+
+
+@pytest.mark.parametrize("length", [0, 1, 7])
+def test_the_length_is_kept(model, length):
+    assert len(written(model, length, prime="the ")) == length
+
+
+def test_characters_come_as_they_are_made(model, monkeypatch):
+    read = []
+    predict = model.predict
+    monkeypatch.setattr(
+        model, "predict", lambda x, *rest, **more: read.append(np.shape(x)) or predict(x, *rest, **more)
+    )
+    pieces = generate(model, LETTERS, 10**9, prime="cat")
+    assert len("".join(itertools.islice(pieces, 3))) == 3
+    assert read == [(3, 1), (1, 1), (1, 1)]
+
+
+def test_the_model_is_left_as_it_was(model):
+    before = model.params.flat.copy()
+    written(model)
+    assert (model.params.flat == before).all()
+
+
+# -- bytes
+
+
+def test_bytes_come_out_as_whole_characters():
+    text = "é😀ü"
+    vocabulary = Vocabulary.from_text(text, "bytes")
+    model = CharModel(vocab_size=len(vocabulary), hidden=8, seed=1)
+    wanted = iter(vocabulary.encode(text))
+
+    class Next(Sampler):
+        def choose(self, logits, generator):
+            return int(next(wanted))
+
+    pieces = list(generate(model, vocabulary, 8, prime="é", sampler=Next()))
+    assert pieces == ["", "é", "", "", "", "😀", "", "ü"]
+
+
+def test_random_bytes_still_give_text():
+    vocabulary = Vocabulary("bytes", tuple(range(256)))
+    text = written(CharModel(vocab_size=256, hidden=4), 200, vocabulary, prime="ß")
+    assert "�" in text
+    text.encode("utf-8")
+
+
+# -- what cannot be used
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"sampler": Sampler(0.0)}, "--temperature must be above 0, not 0.0: .*--argmax"),
+        ({"sampler": Sampler(-1.0)}, "--temperature must be above 0, not -1.0"),
+        ({"sampler": Sampler(math.nan)}, "--temperature must be above 0, not nan"),
+        ({"sampler": Sampler(math.inf)}, "--temperature must be .*, not inf"),
+        ({"sampler": Sampler(top_k=0)}, "--top-k must be at least 1, not 0"),
+        ({"sampler": Sampler(top_k=-3)}, "--top-k must be at least 1, not -3"),
+        ({"length": -1}, "--length must not be negative, not -1"),
+        ({"seed": -1}, "--seed must not be negative, not -1"),
+        ({"prime": "the Q & %"}, r"3 characters .*'Q' \(U\+0051\), '&' \(U\+0026\), '%' \(U\+0025\)"),
+        ({"prime": "\udce9"}, r"a character .*U\+DCE9"),
+    ],
+)
+def test_what_cannot_be_used(model, options, words):
+    with pytest.raises(UserError, match=words):  # at once, not with the first character
+        generate(model, LETTERS, **{"length": 5, **options})
