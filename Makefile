@@ -15,8 +15,9 @@ demo: .venv/ready
 	@echo
 	$(BIN)/python sample.py $(RUN) --length 600 --temperature 0.7 --prime "ROMEO:"
 
+# one BLAS thread: the arrays of the tests are small, and threads that wait for each other slow everything down
 test: .venv/ready-to-test
-	$(BIN)/python -m pytest
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: .venv/ready-to-test
 	$(BIN)/ruff format --check .

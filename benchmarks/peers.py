@@ -103,41 +103,33 @@ class PeerTrainStep:
 class CellSampler:
     """Writes one character at a time with LSTM cells, the fastest way for a batch of one."""
 
-    def __init__(self, peer: StackedLSTM):
+    def __init__(self, peer: Peer):
         self.peer = peer
         self.cells = [nn.LSTMCell(peer.hidden, peer.hidden) for _ in range(peer.layers)]
 
     @torch.inference_mode()
     def write(self, length: int) -> None:
         """Draw `length` characters."""
-        zeros = torch.zeros(1, self.peer.hidden)
-        state = [(zeros, zeros)] * self.peer.layers
+        state = self.peer.initial_state(1)
         symbol = torch.zeros(1, dtype=torch.long)
         for _ in range(length):
-            x = self.peer.embedding(symbol)
-            for layer, cell in enumerate(self.cells):
-                state[layer] = cell(x, state[layer])
-                x = state[layer][0]
-            symbol = torch.multinomial(torch.softmax(self.peer.decoder(x)[0], dim=-1), 1)
+            scores = self.peer.decoder(self.up_the_layers(self.peer.embedding(symbol), state))[0]
+            symbol = torch.multinomial(torch.softmax(scores, dim=-1), 1)
+
+    def up_the_layers(self, x: Tensor, state: State) -> Tensor:
+        """One step of the stacked LSTM; `state` is brought up to date."""
+        for layer, cell in enumerate(self.cells):
+            state[layer] = cell(x, state[layer])
+            x = state[layer][0]
+        return x
 
 
-class GridSampler:
-    """Writes one character at a time with the grid, time as LSTM cells and depth written out."""
+class GridSampler(CellSampler):
+    """The same for the grid: LSTM cells along time, depth written out."""
 
-    def __init__(self, peer: ExpertGrid):
-        self.peer = peer
-        self.cells = [nn.LSTMCell(peer.hidden, peer.hidden) for _ in range(peer.layers)]
-
-    @torch.inference_mode()
-    def write(self, length: int) -> None:
-        """Draw `length` characters."""
-        zeros = torch.zeros(1, self.peer.hidden)
-        state = [(zeros, zeros)] * self.peer.layers
-        symbol = torch.zeros(1, dtype=torch.long)
-        for _ in range(length):
-            h_depth, c_depth = self.peer.embedding(symbol), zeros
-            for layer, cell in enumerate(self.cells):
-                state[layer] = cell(h_depth, state[layer])
-                a = self.peer.depth(torch.cat((state[layer][0], h_depth), dim=-1))
-                h_depth, c_depth = lstm_update(a, c_depth)
-            symbol = torch.multinomial(torch.softmax(self.peer.decoder(h_depth)[0], dim=-1), 1)
+    def up_the_layers(self, x: Tensor, state: State) -> Tensor:
+        c_depth = torch.zeros_like(x)
+        for layer, cell in enumerate(self.cells):
+            state[layer] = cell(x, state[layer])
+            x, c_depth = lstm_update(self.peer.depth(torch.cat((state[layer][0], x), dim=-1)), c_depth)
+        return x

@@ -14,6 +14,11 @@ def rows(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
+def transposed(W: Array, uses: int) -> Array:
+    """Return ``W.T``; as a copy in its own order, which BLAS reads about a tenth faster, where the uses pay for it."""
+    return array_module(W).ascontiguousarray(W.T) if uses >= 16 else W.T
+
+
 def column_sums(x: Array) -> Array:
     """Sum the rows of x (N, O): (O,). As a product, which is three to four times as fast as ``x.sum(axis=0)``."""
     return array_module(x).ones(len(x), x.dtype) @ x
@@ -70,8 +75,13 @@ class TokenInput(NamedTuple):
 
     def project(self, W: Array, bias: Array, out: Array) -> None:
         """Write ``x @ W + bias`` into `out` (T, B, O)."""
-        table = W + bias if self.embedding is None else linear_forward(self.embedding, W, bias)  # (V, O)
-        embedding_forward(self.ids, table, out)
+        if self.embedding is None:
+            embedding_forward(self.ids, W, out)
+            out += bias
+        elif self.ids.size < len(self.embedding):  # fewer characters than rows: look up first after all
+            linear_forward(self.embedding[self.ids], W, bias, out)
+        else:
+            embedding_forward(self.ids, linear_forward(self.embedding, W, bias), out)
 
     def project_backward(self, dout: Array, W: Array, dW: Array, dbias: Array) -> Array | None:
         """Add to `dW` and `dbias`, return the gradient of the embedding (None where there is none)."""

@@ -11,7 +11,7 @@ from minigrid.backend import Array, array_module
 from minigrid.cells import lstm
 from minigrid.cells.cell import Cell
 from minigrid.gates import lstm_backward, lstm_forward
-from minigrid.ops import rows
+from minigrid.ops import rows, transposed
 
 
 class Cache(NamedTuple):
@@ -73,7 +73,7 @@ class Grid(Cell):
         from_below = workspace.scratch("a_rows", (T, B, 4 * H), padded=True)
 
         source.project(depth.W_x, depth.bias, out=from_below)
-        W_hT = xp.ascontiguousarray(depth.W_h.T)  # (4H, H)
+        W_hT = transposed(depth.W_h, uses=T)  # (4H, H)
         a = gates.reshape(T, 4 * H, B)
         for t, h_time in enumerate(self._read_by_depth(time_cache.h)):
             xp.matmul(W_hT, h_time.T, out=a[t])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from minigrid.backend import Array, Workspace, array_module
 from minigrid.cells.cell import Cell
 from minigrid.gates import lstm_backward, lstm_forward
-from minigrid.ops import LayerInput, rows
+from minigrid.ops import LayerInput, rows, transposed
 
 
 class Weights(NamedTuple):
@@ -75,7 +75,7 @@ def sequence_forward(
 
     source.project(weights.W_x, weights.bias, out=from_x)
     h[0], c[0] = h0, c0.T
-    W_hT = xp.ascontiguousarray(weights.W_h.T)  # (4H, H)
+    W_hT = transposed(weights.W_h, uses=T)  # (4H, H)
     a = gates.reshape(T, 4 * H, B)
     for t in range(T):
         xp.matmul(W_hT, h[t].T, out=a[t])
