@@ -85,12 +85,17 @@ def project(source, W, bias) -> np.ndarray:
     return out
 
 
-SOURCES = {"embedding": lambda x: TokenInput(IDS, x), "one-hot": lambda x: TokenInput(IDS, None), "dense": DenseInput}
+SOURCES = {
+    "embedding": lambda x: TokenInput(IDS, x),
+    "few": lambda x: TokenInput(IDS, x),
+    "one-hot": lambda x: TokenInput(IDS, None),
+    "dense": DenseInput,
+}
 
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_a_source_projects_and_goes_back(kind):
-    x = {"embedding": draw(V, N), "one-hot": np.eye(V), "dense": draw(T, B, N)}[kind]
+    x = {"embedding": draw(V, N), "few": draw(IDS.size + 1, N), "one-hot": np.eye(V), "dense": draw(T, B, N)}[kind]
     arrays = {"x": x, "W": draw(x.shape[-1], O, seed=1), "bias": draw(O, seed=2)}
     source = SOURCES[kind](x)
     seen = x if kind == "dense" else x[IDS]
