@@ -94,7 +94,7 @@ class Workspace:
     """Where forward and backward passes get their arrays from.
 
     A plain workspace gives fresh arrays. One with ``reuse=True`` hands out the same array for the same name and shape,
-    so that a training step allocates nothing after the first; whoever keeps one knows that the next pass overwrites it.
+    so that training steps find the large ones ready; whoever keeps one knows that the next pass overwrites it.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class Workspace:
         return self._take(self._scope + name, shape, padded)
 
     def scratch(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
-        """Return an array whose contents only matter until another scope asks for the same name."""
+        """Return an array whose contents only matter until anybody else asks for the same name, in any scope."""
         return self._take(name, shape, padded)
 
     def _take(self, name: str, shape: tuple[int, ...], padded: bool) -> Array:

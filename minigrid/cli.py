@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
         The only command of the program; by default the first argument names it.
     """
     with contextlib.suppress(AttributeError):  # a stream that somebody put in its place may lack it
-        sys.stdout.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows ? for what it cannot show
+        # a terminal that is not UTF-8 shows ? for what it cannot show; a log file is written line by line
+        sys.stdout.reconfigure(errors="replace", line_buffering=True)
     parser = _parser(program, command)
     options = parser.parse_args(arguments)
     try:
@@ -130,8 +131,9 @@ def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _train(options: argparse.Namespace) -> int:
+    from minigrid.checkpoint import read_checkpoint
     from minigrid.runs import list_runs
-    from minigrid.training import DivergedError, InterruptedRunError, Run
+    from minigrid.training import DivergedError, InterruptedRunError, Run, inherited
 
     given = _given_settings(options)
     if options.resume:
@@ -141,6 +143,8 @@ def _train(options: argparse.Namespace) -> int:
             raise UserError("--resume goes on with a run and --init-from begins a new one: give one of them")
         run = Run.resume(options.run, given)
     else:
+        if options.init_from:
+            given = inherited(read_checkpoint(options.init_from), given) | given
         run = Run.start(Config(**given), options.run, options.init_from)
     try:
         run.train()
@@ -222,7 +226,9 @@ def _eval(options: argparse.Namespace) -> int:
     if batches is None:
         raise UserError(f"the run {options.run} has held nothing out as {options.part}: choose another --part")
     result = evaluate(checkpoint.model(options.backend), batches)
-    line = f"loss {result.loss:.4f} nats, {bits(result.loss):.4f} bits per {task.unit}, {result.targets:,} of them"
+    what = options.data or options.part
+    line = f"{what}: loss {result.loss:.4f} nats, {bits(result.loss):.4f} bits per {task.unit}"
+    line += f", over {result.targets:,} {task.unit}s"
     if result.score is not None:
         line += f"; digits right {result.score.digit_share:.2%}, answers right {result.score.answer_share:.2%}"
     print(line)
@@ -235,7 +241,7 @@ def _eval(options: argparse.Namespace) -> int:
 def _plot_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="folders of runs")
     parser.add_argument(
-        "--out", default="loss.png", help="file to write; its ending says the format (default: loss.png)"
+        "--out", default="curves.png", help="file to write; its ending says the format (default: curves.png)"
     )
 
 
@@ -285,13 +291,13 @@ def _gradcheck(options: argparse.Namespace) -> int:
             raise UserError(f"--{name} must be at least 1, not {getattr(options, name)}")
     given = CHECKED_BY_DEFAULT | {name: value for name, value in vars(options).items() if name in CHECKED}
     model = CharModel(**given, vocab_size=options.vocabulary, dtype="float64", backend=options.backend)
-    gradcheck.enlarge(model)
+    gradcheck.enlarge(model, given["seed"])
     if options.train_step:
-        problem = gradcheck.train_step_problem(TrainStep(model), options.steps, options.batch)
+        problem = gradcheck.train_step_problem(TrainStep(model), options.steps, options.batch, given["seed"])
     else:
-        problem = gradcheck.model_problem(model, options.steps, options.batch)
+        problem = gradcheck.model_problem(model, options.steps, options.batch, given["seed"])
     if options.directions:
-        report = gradcheck.check_directions(*problem, directions=options.directions)
+        report = gradcheck.check_directions(*problem, directions=options.directions, seed=given["seed"])
     else:
         report = gradcheck.check_entries(*problem, progress=lambda places: tqdm(places, leave=False, disable=None))
     for name, error in report.errors.items():

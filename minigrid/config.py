@@ -1,7 +1,6 @@
 """All settings of a training run, with their defaults, units and meaning, in one frozen object."""
 
 import dataclasses
-import difflib
 import tomllib
 import types
 from dataclasses import dataclass
@@ -9,14 +8,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 from minigrid.backend import BACKENDS
+from minigrid.batches import SPLITS
 from minigrid.corpora import CORPORA
-from minigrid.errors import UserError
+from minigrid.errors import UserError, did_you_mean
 from minigrid.model import CHOICES
 from minigrid.optim import OPTIMIZERS
+from minigrid.vocabulary import KINDS
 
 TASKS = ("text", "addition")
-TOKENS = ("chars", "bytes")
-SPLITS = ("tail", "stripes")
 MOST = 1_000_000  # units or layers; beyond, NumPy cannot even count the weights
 
 
@@ -60,7 +59,7 @@ class Config:
         None, "a text file of your own, or a folder with input.txt (default: the corpus)", None, "data"
     )
     tokens: str | None = setting(
-        None, "read the text as characters or as bytes (default: the corpus's own)", TOKENS, "data"
+        None, "read the text as characters or as bytes (default: the corpus's own)", KINDS, "data"
     )
     split: str = setting("tail", "hold out the end of the text, or the end of every stream (as Torch)", SPLITS, "data")
     val_fraction: float = setting(0.05, "share of the text held out for validation", None, "data")
@@ -173,12 +172,6 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
             f"unknown {field.name} {value!r}{did_you_mean(value, choices)}: choose one of {', '.join(choices)}"
         )
     return value
-
-
-def did_you_mean(word: str, known: tuple[str, ...]) -> str:
-    """A hint in brackets where one of the known words is close, else nothing."""
-    close = difflib.get_close_matches(word, known, 1)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def read_config_file(path: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrid.addition import AdditionScore, accuracy
-from minigrid.backend import to_host
+from minigrid.backend import Workspace, to_host
 from minigrid.model import CharModel
 from minigrid.ops import cross_entropy_forward
 from minigrid.tasks import Batches
@@ -25,9 +25,13 @@ class Evaluation(NamedTuple):
     score: AdditionScore | None
 
 
-def evaluate(model: CharModel, batches: Batches) -> Evaluation:
-    """Read all of `batches` once, from a state of zeros; nothing of a training run is touched."""
-    workspace = model.workspace(reuse=True)
+def evaluate(model: CharModel, batches: Batches, workspace: Workspace | None = None) -> Evaluation:
+    """Read all of `batches` once, from a state of zeros; nothing that a training run goes on with is touched.
+
+    `workspace` gives the arrays: a training step's own between two steps, so that an evaluation needs no memory of
+    its own.
+    """
+    workspace = workspace or model.workspace(reuse=True)
     total, targets, state, scores = 0.0, 0, None, []
     for index in range(len(batches)):
         x, y = batches.minibatch(0, index)

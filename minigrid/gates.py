@@ -32,13 +32,13 @@ def standard_output_forward(o: Array, c: Array, s: Array, h: Array) -> None:
     xp.multiply(o, s, out=h)
 
 
-def standard_output_backward(dh: Array, o: Array, c: Array, s: Array, do: Array, dc: Array) -> None:
-    """Gradients of ``h = o * s, s = tanh(c)``: into `do`, and into `dc` through c."""
+def standard_output_backward(dh: Array, o: Array, c: Array, s: Array, do: Array, dc_from_h: Array) -> None:
+    """Gradients of ``h = o * s, s = tanh(c)``: into `do`, and of c into `dc_from_h`; all (H, B)."""
     xp = array_module(c)
-    xp.multiply(s, s, out=dc)
-    xp.subtract(1, dc, out=dc)
-    dc *= o
-    dc *= dh  # dc = dh * o * (1 - s^2)
+    xp.multiply(s, s, out=dc_from_h)
+    xp.subtract(1, dc_from_h, out=dc_from_h)
+    dc_from_h *= o
+    dc_from_h *= dh  # dc_from_h = dh * o * (1 - s^2)
     xp.multiply(dh, s, out=do)
 
 
@@ -50,14 +50,14 @@ def paper_output_forward(o: Array, c: Array, s: Array, h: Array) -> None:
     h[...] = s
 
 
-def paper_output_backward(dh: Array, o: Array, c: Array, s: Array, do: Array, dc: Array) -> None:
-    """Gradients of ``h = s = tanh(o * c)``: into `do`, and into `dc` through c."""
+def paper_output_backward(dh: Array, o: Array, c: Array, s: Array, do: Array, dc_from_h: Array) -> None:
+    """Gradients of ``h = s = tanh(o * c)``: into `do`, and of c into `dc_from_h`; all (H, B)."""
     xp = array_module(c)
-    xp.multiply(s, s, out=dc)
-    xp.subtract(1, dc, out=dc)
-    dc *= dh  # the gradient at the product o * c: dh * (1 - s^2)
-    xp.multiply(dc, c, out=do)
-    dc *= o
+    xp.multiply(s, s, out=dc_from_h)
+    xp.subtract(1, dc_from_h, out=dc_from_h)
+    dc_from_h *= dh  # the gradient at the product o * c: dh * (1 - s^2)
+    xp.multiply(dc_from_h, c, out=do)
+    dc_from_h *= o
 
 
 OUTPUTS = {
@@ -130,14 +130,18 @@ def lstm_backward(
     _, output_backward = OUTPUTS[output]
     i, f, o, g = gates
     di, df, do, dg = da
+    dc_from_h = scratch[0]
+    dc_total = (
+        dc_prev  # the same array: the gradient of c, until the last line that needs it turns it into that of c_prev
+    )
     # h = o * tanh(c)
-    output_backward(dh, o, c, s, do, scratch[0])
-    xp.add(dc, scratch[0], out=dc_prev)
-    # c = f * c_prev + i * g, where dc_prev holds the whole gradient of c until the last line
-    xp.multiply(dc_prev, g, out=di)
-    xp.multiply(dc_prev, c_prev, out=df)
-    xp.multiply(dc_prev, i, out=dg)
-    dc_prev *= f
+    output_backward(dh, o, c, s, do, dc_from_h)
+    xp.add(dc, dc_from_h, out=dc_total)
+    # c = f * c_prev + i * g
+    xp.multiply(dc_total, g, out=di)
+    xp.multiply(dc_total, c_prev, out=df)
+    xp.multiply(dc_total, i, out=dg)
+    xp.multiply(dc_total, f, out=dc_prev)
     # i, f, o = sigmoid(a): the slope is (1 - ifo) * ifo; g = tanh(a): the slope is 1 - g^2
     slope = scratch
     xp.subtract(1, gates[:3], out=slope[:3])

@@ -1,6 +1,5 @@
 """The character model: embedding, layers of cells, decoder, loss and gradients."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from minigrid.backend import Array, Workspace, array_module, backend_module
 from minigrid.cells import CELLS, Cell
-from minigrid.errors import UserError
+from minigrid.errors import UserError, did_you_mean
 from minigrid.ops import (
     DenseInput,
     TokenInput,
@@ -326,7 +325,7 @@ class CharModel:
     def loss(
         self, x: Array, y: Array, state: Mapping[str, Array], *, workspace: Workspace | None = None
     ) -> tuple[Array, State]:
-        """Return the mean loss in nats and the state after: no dropout, no gradients, nothing kept between layers."""
+        """Return the mean loss in nats and the state after: no dropout, no gradients, no cache."""
         logits, state = self.predict(x, state, workspace=workspace)
         return cross_entropy_forward(logits, self._targets(y, logits.shape[:2]))[0], state
 
@@ -413,9 +412,9 @@ class CharModel:
 def _check_choice(option: str, value: Any) -> None:
     choices = CHOICES[option]
     if value not in choices:
-        close = difflib.get_close_matches(str(value), choices, 1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise UserError(f"unknown {option} {value!r}{hint}: choose one of {', '.join(choices)}")
+        raise UserError(
+            f"unknown {option} {value!r}{did_you_mean(str(value), choices)}: choose one of {', '.join(choices)}"
+        )
 
 
 def _check_sizes(**sizes: int) -> None:

@@ -49,14 +49,6 @@ class Params(Mapping[str, Array]):
         """Return the same names and shapes as views into another vector."""
         return Params(self.shapes, flat)
 
-    def locate(self, position: int) -> tuple[str, tuple[int, ...]]:
-        """Return the name and the index within that array of one position of the flat vector."""
-        for name, view in self._views.items():
-            if position < view.size:
-                return name, tuple(int(k) for k in np.unravel_index(position, view.shape))
-            position -= view.size
-        raise IndexError("position lies beyond the flat vector")
-
 
 def initial_values(shapes: Mapping[str, tuple[int, ...]], seed: int, scale: float = 0.08) -> np.ndarray:
     """Draw the initial flat vector, uniform in [-scale, scale), in float64 on the host.

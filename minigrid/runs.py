@@ -5,7 +5,6 @@ A run's folder holds ``config.json`` (its settings), ``metrics.jsonl`` (one reco
 """
 
 import contextlib
-import dataclasses
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -58,11 +57,11 @@ def fresh_folder(config: Config) -> Path:
             return folder
 
 
-def write_config(folder: Path, config: Config) -> None:
+def write_config(folder: Path, settings: dict[str, Any]) -> None:
     """Write a run's settings where a person can read them; the checkpoints hold them too."""
     with written(folder / CONFIG):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n", encoding="utf-8")
+        (folder / CONFIG).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
 def list_runs() -> str:

@@ -39,6 +39,8 @@ class TrainStep:
         Steps done.
     norm : 0-d array
         Norm of T x grads of the last step, before clipping.
+    workspace : Workspace
+        Where its arrays come from; between two steps nothing in it is needed.
     finite : 0-d bool array
         Whether every loss and every gradient norm so far was finite (in float32 a norm above 1.8e19 is not). Reading it
         waits for a GPU, so it is left to the caller when.
@@ -69,7 +71,7 @@ class TrainStep:
         self.norm = model.xp.zeros((), model.dtype)
         self.finite = model.xp.ones((), bool)
         self._optimizer = make_optimizer(optimizer, model.params.flat, alpha)
-        self._workspace = model.workspace(reuse=True)
+        self.workspace = model.workspace(reuse=True)
         self._state: dict[str, Array] | None = None
 
     def __call__(self, x: Array, y: Array) -> Array:
@@ -95,7 +97,7 @@ class TrainStep:
         model = self.model
         x = model.ids(x)
         masks = model.draw_masks(*x.shape, self.number) if model.dropout else None
-        return model.loss_and_grads(x, y, self.state(x.shape[1]), masks, workspace=self._workspace)
+        return model.loss_and_grads(x, y, self.state(x.shape[1]), masks, workspace=self.workspace)
 
     def state(self, batch: int) -> dict[str, Array]:
         """Return the state in which the next minibatch begins: zeros at first and after :meth:`reset`."""

@@ -72,6 +72,7 @@ class Run:
         self.metrics: list[Record] = []
         self.best = math.inf
         self._losses: list[Any] = []  # since the last training record, 0-d arrays
+        self._timed = 0  # minibatches since `_clock`
         self._clock = self._saved_at = time.monotonic()  # seconds
         self._first = step.number  # where this process began
 
@@ -105,7 +106,7 @@ class Run:
             _initialise(model, task, read_checkpoint(init_from))
         step = TrainStep(model, **config.step_options())
         run = cls(folder or fresh_folder(config), config, task, model, step)
-        write_config(run.folder, config)
+        run._write_config()
         return run
 
     @classmethod
@@ -131,7 +132,7 @@ class Run:
         # the model knows the defaults that were left open in the settings
         before = dataclasses.asdict(saved) | checkpoint.meta["model"]
         for name, value in given.items():
-            if name not in MAY_CHANGE and value != before[name]:
+            if (name not in MAY_CHANGE or (name == "data" and not before[name])) and value != before[name]:
                 raise UserError(
                     f"{flag(name)} {value} cannot change on --resume (the run has {before[name]}): leave it "
                     f"out, or start a new run with --init-from {folder}"
@@ -143,7 +144,7 @@ class Run:
         run = cls(folder, config, task, model, TrainStep(model, **config.step_options()))
         run._restore(checkpoint)
         remove_unfinished(folder)
-        write_config(folder, config)
+        run._write_config()
         return run
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -191,7 +192,7 @@ class Run:
                 bar.update()
                 number = self.step.number
                 self._estimate(bar)
-                if number % LOG_EVERY == 0:
+                if number % LOG_EVERY == 0 or number == self.total_steps:
                     self._log(bar)
                 if number % self.eval_every == 0 or number == self.total_steps:
                     self._validate(bar)
@@ -208,13 +209,14 @@ class Run:
             self.step.reset()
         self.step.lr = decayed_rate(self.config.lr, epoch + 1, self.config.lr_decay, self.config.lr_decay_after)
         self._losses.append(self.step(x, y))
+        self._timed += 1
 
     def _estimate(self, bar: tqdm) -> None:
         """After three minibatches, say how long the rest will take; the very first is slower than the others."""
         done = self.step.number - self._first
         if done == 1:
             float(self._losses[-1])  # waits for a GPU
-            self._clock = time.monotonic()
+            self._timed, self._clock = 0, time.monotonic()
         if done == 3:
             float(self._losses[-1])
             seconds = (time.monotonic() - self._clock) / 2
@@ -227,10 +229,10 @@ class Run:
     def _log(self, bar: tqdm) -> None:
         """Record and show what the last minibatches gave. This is where a GPU is waited for."""
         self._require_finite()
-        now, count = time.monotonic(), len(self._losses)
-        loss = sum(float(x) for x in self._losses) / count
-        rate = count * self.task.train.batch * self.task.train.steps / (now - self._clock)
-        self._losses, self._clock = [], now
+        loss = sum(float(x) for x in self._losses) / len(self._losses)
+        now = time.monotonic()
+        rate = self._timed * self.task.train.batch * self.task.train.steps / (now - self._clock)
+        self._losses, self._timed, self._clock = [], 0, now
         record = {"loss": loss, "grad_norm": float(self.step.norm), "lr": self.step.lr, "per_second": round(rate)}
         self._record("train", record)
         bar.set_postfix_str(
@@ -242,7 +244,7 @@ class Run:
         self._require_finite()
         started = time.monotonic()
         if self.task.val is not None:
-            result = evaluate(self.model, self.task.val)
+            result = evaluate(self.model, self.task.val, self.step.workspace)
             if not math.isfinite(result.loss):
                 raise DivergedError(self._divergence("validation loss"))
             sample, better = self._sample(), result.loss < self.best
@@ -257,7 +259,7 @@ class Run:
 
     def _sample(self) -> str:
         """A piece of text, or a few problems solved, so that one sees what the model has learnt."""
-        if self.task.sha256 is None:
+        if self.config.task == "addition":
             return addition.solved_examples(self._write, self.config.digits)
         return self._write(SAMPLE_LENGTH)
 
@@ -297,6 +299,11 @@ class Run:
         write_checkpoint(self.folder / name, model_arrays(self.model) | arrays, meta)
         if name == LAST:
             self._saved_at = time.monotonic()
+
+    def _write_config(self) -> None:
+        """Keep the settings where a person can read them, with what was left open filled in."""
+        shape = {name: value for name, value in self.model.options.items() if hasattr(self.config, name)}
+        write_config(self.folder, dataclasses.asdict(self.config) | shape)
 
     def _record(self, split: str, values: dict[str, Any]) -> None:
         record = {"split": split, "step": self.step.number, "epoch": round(self._epoch(), 4), **values}
@@ -338,6 +345,15 @@ class Run:
 def _score(result: Evaluation) -> dict[str, Any]:
     score = {} if result.score is None else {"digits": result.score.digit_share, "answers": result.score.answer_share}
     return {"loss": result.loss, "bits": bits(result.loss), **score}
+
+
+def inherited(checkpoint: Checkpoint, given: dict[str, Any]) -> dict[str, Any]:
+    """Settings that a new run takes over from the checkpoint it begins with: the sizes, and the text unless given."""
+    saved = dataclasses.asdict(config_of(checkpoint))
+    names = ["model", "hidden", "layers", "tie", "priority", "lstm_output", "embedding"]
+    if not given.keys() & {"corpus", "data", "task"}:
+        names += ["corpus", "data", "task", "tokens", "digits"]
+    return {name: saved[name] for name in names}
 
 
 def _initialise(model: CharModel, task: Task, checkpoint: Checkpoint) -> None:

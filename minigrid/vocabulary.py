@@ -106,13 +106,13 @@ class Vocabulary:
         return cls(saved["tokens"], tuple(saved["symbols"]))
 
     def difference(self, other: "Vocabulary") -> str:
-        """Say in one short sentence how `other` differs from this vocabulary; "" where it does not."""
+        """Say in one short sentence how the vocabulary of a text differs from this one, a model's; "" if not at all."""
         if self == other:
             return ""
         if self.tokens != other.tokens:
-            return f"the first vocabulary is made of {self.tokens}, the second of {other.tokens}"
-        parts = [f"the first vocabulary has {len(self)} {self.tokens}, the second {len(other)}"]
-        for place, one, two in (("first", self, other), ("second", other, self)):
+            return f"the model's is made of {self.tokens}, the text's of {other.tokens}"
+        parts = [f"the model's has {len(self)} {self.tokens}, the text's {len(other)}"]
+        for place, one, two in (("model's", self, other), ("text's", other, self)):
             extra = sorted(set(one.symbols) - set(two.symbols))
             if extra:
                 parts.append(f"only in the {place}: {_listed([one._shown(symbol) for symbol in extra], str)}")

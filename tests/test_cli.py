@@ -110,8 +110,8 @@ BAD_SETTINGS = {
     "--init-from=missing": "no such run or checkpoint: missing",
     "--init-from=.": "holds no checkpoint",
     "--init-from=text.txt": "text.txt is not a minigrid checkpoint",
-    "--init-from=addition": "its vocabulary is not that of the text: the first vocabulary has 13 chars",
-    "--init-from=bytes": "its vocabulary is not that of the text: the first vocabulary is made of bytes",
+    "--init-from=addition": "its vocabulary is not that of the text: the model's has 13 chars",
+    "--init-from=bytes": "its vocabulary is not that of the text: the model's is made of bytes",
     "--run=chars": "chars already holds something: go on with the run in it by --resume",
     "--run=text.txt": "text.txt is a file",
     "--run=text.txt/run": "cannot write text.txt/run/config.json: Not a directory",
@@ -411,8 +411,8 @@ def test_a_text_of_ones_own_from_beginning_to_end(capsys, here):
     assert len(text) == len(prime) + 50 + 1
     assert set(text) <= set(TEXT)
     line = done(capsys, "eval", "runs/text-grid-2x8")
-    assert re.fullmatch(r"loss \d\.\d{4} nats, \d\.\d{4} bits per character, 96 of them\n", line)
-    assert out.strip().splitlines()[-2].startswith(f"done: 30 steps; best validation loss {line[5:11]} nats")
+    assert re.fullmatch(r"val: loss \d\.\d{4} nats, \d\.\d{4} bits per character, over 96 characters\n", line)
+    assert out.strip().splitlines()[-2].startswith(f"done: 30 steps; best validation loss {line[10:16]} nats")
 
 
 def test_the_same_command_with_resume_goes_on(capsys, here):
@@ -434,14 +434,22 @@ def test_init_from_begins_a_new_run(capsys, here):
 
 def test_eval_reads_the_part_that_is_asked_for(capsys, here):
     lines = {part: done(capsys, "eval", "chars", f"--part={part}") for part in ("train", "val", "test")}
-    counts = {part: int(line.split()[-3].replace(",", "")) for part, line in lines.items()}
+    counts = {part: int(line.split()[-2].replace(",", "")) for part, line in lines.items()}
     assert counts["train"] > 1500
     assert counts["val"] < counts["test"] < 220
     assert done(capsys, "eval", "chars") == lines["val"]
     write_text(here, TEXT[:101], "other.txt")
-    assert done(capsys, "eval", "chars", "--data=other.txt").endswith(" 96 of them\n")
+    assert done(capsys, "eval", "chars", "--data=other.txt").endswith(", over 96 characters\n")
     assert "bits per byte" in done(capsys, "eval", "bytes/last.npz")
     assert "answers right" in done(capsys, "eval", "addition")
+
+
+def test_init_from_takes_over_sizes_and_text(capsys, here):
+    done(capsys, "train", "--init-from=chars", "--run=again", "--max-steps=2", "--lr=1e-4", "--batch=4")
+    before, after = (json.loads((here / run / "config.json").read_text()) for run in ("chars", "again"))
+    for name in ("model", "hidden", "layers", "tie", "data", "tokens"):
+        assert after[name] == before[name]
+    assert after["lr"] == 1e-4
 
 
 def test_sample_writes_what_is_asked_for(capsys):
@@ -465,8 +473,8 @@ def test_plot_draws_several_runs(capsys, here):
     (here / "elsewhere").mkdir()
     shutil.copytree("chars", "elsewhere/chars")
     names = ["chars", "bytes", "elsewhere/chars"]
-    assert done(capsys, "plot", *names) == "wrote loss.png\n"
-    assert (here / "loss.png").read_bytes().startswith(b"\x89PNG")
+    assert done(capsys, "plot", *names) == "wrote curves.png\n"
+    assert (here / "curves.png").read_bytes().startswith(b"\x89PNG")
     done(capsys, "plot", *names, "--out=curves.svg")
     svg = (here / "curves.svg").read_text()
     assert all(f"<!-- {name}, training -->" in svg for name in names)

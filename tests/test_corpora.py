@@ -26,7 +26,7 @@ def test_toywiki_is_asked_for_a_million_characters(monkeypatch):
 
 def test_an_unknown_corpus_is_told_the_known_ones():
     message = error(load_corpus, "shakepeare")
-    assert message.endswith("the closest is shakespeare.")
+    assert "(did you mean shakespeare?)" in message
     assert all(name in message for name in CORPORA)
 
 

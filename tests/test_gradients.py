@@ -204,11 +204,11 @@ def no_gradient_from_the_next_cell(a):
 
 
 def no_gradient_from_the_output(a, _):
-    a["new_dc"][...] = 0
+    a["new_dc_from_h"][...] = 0
 
 
 def slope_at_the_wrong_place(a, _):
-    a["new_dc"][...] *= (1 - a["c"] ** 2) / (1 - a["s"] ** 2)  # tanh' = 1 - tanh(c)^2, not 1 - c^2
+    a["new_dc_from_h"][...] *= (1 - a["c"] ** 2) / (1 - a["s"] ** 2)  # tanh' = 1 - tanh(c)^2, not 1 - c^2
 
 
 def cell_for_its_tanh(a, _):
@@ -220,7 +220,7 @@ def paper_slope_forgotten(a, _):
 
 
 def paper_output_gate_forgotten(a, _):
-    a["new_dc"][...] /= a["o"]
+    a["new_dc_from_h"][...] /= a["o"]
 
 
 def nothing_through_time(a):
@@ -279,9 +279,8 @@ def overwrite_linear(a):
 
 
 def other_priority(a):
-    other = {"depth": "none", "none": "depth"}
     cell = a["self"]
-    a["self"] = Grid(cell.hidden, cell.output, other[cell.priority])
+    a["self"] = Grid(cell.hidden, cell.output, "none" if cell.read == slice(1, None) else "depth")
 
 
 def no_memory_from_above(a):

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrid.params import Params, initial_values
@@ -53,17 +52,6 @@ def test_another_vector_for_the_same_names():
     other["decoder.bias"][...] = 5
     assert other.shapes == params.shapes
     assert np.array_equal(params.flat, np.arange(17.0))
-
-
-@given(shapes_strategy)
-def test_locate_finds_every_position(shapes):
-    size = sum(a * b for a, b in shapes.values())
-    params = Params(shapes, np.arange(float(size)))
-    for position in range(size):
-        name, index = params.locate(position)
-        assert params[name][index] == position
-    with pytest.raises(IndexError):
-        params.locate(size)
 
 
 @pytest.mark.parametrize("kind", ["lstm", "time", "depth"])

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import threading
@@ -70,7 +71,7 @@ def test_a_folder_that_cannot_be_made(here):
 
 def test_the_settings_can_be_read(here):
     config = text_config("text.txt", lr=0.5)
-    write_config(here / "a" / "run", config)
+    write_config(here / "a" / "run", dataclasses.asdict(config))
     assert Config(**json.loads((here / "a" / "run" / "config.json").read_text())) == config
 
 

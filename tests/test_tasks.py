@@ -142,7 +142,7 @@ def test_translation():
     ours, theirs = encode_text("ours", "abcdé", "chars", "here"), encode_text("theirs", "dabé", "chars", "there")
     ids = translate(theirs, ours.vocabulary)
     assert ours.vocabulary.decode(ids) == "dabé"
-    with pytest.raises(UserError, match=r"^there: .*only in the second: 'e'"):
+    with pytest.raises(UserError, match=r"^there: .*only in the text's: 'e'"):
         translate(encode_text("theirs", "ae", "chars", "there"), ours.vocabulary)
     assert translate(ours, ours.vocabulary).tolist() == [0, 1, 2, 3, 4]
 

@@ -389,7 +389,7 @@ def test_addition_measures_digits_and_answers(tmp_path):
 
 def test_best_is_the_best_and_last_the_last(tmp_path, data, monkeypatch):
     losses = iter([3.0, 2.0, 2.5, 2.0])
-    monkeypatch.setattr(training, "evaluate", lambda model, batches: Evaluation(next(losses), 1, None))
+    monkeypatch.setattr(training, "evaluate", lambda *given: Evaluation(next(losses), 1, None))
     run = trained(tmp_path / "run", text_config(data, max_steps=20, eval_every=5))
     assert run.best == 2.0
     numbers = {name: meta_of(tmp_path / "run" / name)["step"]["number"] for name in ("best.npz", "last.npz")}
@@ -403,7 +403,7 @@ def test_best_is_the_best_and_last_the_last(tmp_path, data, monkeypatch):
 
 def test_the_best_so_far_survives_a_stop(tmp_path, data, monkeypatch):
     losses = iter([2.0, 2.5])
-    monkeypatch.setattr(training, "evaluate", lambda model, batches: Evaluation(next(losses), 1, None))
+    monkeypatch.setattr(training, "evaluate", lambda *given: Evaluation(next(losses), 1, None))
     stopped(Run.start(text_config(data, max_steps=20, eval_every=5), tmp_path / "run"), 7)
     before = contents(tmp_path / "run")["best.npz"]
     run = Run.resume(tmp_path / "run", {"max_steps": 10})
@@ -470,7 +470,7 @@ def test_a_stop_never_saves_what_is_no_number(tmp_path, data, monkeypatch, stop_
 
 
 def test_a_validation_loss_that_is_no_number(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(training, "evaluate", lambda model, batches: Evaluation(math.nan, 1, None))
+    monkeypatch.setattr(training, "evaluate", lambda *given: Evaluation(math.nan, 1, None))
     with pytest.raises(DivergedError, match="validation loss"):
         trained(tmp_path / "run", text_config(data, eval_every=20))
     assert meta_of(tmp_path / "run" / "last.npz")["step"]["number"] == 0
@@ -491,7 +491,7 @@ def test_init_from_begins_with_the_very_parameters(tmp_path, data):
 def test_init_from_refuses_another_vocabulary(tmp_path, data):
     trained(tmp_path / "old", text_config(data, max_steps=3))
     other = write_text(tmp_path, TEXT.replace("é", "ê"), "other.txt")
-    with pytest.raises(UserError, match=r"only in the first: 'é' \(U\+00E9\); only in the second: 'ê'"):
+    with pytest.raises(UserError, match=r"only in the model's: 'é' \(U\+00E9\); only in the text's: 'ê'"):
         Run.start(text_config(other), tmp_path / "new", init_from=str(tmp_path / "old"))
     assert not (tmp_path / "new").exists()
 

@@ -94,10 +94,10 @@ def test_differences_are_said():
     one, two = Vocabulary.from_text("abc\n"), Vocabulary.from_text("bcdé")
     assert one.difference(Vocabulary.from_text("\ncba")) == ""
     assert one.difference(Vocabulary.from_text("abc\n", "bytes")) == (
-        "the first vocabulary is made of chars, the second of bytes"
+        "the model's is made of chars, the text's of bytes"
     )
     assert one.difference(two) == (
-        "the first vocabulary has 4 chars, the second 4; only in the first: '\\n' (U+000A), 'a' (U+0061); "
-        "only in the second: 'd' (U+0064), 'é' (U+00E9)"
+        "the model's has 4 chars, the text's 4; only in the model's: '\\n' (U+000A), 'a' (U+0061); "
+        "only in the text's: 'd' (U+0064), 'é' (U+00E9)"
     )
-    assert Vocabulary("bytes", (1, 0xE9)).difference(Vocabulary("bytes", (1,))).endswith("only in the first: 0xE9")
+    assert Vocabulary("bytes", (1, 0xE9)).difference(Vocabulary("bytes", (1,))).endswith("only in the model's: 0xE9")

@@ -90,11 +90,14 @@ class Cell(ABC):
         returned.
         """
 
-    def gradient_of_h(self, dout: Array, dh_last: Array, workspace: Workspace) -> Array:
-        """Lay out the gradients that arrive at h[0] ... h[T] from outside the recurrence: (T + 1, B, H)."""
-        T, B, H = dout.shape
+    def gradient_of_h(self, dread: Array, dh_last: Array, workspace: Workspace, read: slice = slice(1, None)) -> Array:
+        """Lay out the gradients that arrive at h[0] ... h[T] from outside the recurrence: (T + 1, B, H).
+
+        `dread` (T, B, H) arrives at the steps `read`, the new states by default, and `dh_last` (B, H) at the last one.
+        """
+        T, B, H = dread.shape
         dh = workspace.scratch("dh_outside", (T + 1, B, H), padded=True)
-        dh[0] = 0
-        dh[1:] = dout
+        dh[...] = 0
+        dh[read] = dread
         dh[T] += dh_last
         return dh

@@ -40,12 +40,13 @@ class Grid(Cell):
 
     kind = "time"
     states = ("h", "c")
-    kept, passing = 14, 12
+    kept, passing = 14, 12  # kept: h, c, s and four gates, along time and along depth
 
     def __init__(self, hidden: int, lstm_output: str, priority: str):
         self.hidden = hidden
         self.output = lstm_output
-        self.priority = priority
+        # which T of the states h_time[0] ... h_time[T] the LSTM along depth reads: the new ones, or the old ones
+        self.read = slice(1, None) if priority == "depth" else slice(None, -1)
 
     def weight_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
         H = self.hidden
@@ -75,7 +76,7 @@ class Grid(Cell):
         source.project(depth.W_x, depth.bias, out=from_below)
         W_hT = transposed(depth.W_h, uses=T)  # (4H, H)
         a = gates.reshape(T, 4 * H, B)
-        for t, h_time in enumerate(self._read_by_depth(time_cache.h)):
+        for t, h_time in enumerate(time_cache.h[self.read]):
             xp.matmul(W_hT, h_time.T, out=a[t])
             a[t] += from_below[t].T
             lstm_forward(gates[t], memory[t], c[t], s[t], h[t].T, self.output)
@@ -111,23 +112,16 @@ class Grid(Cell):
             )
             da_rows[t] = da.reshape(4 * H, B).T
         # a_depth = h_time @ depth.W_time + x @ depth.W_depth + depth.bias
-        read = self._read_by_depth(cache.time.h)
+        read = cache.time.h[self.read]
         ddepth.W_h[...] += rows(read).T @ rows(da_rows)
         dread = (rows(da_rows) @ depth.W_h.T).reshape(T, B, H)
         dsource_depth = cache.time.source.project_backward(da_rows, depth.W_x, ddepth.W_x, ddepth.bias)
         # h_time[t], c_time[t] = lstm(a_time, c_time[t-1])
-        dh_time = workspace.scratch("dh_outside", (T + 1, B, H), padded=True)
-        dh_time[...] = 0
-        self._read_by_depth(dh_time)[...] = dread
-        dh_time[T] += dstate["h"]
+        dh_time = self.gradient_of_h(dread, dstate["h"], workspace, self.read)
         dsource_time, dh0, dc0 = lstm.sequence_backward(
             dh_time, dstate["c"], cache.time, time, dtime, self.output, workspace
         )
         return dsource_depth + dsource_time, dmemory_below, {"h": dh0, "c": dc0}
-
-    def _read_by_depth(self, h_time: Array) -> Array:
-        """The T steps out of h_time[0] ... h_time[T] that the depth LSTM reads: the new states, or the old ones."""
-        return h_time[1:] if self.priority == "depth" else h_time[:-1]
 
     @staticmethod
     def _split(weights: dict[str, Array]) -> tuple[lstm.Weights, lstm.Weights]:

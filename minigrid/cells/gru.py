@@ -32,7 +32,7 @@ class GRU(Cell):
 
     kind = "gru"
     states = ("h",)
-    kept, passing = 5, 8
+    kept, passing = 5, 8  # kept: h, r * h and three gates
 
     def __init__(self, hidden: int):
         self.hidden = hidden

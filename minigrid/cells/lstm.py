@@ -142,7 +142,7 @@ class LSTM(Cell):
 
     kind = "lstm"
     states = ("h", "c")
-    kept, passing = 7, 9
+    kept, passing = 7, 9  # kept: h, c, s and four gates
 
     def __init__(self, hidden: int, lstm_output: str):
         self.hidden = hidden

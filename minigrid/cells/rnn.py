@@ -19,7 +19,7 @@ class RNN(Cell):
 
     kind = "rnn"
     states = ("h",)
-    kept, passing = 1, 5
+    kept, passing = 1, 5  # kept: h
 
     def __init__(self, hidden: int):
         self.hidden = hidden

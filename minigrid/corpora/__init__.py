@@ -1,13 +1,12 @@
 """Texts by name or by path: fetched, checked, encoded and cached."""
 
-import difflib
 import os
 import sys
 from pathlib import Path
 
 from minigrid.corpora.encoding import Corpus, encode_text, load_text
 from minigrid.corpora.sources import SOURCES, UnreachableError, data_folder, fetch, find, pin
-from minigrid.errors import UserError
+from minigrid.errors import UserError, did_you_mean
 from minigrid.vocabulary import KINDS
 
 __all__ = ["CORPORA", "Corpus", "UnreachableError", "data_folder", "load_corpus", "load_file"]
@@ -43,9 +42,10 @@ def load_corpus(name: str, tokens: str | None = None, *, fallback: bool = False)
         Where the name is unknown, the corpus cannot be fetched, or what was fetched is not what it should be.
     """
     if name not in CORPORA:
-        close = difflib.get_close_matches(name, CORPORA, n=1)
-        hint = f"the closest is {close[0]}." if close else "for a file of your own give --data PATH."
-        raise UserError(f"there is no corpus {name!r} among {', '.join(CORPORA)}: {hint}")
+        raise UserError(
+            f"unknown corpus {name!r}{did_you_mean(name, CORPORA)}: choose one of {', '.join(CORPORA)}, "
+            "or give a file of your own with --data PATH."
+        )
     tokens = _checked(tokens, "bytes" if name in _IN_BYTES else "chars")
     if name == "pydoc":
         return encode_text(name, _pydoc(), tokens, f"pydoc_data.topics of Python {sys.version.split()[0]}")
