@@ -130,6 +130,9 @@ class CharModel:
             hidden, **{k: self.options[k] for k in ("lstm_output", "priority") if self.options[k] is not None}
         )
         self._layer_names = [self._names_of_layer(layer) for layer in range(layers)]
+        self._layer_states = [
+            {name: f"{self.cell.kind}.{layer}.{name}" for name in self.cell.states} for layer in range(layers)
+        ]
         shapes = self._parameter_shapes()
         self.params = Params(shapes, self.xp.asarray(initial_values(shapes, seed).astype(dtype)))
 
@@ -156,12 +159,9 @@ class CharModel:
     def _weights_of_layer(self, layer: int, arrays: Params) -> dict[str, Array]:
         return {name: arrays[full] for name, full in self._layer_names[layer].items()}
 
-    def _state_name(self, layer: int, name: str) -> str:
-        return f"{self.cell.kind}.{layer}.{name}"
-
     def state_names(self) -> list[str]:
         """Names of the state's arrays, ``time.0.h`` and so on, from the bottom layer up."""
-        return [self._state_name(layer, name) for layer in range(self.layers) for name in self.cell.states]
+        return [full for names in self._layer_states for full in names.values()]
 
     def initial_state(self, batch: int) -> State:
         """Return zeros: name -> (B, H) array."""
@@ -169,7 +169,7 @@ class CharModel:
         return {name: self.xp.zeros((batch, self.hidden), self.dtype) for name in self.state_names()}
 
     def _state_of_layer(self, layer: int, state: Mapping[str, Array]) -> State:
-        return {name: state[self._state_name(layer, name)] for name in self.cell.states}
+        return {name: state[full] for name, full in self._layer_states[layer].items()}
 
     # -- forward and backward
 
@@ -227,7 +227,7 @@ class CharModel:
                 len(ids),
                 workspace.scope(f"layer.{layer}"),
             )
-            new_state |= {self._state_name(layer, name): s for name, s in state_of_layer.items()}
+            new_state |= {self._layer_states[layer][name]: s for name, s in state_of_layer.items()}
             if keep:
                 caches.append(cache)
             source = DenseInput(dropout_forward(out, masks.get(f"layer.{layer + 1}")))
@@ -283,7 +283,7 @@ class CharModel:
                 self._weights_of_layer(layer, grads),
                 workspace.scope(f"layer.{layer}"),
             )
-            dstate0 |= {self._state_name(layer, name): d for name, d in dstate_l.items()}
+            dstate0 |= {self._layer_states[layer][name]: d for name, d in dstate_l.items()}
             if layer:
                 dout = dropout_backward(dsource, cache.masks.get(f"layer.{layer}"))
         if "embedding.weight" in grads:

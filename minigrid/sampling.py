@@ -42,8 +42,8 @@ class Sampler(NamedTuple):
         """Choose one of V characters from their scores (V,), by inverting the cumulative distribution."""
         if self.argmax:
             return int(logits.argmax())
-        with np.errstate(over="ignore"):  # a score that becomes -inf has a probability of 0
-            scores = (logits.astype(np.float64) - logits.max()) / self.temperature
+        # a still smaller temperature would overflow, and choose the likeliest all the same
+        scores = (logits.astype(np.float64) - logits.max()) / max(self.temperature, 1e-100)
         if self.top_k is not None and self.top_k < len(scores):
             scores[np.argpartition(scores, -self.top_k)[: -self.top_k]] = -np.inf
         cumulative = np.cumsum(np.exp(scores))
