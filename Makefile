@@ -23,6 +23,9 @@ lint: .venv/ready-to-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
+docs/grid-block.png: minigrid/plots.py .venv/ready
+	$(BIN)/python -c 'from minigrid.plots import grid_block; grid_block().savefig("$@", dpi=110)'
+
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("minigrid needs Python 3.11 or newer: make PYTHON=/path/to/it")'
 	$(PYTHON) -m venv .venv

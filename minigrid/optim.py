@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from minigrid.backend import Array, array_module
-from minigrid.errors import UserError
+from minigrid.errors import UserError, did_you_mean
 
 BLOCK = 1 << 16
 """Numbers that an optimiser updates at a time: so few that they stay in a CPU's cache through all its passes."""
@@ -138,5 +138,5 @@ def make_optimizer(name: str, like: Array, alpha: float) -> Optimizer:
     if not 0 <= alpha < 1:
         raise UserError(f"alpha {alpha} is not a decay rate: give a number from 0 up to, not including, 1")
     if name not in OPTIMIZERS:
-        raise UserError(f"unknown optimizer {name!r}: choose one of {', '.join(OPTIMIZERS)}")
+        raise UserError(f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}: choose one of {', '.join(OPTIMIZERS)}")
     return RMSprop(like, alpha) if name == "rmsprop" else Adam(like)
