@@ -138,5 +138,7 @@ def make_optimizer(name: str, like: Array, alpha: float) -> Optimizer:
     if not 0 <= alpha < 1:
         raise UserError(f"alpha {alpha} is not a decay rate: give a number from 0 up to, not including, 1")
     if name not in OPTIMIZERS:
-        raise UserError(f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}: choose one of {', '.join(OPTIMIZERS)}")
+        raise UserError(
+            f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}: choose one of {', '.join(OPTIMIZERS)}"
+        )
     return RMSprop(like, alpha) if name == "rmsprop" else Adam(like)
