@@ -6,6 +6,7 @@ Compute code never names a library. It asks an array for its module, ``xp = arra
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,9 @@ from minigrid.errors import UserError
 BACKENDS = ("auto", "numpy", "cupy")
 
 CACHE_LINE = 64  # bytes
+
+BLOCK = 1 << 16
+"""Numbers to work on at a time where several passes follow each other: so few that they stay in a CPU's cache."""
 
 Array = Any
 """A NumPy or a CuPy array."""
@@ -88,6 +92,16 @@ def describe_device(xp: ModuleType) -> str:
         return f"CPU, NumPy {np.__version__}"
     device = xp.cuda.runtime.getDeviceProperties(xp.cuda.Device().id)
     return f"GPU {device['name'].decode()}, CuPy {xp.__version__}"
+
+
+def blocks(x: Array, part: slice = slice(None)) -> Iterator[slice]:
+    """Cut a part of x, along its first axis, into blocks that stay in a CPU's cache through several passes.
+
+    On a GPU the whole part is one block.
+    """
+    start, stop, _ = part.indices(len(x))
+    length = max(1, BLOCK * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)
+    return (slice(k, min(k + length, stop)) for k in range(start, stop, length))
 
 
 class Workspace:
