@@ -102,3 +102,14 @@ class GRU(Cell):
         dW_h[:, 2 * H :] += rows(reset).T @ rows(da_rows)[:, 2 * H :]
         dsource = source.project_backward(da_rows, W_x, dW_x, dbias)
         return dsource, dmemory, {"h": dh.T}
+
+    def named_arrays(self, cache, weights):
+        W_x, W_h, bias = weights.values()
+        H, h = self.hidden, cache.h
+        a = array_module(h).empty((*cache.reset.shape[:2], 3 * H), h.dtype)
+        cache.source.project(W_x, bias, out=a)
+        a[..., : 2 * H] += h[:-1] @ W_h[:, : 2 * H]
+        a[..., 2 * H :] += cache.reset @ W_h[:, 2 * H :]
+        named = {f"gru.a_{gate}": a[..., k * H : (k + 1) * H] for k, gate in enumerate("zrn")}
+        named |= {f"gru.{gate}": cache.gates[:, k].swapaxes(1, 2) for k, gate in enumerate("zrn")}
+        return named | {"gru.h": h[1:], "gru.h_prev": h[:-1]}
