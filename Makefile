@@ -23,7 +23,7 @@ lint: .venv/ready-to-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-docs/grid-block.png: minigrid/plots.py .venv/ready
+docs/grid-block.png: minigrid/plots/block.py .venv/ready
 	$(BIN)/python -c 'from minigrid.plots import grid_block; grid_block().savefig("$@", dpi=110)'
 
 .venv/python:

@@ -56,8 +56,9 @@ def trace(model: CharModel, x: Array, state: Mapping[str, Array] | None = None) 
     """Let a model read characters, without dropout, and return all that happened inside it.
 
     It costs a forward pass, its matrix products once more for the pre-activations, and the copies: in time, two to five
-    times a forward pass, the more the simpler the cell. The trace holds ``k L T B H`` numbers, k being 23 for the grid, 12 for lstm, 8 for gru and 3 for
-    rnn. A long text is better read in pieces, each going on from the `state` of the trace before.
+    times a forward pass, the more the simpler the cell. The trace holds ``k L T B H`` numbers, k being 23 for the grid,
+    12 for lstm, 8 for gru and 3 for rnn. A long text is better read in pieces, each going on from the `state` of the
+    trace before.
 
     Parameters
     ----------
@@ -101,3 +102,26 @@ def trace_text(model: CharModel, vocabulary: Vocabulary, text: str, state: Mappi
     if not text:
         raise UserError("there is no text to trace: give at least one character")
     return trace(model, vocabulary.encode(text)[:, None], state)
+
+
+def kept_to_end(f: np.ndarray) -> np.ndarray:
+    """Return the product of all later forget gates along the first axis: the share that is kept to the end.
+
+    Along depth, for f = ``trace["depth.f"]`` (L, T, B, H): the share of what layer l writes that arrives at the top,
+    and the memory at the top is the sum over the layers of ``i * g * kept_to_end(f)``, exactly.
+    """
+    later = np.concatenate([f[1:], np.ones_like(f[:1])])
+    return np.cumprod(later[::-1], axis=0)[::-1]
+
+
+def kept_between(f: np.ndarray) -> np.ndarray:
+    """Return for every pair of steps the share that is kept from the one to the other, of a cell's forget gates (T,).
+
+    Returns
+    -------
+    (T, T) array
+        Entry [s, t] is the product of f[s + 1] ... f[t]: 1 for s = t, and 0 for s > t, before anything was written.
+    """
+    T = len(f)
+    after = np.arange(T)[:, None] < np.arange(T)
+    return np.triu(np.cumprod(np.where(after, f, 1), axis=1))

@@ -16,7 +16,7 @@ ROOMS = [
     ["ops", "gates"],
     ["cells"],
     ["model"],
-    ["gradcheck", "optim", "train_step"],
+    ["gradcheck", "gradient_flow", "optim", "train_step"],
     ["vocabulary", "corpora", "batches", "addition", "toywiki"],
     ["config", "checkpoint"],
     ["tasks", "runs"],

@@ -3,6 +3,7 @@ import pytest
 from helpers import CELL_OPTIONS, MODELS, arrays_in, assert_close, assert_equal, label, make_model, minibatch, snapshot
 
 from minigrid import CharModel, UserError, trace, trace_text
+from minigrid.trace import kept_between, kept_to_end
 from minigrid.vocabulary import Vocabulary
 
 EMBEDDINGS = [
@@ -169,3 +170,27 @@ def test_texts_that_cannot_be_traced(text, words):
     with pytest.raises(UserError) as error:
         trace_text(CharModel("rnn", vocab_size=2, hidden=3), vocabulary, text)
     assert words in str(error.value)
+
+
+def test_the_memory_at_the_top_is_what_each_layer_wrote_times_what_was_kept_of_it():
+    _, _, made = traced({"model": "grid", "layers": 4})
+    written = made["depth.i"] * made["depth.g"]
+    kept = kept_to_end(made["depth.f"])
+    assert (kept[-1] == 1).all()
+    assert_close((written * kept).sum(axis=0), made["depth.c"][-1], 1e-12)
+
+
+def test_a_cell_along_time_is_what_was_written_times_what_was_kept_of_it():
+    model = make_model(model="lstm")
+    made = trace(model, minibatch(model, steps=6).x)  # from zeros
+    i, f, g, c = (made[f"lstm.{name}"][1, :, 0, 2] for name in ("i", "f", "g", "c"))
+    kept = kept_between(f)
+    assert_close(kept, np.triu(kept), 0)
+    assert kept[1, 4] == pytest.approx(f[2] * f[3] * f[4], rel=1e-12)
+    assert_close((i * g) @ kept, c, 1e-12)
+
+
+def test_a_closed_gate_keeps_nothing_of_what_came_before_it():
+    f = np.array([0.5, 0.0, 0.5])
+    assert_equal({"kept": kept_between(f)}, {"kept": np.array([[1, 0, 0], [0, 1, 0.5], [0, 0, 1]])})
+    assert_equal({"kept": kept_to_end(f)}, {"kept": np.array([0, 0.5, 1])})
