@@ -24,8 +24,8 @@ class Trace(Mapping[str, np.ndarray]):
     ========  =========================================================================================
 
     ``a_`` marks a pre-activation, ``_prev`` the state that an update starts from: that of the step before, and for
-    ``depth.c_prev`` that of the layer below, which is zero for the bottom layer. So ``c = f * c_prev + i * g`` holds
-    for all entries at once. Layers and steps count from 0.
+    ``depth.c_prev`` that of the layer below, which is zero for the bottom layer (whose ``depth.f`` has nothing to
+    forget). So ``c = f * c_prev + i * g`` holds for all entries at once. Layers and steps count from 0.
 
     Attributes
     ----------

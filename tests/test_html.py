@@ -21,7 +21,7 @@ def made(kind, vocabulary=VOCABULARY, text=TEXT):
     """A model, the trace of the text, and the page."""
     model = make_model(model=kind, vocab_size=len(vocabulary), hidden=HIDDEN, layers=LAYERS)
     trace = trace_text(model, vocabulary, text)
-    return model, trace, html.page(model, vocabulary, vocabulary.encode(text), trace, "<my> run")
+    return model, trace, html.page(model, vocabulary, vocabulary.encode(text), trace, "</script> run")
 
 
 def data_of(page):
@@ -193,7 +193,7 @@ def test_every_model_is_shown_without_a_complaint_or_a_request(browser, tmp_path
     assert len(page.all("[role=option]")) == len(TEXT)
     assert len(page.all(".strip")) == LAYERS * {"grid": 6, "lstm": 6, "gru": 4, "rnn": 1}[kind]
     assert page.one("#ways").is_displayed() == (kind == "grid")
-    assert page.one("#model").text.startswith(f"<my> run: {kind}, 2 layers of 7 units")
+    assert page.one("#model").text.startswith(f"</script> run: {kind}, 2 layers of 7 units")
     way = "depth" if kind == "grid" else kind
     assert page.numbers() == pytest.approx(page.expected(way, 0, page.unit()), abs=0.015)
 
@@ -316,9 +316,14 @@ def test_everything_can_be_read_by_day_and_by_night(browser, tmp_path, scheme):
     page = Page(browser, "grid", tmp_path)
     ground = page.script("return getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 22, 24)"}[scheme]
-    for strip in (1, 3):  # both maps
-        page.all(".strip")[strip].click()
-        assert contrast(page, "h1, h2, h3, p, label, output, .number, .strip > :first-child, [role=option]") >= 4.5
+    assert contrast(page, "h1, h2, h3, p, label, output, .number, .strip > :first-child") >= 4.5
+    for signed in (False, True):  # every colour of both maps under a letter
+        page.script(
+            "characters.forEach((span, k) => { const rgb = colour(k / (T - 1), arguments[0]); "
+            "Object.assign(span.style, {background: css(rgb), color: inkOn(rgb, false)}); })",
+            signed,
+        )
+        assert contrast(page, "[role=option]") >= 4.5
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -7,7 +7,7 @@ from matplotlib import colormaps
 
 from minigrid.plots.style import WIDTH, Figure, check_length, colours_for, label_characters, label_units
 
-OPEN, CLOSED = 0.9, 0.1  # when a gate counts as saturated (Karpathy, Johnson, Fei-Fei: arXiv:1506.02078, section 4.2)
+OPEN, CLOSED = 0.9, 0.1  # when a gate counts as saturated (Karpathy, Johnson, Fei-Fei: arXiv:1506.02078)
 
 
 def gate_heatmap(values: np.ndarray, text: Sequence[str], label: str, signed: bool = False) -> Figure:
@@ -69,7 +69,7 @@ def gate_saturation(gates: Mapping[str, np.ndarray]) -> Figure:
 
     Notes
     -----
-    Open means above 0.9 and closed below 0.1, as in Karpathy, Johnson and Fei-Fei, arXiv:1506.02078, section 4.2.
+    Open means above 0.9 and closed below 0.1, as in Karpathy, Johnson and Fei-Fei, arXiv:1506.02078.
     """
     figure = Figure(figsize=(WIDTH, 1.0 + WIDTH / max(len(gates), 2)), layout="constrained")
     panels = figure.subplots(1, len(gates), squeeze=False, sharex=True, sharey=True)[0]

@@ -18,7 +18,8 @@ def depth_paths(trace: Trace, text: Sequence[str], unit: int, batch: int = 0) ->
 
     What layer l writes, i * g, is multiplied by the forget gate of every layer above it; the middle panel shows that
     product, the share that arrives at the top. The memory at the top is the sum over the layers of the first panel
-    times the second. The third panel shows the output gate, through which a layer reads the memory.
+    times the second. The third panel shows the output gate, through which a layer reads the memory. For all cells at
+    once, give ``kept_to_end(trace["depth.f"])[:, :, 0]`` to :func:`minigrid.plots.gate_heatmap`.
 
     Parameters
     ----------
