@@ -29,8 +29,9 @@ def coloured_text(values: np.ndarray, text: Sequence[str], label: str, signed: b
     """
     check_length(text, len(values))
     lines = _wrap(text)
-    figure = Figure(figsize=(WIDTH, 0.9 + 0.22 * len(lines)), layout="constrained")
-    axes = figure.add_subplot(xlim=(0, COLUMNS), ylim=(len(lines), 0))
+    figure = Figure(figsize=(WIDTH, 0.75 + 0.24 * len(lines)), layout="constrained")
+    axes, bar = figure.subplots(2, 1, height_ratios=(0.24 * len(lines), 0.1))
+    axes.set(xlim=(0, COLUMNS), ylim=(len(lines), 0))
     axes.axis("off")
     colour_map, norm = colours_for(values, signed)
     colours = colormaps[colour_map](norm(values))
@@ -44,9 +45,7 @@ def coloured_text(values: np.ndarray, text: Sequence[str], label: str, signed: b
             x + 0.5, y + 0.55, glyph(symbol), color=ink, family="monospace", fontsize=9, ha="center", va="center",
             parse_math=False,
         )  # fmt: skip
-    figure.colorbar(
-        ScalarMappable(norm, colour_map), ax=axes, label=label, location="bottom", fraction=0.05, aspect=50, pad=0.02
-    )
+    figure.colorbar(ScalarMappable(norm, colour_map), cax=bar, label=label, orientation="horizontal")
     return figure
 
 
