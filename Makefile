@@ -23,8 +23,15 @@ lint: .venv/ready-to-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-docs/grid-block.png: minigrid/plots.py .venv/ready
+docs/grid-block.png: minigrid/plots/block.py .venv/ready
 	$(BIN)/python -c 'from minigrid.plots import grid_block; grid_block().savefig("$@", dpi=110)'
+
+# the page that is written with it goes where it is not committed
+docs/gates.png: minigrid/plots/gates.py minigrid/pretrained/toywiki-grid-1.npz .venv/ready
+	mkdir -p runs
+	$(BIN)/python -m minigrid inspect minigrid/pretrained/toywiki-grid-1.npz --out runs/gates.html \
+	    --text 'The dufaro sifin.<ref>[http://www.vusral.net/dinulor?id=103 Vusral dinulor]</ref> In the '
+	cp runs/gates.png $@
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("minigrid needs Python 3.11 or newer: make PYTHON=/path/to/it")'

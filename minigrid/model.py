@@ -159,6 +159,10 @@ class CharModel:
     def _weights_of_layer(self, layer: int, arrays: Params) -> dict[str, Array]:
         return {name: arrays[full] for name, full in self._layer_names[layer].items()}
 
+    def weights_by_layer(self) -> list[dict[str, Array]]:
+        """Return the weights of each layer as its cell names them, ``time.W_depth`` and so on, from the bottom up."""
+        return [self._weights_of_layer(layer, self.params) for layer in range(self.layers)]
+
     def state_names(self) -> list[str]:
         """Names of the state's arrays, ``time.0.h`` and so on, from the bottom layer up."""
         return [full for names in self._layer_states for full in names.values()]

@@ -17,7 +17,7 @@ ROOMS = [
     ["cells"],
     ["model"],
     ["optim", "shards"],
-    ["train_step", "gradcheck"],
+    ["train_step", "gradcheck", "gradient_flow"],
     ["vocabulary", "corpora", "batches", "addition", "toywiki"],
     ["config", "checkpoint"],
     ["tasks", "runs"],

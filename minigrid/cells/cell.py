@@ -90,6 +90,13 @@ class Cell(ABC):
         returned.
         """
 
+    @abstractmethod
+    def named_arrays(self, cache: Any, weights: dict[str, Array]) -> dict[str, Array]:
+        """Name what a layer did in :meth:`forward`, for :mod:`minigrid.trace`: ``kind.name`` -> (T, B, H) array.
+
+        Gates and states are views into the cache; pre-activations are computed again from what it holds.
+        """
+
     def gradient_of_h(self, dread: Array, dh_last: Array, workspace: Workspace, read: slice = slice(1, None)) -> Array:
         """Lay out the gradients that arrive at h[0] ... h[T] from outside the recurrence: (T + 1, B, H).
 

@@ -112,6 +112,15 @@ class Grid(Cell):
         )
         return dsource_depth + dsource_time, dmemory_below, {"h": dh0, "c": dc0}
 
+    def named_arrays(self, cache, weights):
+        time, depth = self._split(weights)
+        along_time = lstm.named_arrays(cache.time, time)
+        along_depth = lstm.named_gates(cache.time.source, cache.time.h[self.read], cache.gates, depth)
+        along_depth |= {"c": cache.c, "h": cache.h, "c_prev": cache.c_below}
+        return {f"time.{name}": array for name, array in along_time.items()} | {
+            f"depth.{name}": array for name, array in along_depth.items()
+        }
+
     @staticmethod
     def _split(weights: dict[str, Array]) -> tuple[lstm.Weights, lstm.Weights]:
         """Sort the weights, or their gradients, into those of the LSTM along time and of the one along depth.

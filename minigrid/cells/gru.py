@@ -97,6 +97,17 @@ class GRU(Cell):
         dsource = source.project_backward(da, W_x, dW_x, dbias)
         return dsource, dmemory, {"h": dh}
 
+    def named_arrays(self, cache, weights):
+        W_x, W_h, bias = weights.values()
+        H, h = self.hidden, cache.h
+        a = array_module(h).empty((*cache.reset.shape[:2], 3 * H), h.dtype)
+        cache.source.project(W_x, bias, out=a)
+        a[..., : 2 * H] += h[:-1] @ W_h[:, : 2 * H]
+        a[..., 2 * H :] += cache.reset @ W_h[:, 2 * H :]
+        named = {f"gru.a_{gate}": a_gate for gate, a_gate in zip("zrn", split(a), strict=True)}
+        named |= {f"gru.{gate}": array for gate, array in zip("zrn", split(cache.gates), strict=True)}
+        return named | {"gru.h": h[1:], "gru.h_prev": h[:-1]}
+
 
 def split(packed: Array) -> tuple[Array, Array, Array]:
     """View (..., 3H) as its thirds z, r and n, (..., H) each."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from minigrid.backend import Array, Workspace, array_module, blocks
 from minigrid.cells.cell import Cell
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
-from minigrid.ops import LayerInput, rows, spaced
+from minigrid.ops import LayerInput, linear_forward, rows, spaced
 
 
 class Weights(NamedTuple):
@@ -147,6 +147,23 @@ def final_state(cache: Cache) -> dict[str, Array]:
     return {"h": cache.h[-1].copy(), "c": cache.c[-1].copy()}
 
 
+def named_gates(source: LayerInput, h: Array, gates: Array, weights: Weights) -> dict[str, Array]:
+    """Name the pre-activations and gates of one LSTM that read `source` and `h`: (T, B, H) each."""
+    a = linear_forward(h, weights.W_h, weights.bias)  # (T, B, 4H)
+    from_x = array_module(a).empty_like(a)
+    source.project(weights.W_x, array_module(a).zeros_like(weights.bias), out=from_x)
+    a += from_x
+    named = {f"a_{gate}": a_gate for gate, a_gate in zip("ifog", by_gate(a).swapaxes(0, 1), strict=True)}
+    return named | dict(zip("ifog", gates.swapaxes(0, 1), strict=True))
+
+
+def named_arrays(cache: Cache, weights: Weights) -> dict[str, Array]:
+    """Name everything that :func:`sequence_forward` computed: (T, B, H) each."""
+    h, c = cache.h, cache.c
+    named = named_gates(cache.source, h[:-1], cache.gates, weights)
+    return named | {"c": c[1:], "h": h[1:], "c_prev": c[:-1], "h_prev": h[:-1]}
+
+
 class LSTM(Cell):
     """A layer of the stacked LSTM."""
 
@@ -180,3 +197,7 @@ class LSTM(Cell):
             workspace,
         )
         return dsource, dmemory, {"h": dh0, "c": dc0}
+
+    def named_arrays(self, cache, weights):
+        named = named_arrays(cache, Weights(*weights.values()))
+        return {f"lstm.{name}": array for name, array in named.items()}

@@ -54,3 +54,11 @@ class RNN(Cell):
         dW_h += rows(h[:-1]).T @ rows(da)
         dsource = source.project_backward(da, W_x, dW_x, dbias)
         return dsource, dmemory, {"h": dh}
+
+    def named_arrays(self, cache, weights):
+        W_x, W_h, bias = weights.values()
+        h = cache.h
+        a = array_module(h).empty_like(h[1:])
+        cache.source.project(W_x, bias, out=a)
+        a += h[:-1] @ W_h
+        return {"rnn.a": a, "rnn.h": h[1:], "rnn.h_prev": h[:-1]}
