@@ -1,0 +1,28 @@
+"""Puts what was measured into an experiment's page."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def fill(page: Path, place: str, text: str) -> None:
+    """Replace what stands in a Markdown page between ``<!-- PLACE -->`` and ``<!-- /PLACE -->``.
+
+    Raises
+    ------
+    ValueError
+        The page has no such place.
+    """
+    before = page.read_text(encoding="utf-8")
+    first, last = f"<!-- {place} -->", f"<!-- /{place} -->"
+    after, count = re.subn(f"{first}.*?{last}", lambda _: f"{first}\n\n{text}\n\n{last}", before, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"{page} has no single {first} ... {last}")
+    if after != before:
+        page.write_text(after, encoding="utf-8")
