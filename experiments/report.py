@@ -1,7 +1,8 @@
 """Puts what was measured into an experiment's page."""
 
 import re
-from collections.abc import Iterable, Sequence
+import statistics
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 
@@ -9,6 +10,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def spread(values: Collection[float], form: str = ".4f") -> str:
+    """Write a mean and, of more than one value, the lowest and the highest."""
+    mean = format(statistics.mean(values), form)
+    return f"{mean} ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else mean
 
 
 def fill(page: Path, place: str, text: str) -> None:

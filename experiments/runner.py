@@ -18,8 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +47,21 @@ class Experiment:
         Where its metrics are kept; its name is the experiment's.
     runs : mapping
         Name -> settings, the most wanted first.
+    on_request : mapping
+        More of them, which are trained only where they are named.
     threads : int or None
         BLAS threads of a training; None: as many as NumPy takes, or one where several trainings go side by side.
     """
 
     folder: Path
     runs: Mapping[str, Settings]
+    on_request: Mapping[str, Settings] = field(default_factory=dict)
     threads: int | None = None
+
+    @property
+    def all_runs(self) -> dict[str, Settings]:
+        """Every run, `on_request` last."""
+        return {**self.runs, **self.on_request}
 
     def kept(self, name: str) -> Path:
         """The file of a finished run's metrics."""
@@ -64,8 +72,8 @@ class Experiment:
         return RUNS / self.folder.name / name
 
     def metrics(self) -> dict[str, list[Record]]:
-        """Return the metrics of the finished runs, in the order of `runs`."""
-        files = {name: self.kept(name) for name in self.runs}
+        """Return the metrics of the finished runs, in the order of `all_runs`."""
+        files = {name: self.kept(name) for name in self.all_runs}
         return {
             name: [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
             for name, file in files.items()
@@ -116,7 +124,7 @@ class Experiment:
                 options = ["--resume"]
             else:
                 shutil.rmtree(run, ignore_errors=True)  # it was stopped before it had saved anything
-                options = flags(self.runs[name])
+                options = flags(self.all_runs[name])
             print(f"{name}: {'goes on' if options == ['--resume'] else 'begins'}; log in {self._log(name)}")
             # in a session of its own, so that Ctrl-C reaches it once only, through this process
             return subprocess.Popen(
@@ -132,7 +140,7 @@ class Experiment:
     def _keep(self, name: str, threads: int | None) -> None:
         """Put a finished run's metrics beside the experiment's page, with a last record on how it was made."""
         run = self.run_folder(name)
-        records = [*read_metrics(run), _made(run, self.runs[name], threads)]
+        records = [*read_metrics(run), _made(run, self.all_runs[name], threads)]
         with written_whole(self.kept(name)) as temporary:
             temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
         print(f"{name}: done, {records[-1]['minutes']} minutes; metrics in {self.kept(name)}")
@@ -174,16 +182,19 @@ def _processor() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
-def main(experiment: Experiment, description: str) -> None:
-    """Train what the command line asks for; leave with code 1 where a run failed, 130 after Ctrl-C."""
+def main(experiment: Experiment, description: str, report: Callable[[], None]) -> None:
+    """Train what the command line asks for, then report; leave with code 1 where a run failed, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("names", metavar="RUN", nargs="*", help=f"default: all, {', '.join(experiment.runs)}")
+    named = f"; only where named: {', '.join(experiment.on_request)}" if experiment.on_request else ""
+    parser.add_argument("names", metavar="RUN", nargs="*", help=f"default: {', '.join(experiment.runs)}{named}")
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side, one BLAS thread each (default: 1)")
+    parser.add_argument("--report", action="store_true", help="train nothing, only report on what is finished")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(experiment.runs):
-        parser.error(f"no run is called {sorted(unknown)[0]}: choose among {', '.join(experiment.runs)}")
+    if unknown := set(options.names) - set(experiment.all_runs):
+        parser.error(f"no run is called {sorted(unknown)[0]}: choose among {', '.join(experiment.all_runs)}")
     try:
-        if not experiment.train(options.names, options.jobs):
-            sys.exit(1)
+        good = options.report or experiment.train(options.names, options.jobs)
     except KeyboardInterrupt:
         sys.exit(130)
+    report()
+    sys.exit(0 if good else 1)

@@ -38,7 +38,8 @@ def apart(experiment, tmp_path):
             "from pathlib import Path",
             "from experiments import runner",
             f"runner.RUNS = Path({str(tmp_path / 'runs')!r})",
-            f"runner.main(runner.Experiment(Path({str(experiment.folder)!r}), {experiment.runs!r}), '')",
+            f"experiment = runner.Experiment(Path({str(experiment.folder)!r}), {experiment.runs!r})",
+            "runner.main(experiment, '', lambda: print('reported'))",
         ]
     )
     return python("-c", script, cwd=PROJECT)
@@ -132,7 +133,8 @@ def test_after_kill_9_the_next_runner_waits_for_the_training_that_lives_on(exper
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     assert is_locked(long, "long")
-    assert outcome(apart(long, tmp_path)).code == 0
+    second = outcome(apart(long, tmp_path))
+    assert (second.code, second.out.splitlines()[-1]) == (0, "reported")
     records = long.metrics()["long"]
     assert records[-2]["step"] == 2000
     assert len(records) == len({json.dumps(record) for record in records})
@@ -148,15 +150,23 @@ def test_ctrl_c_stops_the_training_and_keeps_it(experiment, tmp_path):
     assert not long.metrics()
 
 
+def test_a_report_alone_trains_nothing(experiment, monkeypatch):
+    one, calls = experiment(one=QUICK), []
+    monkeypatch.setattr("sys.argv", ["run", "--report"])
+    with pytest.raises(SystemExit) as left:
+        runner.main(one, "", lambda: calls.append(one.metrics()))
+    assert (left.value.code, calls) == (0, [{}])
+
+
 def test_an_unknown_name_is_refused(experiment, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["run", "none"])
     with pytest.raises(SystemExit):
-        runner.main(experiment(one=QUICK), "")
+        runner.main(experiment(one=QUICK), "", print)
     assert "no run is called none: choose among one" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["torch_curves"])
+@pytest.mark.parametrize("name", ["torch_curves", "pretrained", "depth_wiki"])
 def test_the_settings_of_every_run_are_valid(name):
-    runs = __import__(f"experiments.{name}.run", fromlist=["EXPERIMENT"]).EXPERIMENT.runs
+    runs = __import__(f"experiments.{name}.run", fromlist=["EXPERIMENT"]).EXPERIMENT.all_runs
     for settings in runs.values():
         Config(**{key: value for key, value in settings.items() if key != "config"})

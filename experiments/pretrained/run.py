@@ -88,5 +88,4 @@ def report() -> None:
 
 
 if __name__ == "__main__":
-    main(EXPERIMENT, __doc__)
-    report()
+    main(EXPERIMENT, __doc__, report)

@@ -6,7 +6,9 @@
 import statistics
 from pathlib import Path
 
+from experiments.report import table
 from experiments.runner import Experiment, main
+from minigrid.runs import Record
 
 SEEDS = (123, 124, 125)
 EPOCHS = (1, 2, 5)
@@ -20,23 +22,23 @@ EXPERIMENT = Experiment(
 )
 
 
-def table() -> str:
-    """Tabulate the validation losses, nats, after each of EPOCHS."""
-    lines = ["| model | seed | " + " | ".join(f"epoch {epoch}" for epoch in EPOCHS) + " |"]
-    lines.append("|---|---|" + "---|" * len(EPOCHS))
+def report() -> None:
+    """Print the validation losses, nats, after each of EPOCHS, as a Markdown table."""
     metrics = EXPERIMENT.metrics()
+    rows = []
     for model in ("lstm", "grid"):
-        rows = []
-        for seed in SEEDS:
-            by_epoch = {r["epoch"]: r["loss"] for r in metrics[f"{model}-{seed}"] if r["split"] == "val"}
-            rows.append([by_epoch[epoch] for epoch in EPOCHS])
-        means = [statistics.mean(column) for column in zip(*rows, strict=True)]
-        for name, row in [*zip(SEEDS, rows, strict=True), ("mean", means)]:
-            lines.append(f"| {model} | {name} | " + " | ".join(f"{loss:.3f}" for loss in row) + " |")
-    return "\n".join(lines)
+        losses = [losses_of(metrics[name]) for name in metrics if name.startswith(model)]
+        means = [statistics.mean(column) for column in zip(*losses, strict=True)]
+        for name, row in [*zip(SEEDS, losses, strict=False), ("mean", means)]:
+            rows.append([model, str(name), *(f"{loss:.3f}" for loss in row)])
+    print(table(["model", "seed", *(f"epoch {epoch}" for epoch in EPOCHS)], rows))
+
+
+def losses_of(metrics: list[Record]) -> list[float]:
+    """Return the validation losses of one run after each of EPOCHS."""
+    by_epoch = {record["epoch"]: record["loss"] for record in metrics if record["split"] == "val"}
+    return [by_epoch[epoch] for epoch in EPOCHS]
 
 
 if __name__ == "__main__":
-    main(EXPERIMENT, __doc__)
-    if len(EXPERIMENT.metrics()) == len(EXPERIMENT.runs):
-        print(table())
+    main(EXPERIMENT, __doc__, report)
