@@ -42,7 +42,7 @@ def loss_panels(metrics: Mapping[str, list[Record]], unigram: float) -> Figure:
     handles.append(panels[0].plot([], [], color="black", linestyle=":", label="entropy of single bytes")[0])
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     figure.supxlabel("minibatches")
-    figure.supylabel("training loss (nats per byte, mean over 50 minibatches)")
+    figure.supylabel("training loss (nats per byte)")
     return figure
 
 
@@ -60,7 +60,7 @@ def signal_by_layer(measures: Mapping[str, Any]) -> Figure:
             variation, gradient = measured[when]["variation"], measured[when]["gradient"]
             panels[0].plot(range(len(variation)), variation, **style)
             panels[1].plot(range(1, len(gradient) + 1), gradient, **style)
-    panels[0].set(ylabel="standard deviation of the output over characters", xlabel="layer (0: embedding)")
+    panels[0].set(ylabel="standard deviation of the output over streams", xlabel="layer (0: embedding)")
     panels[1].set(ylabel="norm of the gradient of the recurrent weights", xlabel="layer (6: the top one)")
     for axes in panels:
         axes.set_yscale("log")

@@ -11,8 +11,9 @@ def measure(model: CharModel, x: np.ndarray, y: np.ndarray) -> dict[str, list[fl
     Returns
     -------
     dict
-        ``variation``: standard deviation over the minibatch's characters of what each layer hands upwards, mean over
-        its units, from the embedding (layer 0) to the top: 0 would be the same output whatever was read.
+        ``variation``: how much what each layer hands upwards depends on what was read: standard deviation over the
+        streams of the minibatch, mean over steps and units, from the embedding (layer 0) to the top. 0 would be the
+        same output whatever was read.
         ``gradient``: norm of the gradient (of the mean loss, nats) of the weights between steps of each layer, from the
         bottom up.
     """
@@ -20,7 +21,7 @@ def measure(model: CharModel, x: np.ndarray, y: np.ndarray) -> dict[str, list[fl
     recurrent = "lstm.{}.W_h" if model.options["model"] == "lstm" else "time.{}.W_time"
     outputs = [model.params["embedding.weight"][x], *(lower_layers(model, k + 1, x) for k in range(model.layers))]
     return {
-        "variation": [float(out.std(axis=(0, 1)).mean()) for out in outputs],
+        "variation": [float(out.std(axis=1).mean()) for out in outputs],
         "gradient": [float(np.linalg.norm(grads[recurrent.format(layer)])) for layer in range(model.layers)],
     }
 
