@@ -165,8 +165,8 @@ def test_an_unknown_name_is_refused(experiment, tmp_path, monkeypatch, capsys):
     assert "no run is called none: choose among one" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["torch_curves", "pretrained", "depth_wiki"])
+@pytest.mark.parametrize("name", ["torch_curves", "pretrained", "depth_wiki", "no_dropout", "addition"])
 def test_the_settings_of_every_run_are_valid(name):
     runs = __import__(f"experiments.{name}.run", fromlist=["EXPERIMENT"]).EXPERIMENT.all_runs
     for settings in runs.values():
-        Config(**{key: value for key, value in settings.items() if key != "config"})
+        Config(**{key: value for key, value in settings.items() if key not in ("config", "init_from")})
