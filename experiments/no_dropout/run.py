@@ -13,7 +13,7 @@ import numpy as np
 from experiments.no_dropout.figures import loss_panels, signal_by_layer, split_name
 from experiments.no_dropout.measures import measure, unigram_entropy
 from experiments.report import fill, spread, table
-from experiments.runner import ROOT, RUNS, Experiment, main
+from experiments.runner import ROOT, Experiment, main
 from minigrid import CharModel
 from minigrid.checkpoint import LAST, model_arrays, read_checkpoint, write_checkpoint
 from minigrid.config import Config
@@ -23,7 +23,7 @@ from minigrid.runs import Record
 from minigrid.tasks import make_task, resolve
 
 HERE = Path(__file__).parent
-STARTS = RUNS / "no_dropout" / "starts"
+STARTS = Path("runs/no_dropout/starts")
 MEASURES = HERE / "measures.json"
 
 BASE = {"hidden": 64, "forget_bias": 1.0, "scale": 0.08, "lr": 1e-3}
@@ -43,17 +43,12 @@ MODELS, SEEDS = ("lstm", "grid"), (1, 2)
 COMMON = {"corpus": "wiki-excerpt", "layers": 6, "max_steps": 1500, "eval_every": 1500}
 
 
-def start_file(name: str) -> Path:
-    """Return the checkpoint that a run begins with."""
-    return STARTS / f"{name}.npz"
-
-
 def settings(model: str, change: str, seed: int) -> dict[str, Any]:
     """Return the settings of one run; what train.py has no option for is in the checkpoint that the run begins with."""
     values = BASE | CHANGES[change]
     name = f"{model}-{change}-{seed}"
     sizes = {"model": model, "hidden": values["hidden"], "lr": values["lr"], "seed": seed}
-    return COMMON | sizes | {"init_from": start_file(name).relative_to(ROOT)}
+    return COMMON | sizes | {"init_from": STARTS / f"{name}.npz"}
 
 
 EXPERIMENT = Experiment(
@@ -65,6 +60,11 @@ EXPERIMENT = Experiment(
         for model in MODELS
     },
 )
+
+
+def start_file(name: str) -> Path:
+    """Return the checkpoint that a run begins with."""
+    return ROOT / EXPERIMENT.runs[name]["init_from"]
 
 
 def write_start(name: str) -> None:
