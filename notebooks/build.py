@@ -60,6 +60,7 @@ def execute(text: Path) -> nbformat.NotebookNode:
         resources={"metadata": {"path": str(text.parent)}},
         record_timing=False,
         coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],  # no remarks about how the kernel is reached
     )
     client.execute()
     notebook.metadata = nbformat.from_dict(METADATA)
