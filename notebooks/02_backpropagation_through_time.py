@@ -85,11 +85,11 @@ assert np.isclose(dlogits[3, 1, 2], measured, rtol=1e-8)
 # $h_t$ is read by the decoder **and** by the next step, so its gradient is a sum of two; $c_t$ is read by the next step
 # (and by its own $h_t$, as in notebook 1). The weights are read at every step, so theirs is a sum over all steps:
 #
-# $$dh_t = \underbrace{dlogits_t\,W_{dec}^\top}_{\text{from this step's loss}}
-# + \underbrace{da_{t+1} W_h^\top}_{\text{from the next step}} \qquad\quad
-# dc_t = \underbrace{dh_t\,o_t\,(1 - s_t^2)}_{\text{from } h_t}
-# + \underbrace{dc_{t+1}\,f_{t+1}}_{\text{from the next step}} \qquad\quad
-# dW_h = \sum_t h_{t-1}^\top\,da_t$$
+# $$dh_t = \underbrace{dlogits_t\,W_{dec}^\top}_{\text{from this step's loss}} +
+# \underbrace{da_{t+1} W_h^\top}_{\text{from the next step}}$$
+#
+# $$dc_t = \underbrace{dh_t\,o_t\,(1 - s_t^2)}_{\text{from } h_t} +
+# \underbrace{dc_{t+1}\,f_{t+1}}_{\text{from the next step}} \qquad\qquad dW_h = \sum_t h_{t-1}^\top\,da_t$$
 #
 # So the backward pass starts at the last step, where nothing arrives from a next one, and each step hands a gradient to
 # the step *before* it. That is all that "through time" means. We can spell it out with nothing but one-step backward
@@ -456,8 +456,7 @@ assert np.isclose(step.norm, T * global_norm(grads.flat))
 
 # %% [markdown]
 # Does the factor matter? RMSprop divides the gradient by its own recent size, so a factor that is always the same
-# cancels. Clipping compares with a fixed number, so there it does matter: with twice as long minibatches, about twice
-# as many elements reach a threshold.
+# cancels. Clipping compares with a fixed number, so there it does matter: a larger gradient has more elements above it.
 
 # %%
 g = T * grads.flat
