@@ -62,7 +62,9 @@ def sigmoid(a):
 
 def forward(p):
     """Compute one step from the fifteen inputs; return i, f, o, g, c, s, h."""
-    a_i, a_f, a_o, a_g = (p[f"w_{k}"] * p["x"] + p[f"u_{k}"] * p["h_prev"] + p[f"b_{k}"] for k in "ifog")
+    a_i, a_f, a_o, a_g = (
+        p[f"w_{k}"] * p["x"] + p[f"u_{k}"] * p["h_prev"] + p[f"b_{k}"] for k in "ifog"
+    )
     i, f, o, g = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o), math.tanh(a_g)
     c = f * p["c_prev"] + i * g
     s = math.tanh(c)
@@ -108,6 +110,10 @@ def loss(p):
     return dh * h + dc_next * c
 
 
+def same(a, b):
+    return math.isclose(a, b, rel_tol=1e-8)
+
+
 # %% [markdown]
 # ### The last line: $h = o\,s$
 #
@@ -122,8 +128,8 @@ def loss(p):
 do = dh * s
 ds = dh * o
 
-assert math.isclose(central_difference(lambda e: (o + e) * s), s, rel_tol=1e-10)
-assert math.isclose(central_difference(lambda e: o * (s + e)), o, rel_tol=1e-10)
+assert same(central_difference(lambda e: (o + e) * s), s)
+assert same(central_difference(lambda e: o * (s + e)), o)
 print(f"do = {do:.4f}   ds = {ds:.4f}")
 
 # %% [markdown]
@@ -139,7 +145,7 @@ print(f"do = {do:.4f}   ds = {ds:.4f}")
 # %%
 dc = dc_next + ds * (1 - s**2)
 
-assert math.isclose(central_difference(lambda e: math.tanh(c + e)), 1 - s**2, rel_tol=1e-9)
+assert same(central_difference(lambda e: math.tanh(c + e)), 1 - s**2)
 print(f"dc = {dc_next} + {ds * (1 - s**2):.4f} = {dc:.4f}")
 
 # %% [markdown]
@@ -153,15 +159,16 @@ print(f"dc = {dc_next} + {ds * (1 - s**2):.4f} = {dc:.4f}")
 # and 1*: no weight matrix, no slope of a squashing function. That is the whole point of an LSTM.
 
 # %%
-df = dc * inputs["c_prev"]
+c_prev = inputs["c_prev"]
+df = dc * c_prev
 dc_prev = dc * f
 di = dc * g
 dg = dc * i
 
-assert math.isclose(central_difference(lambda e: f * (inputs["c_prev"] + e) + i * g), f, rel_tol=1e-10)
-assert math.isclose(central_difference(lambda e: (f + e) * inputs["c_prev"] + i * g), inputs["c_prev"], rel_tol=1e-10)
-assert math.isclose(central_difference(lambda e: f * inputs["c_prev"] + (i + e) * g), g, rel_tol=1e-10)
-assert math.isclose(central_difference(lambda e: f * inputs["c_prev"] + i * (g + e)), i, rel_tol=1e-10)
+assert same(central_difference(lambda e: (f + e) * c_prev + i * g), c_prev)
+assert same(central_difference(lambda e: f * (c_prev + e) + i * g), f)
+assert same(central_difference(lambda e: f * c_prev + (i + e) * g), g)
+assert same(central_difference(lambda e: f * c_prev + i * (g + e)), i)
 print(f"df = {df:.4f}   dc_prev = {dc_prev:.4f}   di = {di:.4f}   dg = {dg:.4f}")
 
 # %% [markdown]
@@ -182,7 +189,8 @@ da = {
     "g": dg * (1 - g**2),
 }
 
-assert math.isclose(central_difference(lambda e: sigmoid(0.48 + e)), i * (1 - i), rel_tol=1e-9)  # a_i is 0.48
+a_i = 0.48  # as computed on paper
+assert same(central_difference(lambda e: sigmoid(a_i + e)), i * (1 - i))
 for k in "ifog":
     print(f"da_{k} = {da[k]:.4f}")
 
@@ -212,7 +220,7 @@ print("input     by hand   by differences")
 for name, value in inputs.items():
     numeric = central_difference(lambda e, name=name, value=value: loss(inputs | {name: value + e}))
     print(f"{name:6s}  {grads[name]:+.6f}        {numeric:+.6f}")
-    assert math.isclose(grads[name], numeric, rel_tol=1e-8)
+    assert same(grads[name], numeric)
 
 # %% [markdown]
 # Every number of the step in one picture: in blue the value that went forward, in orange the gradient that came back.
@@ -246,9 +254,11 @@ for start, stop in edges:
     ax.annotate("", (x1 - half_width, y1), (x0 + half_width, y0), arrowprops=arrow)
 for name, (column, row, value, gradient) in nodes.items():
     corner = column - half_width, row - half_height
-    ax.add_patch(plt.Rectangle(corner, 2 * half_width, 2 * half_height, facecolor="white", edgecolor="#999999"))
-    ax.text(column, row + 0.16, f"${name}$ = {value:.3f}", color=BLUE, ha="center", va="center")
-    ax.text(column, row - 0.16, f"$d{name}$ = {gradient:.3f}", color=ORANGE, ha="center", va="center")
+    size = 2 * half_width, 2 * half_height
+    ax.add_patch(plt.Rectangle(corner, *size, facecolor="white", edgecolor="#999999"))
+    middle = {"ha": "center", "va": "center"}
+    ax.text(column, row + 0.16, f"${name}$ = {value:.3f}", color=BLUE, **middle)
+    ax.text(column, row - 0.16, f"$d{name}$ = {gradient:.3f}", color=ORANGE, **middle)
 ax.set_title("One step: values forward in blue, gradients back in orange")
 plt.show()
 
@@ -272,8 +282,9 @@ model.params["lstm.0.W_x"][0] = [inputs[f"w_{k}"] for k in "ifog"]
 model.params["lstm.0.W_h"][0] = [inputs[f"u_{k}"] for k in "ifog"]
 model.params["lstm.0.bias"][:] = [inputs[f"b_{k}"] for k in "ifog"]
 
-before = {"lstm.0.h": np.array([[inputs["h_prev"]]]), "lstm.0.c": np.array([[inputs["c_prev"]]])}  # (B, H)
-logits, after, cache = model.forward(np.array([[0]]), before)  # one step, one sequence: character 0
+# states are (B, H), characters (T, B); here all of these are 1
+before = {"lstm.0.h": np.array([[inputs["h_prev"]]]), "lstm.0.c": np.array([[c_prev]])}
+logits, after, cache = model.forward(np.array([[0]]), before)  # reads the character 0
 no_gradient = np.zeros_like(logits)  # our loss does not look at the scores
 arriving = {"lstm.0.h": np.array([[dh]]), "lstm.0.c": np.array([[dc_next]])}
 model_grads, leaving = model.backward(cache, no_gradient, arriving)
@@ -281,7 +292,8 @@ model_grads, leaving = model.backward(cache, no_gradient, arriving)
 assert np.isclose(after["lstm.0.h"], h) and np.isclose(after["lstm.0.c"], c)
 assert np.isclose(leaving["lstm.0.h"], grads["h_prev"]) and np.isclose(leaving["lstm.0.c"], dc_prev)
 for array, letter in {"lstm.0.W_x": "w", "lstm.0.W_h": "u", "lstm.0.bias": "b"}.items():
-    assert np.allclose(model_grads[array].ravel(), [grads[f"{letter}_{k}"] for k in "ifog"], rtol=1e-12)
+    by_hand = [grads[f"{letter}_{k}"] for k in "ifog"]
+    assert np.allclose(model_grads[array].ravel(), by_hand, rtol=1e-12)
 assert np.allclose(model_grads["embedding.weight"], [[grads["x"]], [0]], rtol=1e-12)
 print("minigrid agrees: forward, and all fifteen gradients")
 
@@ -309,8 +321,8 @@ def gradient(x, dlogits):
     return grads.flat  # all parameters' gradients, one after the other
 
 
-both = gradient(x, dlogits)
-assert np.allclose(both, gradient(x[:, :1], dlogits[:, :1]) + gradient(x[:, 1:], dlogits[:, 1:]), rtol=1e-12)
+first, second = (gradient(x[:, b : b + 1], dlogits[:, b : b + 1]) for b in range(2))
+assert np.allclose(gradient(x, dlogits), first + second, rtol=1e-12)
 
 # %% [markdown]
 # ## Checking a gradient by finite differences
@@ -325,16 +337,20 @@ assert np.allclose(both, gradient(x[:, :1], dlogits[:, :1]) + gradient(x[:, 1:],
 steps = np.logspace(-10, 0, 41)
 
 
-def loss_near_w_f(e):
+def loss_at(e):
     return loss(inputs | {"w_f": inputs["w_f"] + e})
 
 
-two_values = [abs((loss_near_w_f(e) - loss_near_w_f(-e)) / (2 * e) / grads["w_f"] - 1) for e in steps]
-four_values = [abs(central_difference(loss_near_w_f, e) / grads["w_f"] - 1) for e in steps]
+def relative_error(slope):
+    return max(abs(slope / grads["w_f"] - 1), 1e-16)  # a logarithmic axis has no room for 0
+
+
+two_values = [relative_error((loss_at(e) - loss_at(-e)) / (2 * e)) for e in steps]
+four_values = [relative_error(central_difference(loss_at, e)) for e in steps]
 
 fig, ax = plt.subplots(figsize=(7, 4))
-ax.loglog(steps, np.maximum(two_values, 1e-16), "o-", markersize=4, label="two values, (J(e) - J(-e)) / 2e")
-ax.loglog(steps, np.maximum(four_values, 1e-16), "s-", markersize=4, label="four values, as in minigrid.gradcheck")
+ax.loglog(steps, two_values, "o-", markersize=4, label="two values, (J(e) - J(-e)) / 2e")
+ax.loglog(steps, four_values, "s-", markersize=4, label="four values, as in minigrid.gradcheck")
 ax.axvline(1e-3, color="black", linestyle=":", label="step that minigrid takes")
 ax.set(
     xlabel="step e",
@@ -345,7 +361,7 @@ ax.legend()
 plt.show()
 
 assert min(four_values) < min(two_values)
-assert abs(central_difference(loss_near_w_f) / grads["w_f"] - 1) < 1e-10
+assert abs(central_difference(loss_at) / grads["w_f"] - 1) < 1e-10
 
 # %% [markdown]
 # A right gradient agrees to ten digits and more. What does a *wrong* one look like? Here are three mistakes that are
@@ -354,16 +370,19 @@ assert abs(central_difference(loss_near_w_f) / grads["w_f"] - 1) < 1e-10
 
 # %%
 mistakes = {
-    "none": grads,
-    "b_f: the gradient from the next step is forgotten, dc = ds (1 - s^2)":
-        grads | {"b_f": ds * (1 - s**2) * inputs["c_prev"] * f * (1 - f)},
-    "b_o: the slope of tanh for a sigmoid": grads | {"b_o": do * (1 - o**2)},
-    "h_prev: = instead of +=, so that only the last gate counts": grads | {"h_prev": da["g"] * inputs["u_g"]},
-}  # fmt: skip
-
+    "none": {},
+    "b_f: the gradient from the next step is forgotten": {
+        "b_f": ds * (1 - s**2) * c_prev * f * (1 - f)
+    },
+    "b_o: the slope of tanh for a sigmoid": {"b_o": do * (1 - o**2)},
+    "h_prev: = instead of +=, so that only the last gate counts": {
+        "h_prev": da["g"] * inputs["u_g"]
+    },
+}
+arrays = {name: np.array(value) for name, value in inputs.items()}
 for mistake, wrong in mistakes.items():
-    arrays = {name: np.array(value) for name, value in inputs.items()}
-    report = check_entries(lambda p=arrays: loss(p), arrays, {name: np.array(d) for name, d in wrong.items()})
+    derived = {name: np.array(d) for name, d in (grads | wrong).items()}
+    report = check_entries(lambda: loss(arrays), arrays, derived)
     print(f"error {report.error:.0e}   {mistake}")
     assert report.passed() == (mistake == "none")
 
@@ -374,7 +393,7 @@ for mistake, wrong in mistakes.items():
 
 # %%
 model = CharModel(model="lstm", vocab_size=5, hidden=4, layers=1, dtype="float64", seed=SEED)
-enlarge(model, SEED)  # larger weights, so that no gate works in the nearly linear middle of its range only
+enlarge(model, SEED)  # larger weights: gates out of their nearly linear middle
 problem = model_problem(model, steps=1, batch=2, seed=SEED)
 report = check_entries(problem.loss, problem.arrays, problem.grads)
 print(f"{report.checked} numbers compared, largest error {report.error:.0e}; the worst entry:")
@@ -416,15 +435,31 @@ def measured(gate, result, moved):
     for a in turned[::10]:
         # weights 0, so that the gate's bias alone is its pre-activation
         p = inputs | {f"w_{gate}": 0, f"u_{gate}": 0, f"b_{gate}": a}
-        slopes.append(central_difference(lambda e, p=p: forward(p | {moved: p[moved] + e})["ifogcsh".index(result)]))
+        slopes.append(
+            central_difference(
+                lambda e, p=p: forward(p | {moved: p[moved] + e})["ifogcsh".index(result)]
+            )
+        )
     return slopes
 
 
-curves = [  # gate, result, moved, what the formulas say, as valve; the same as learner
+curves = [  # gate, result, input that is moved, formula, label
     ("f", "c", "c_prev", opened, r"valve: $\partial c / \partial c_{prev} = f$"),
     ("i", "c", "b_g", opened * (1 - g**2), r"valve: $\partial c / \partial a_g = i\,(1-g^2)$"),
-    ("o", "h", "c_prev", opened * (1 - s**2) * f, r"valve: $\partial h / \partial c_{prev} = o\,(1-s^2)\,f$"),
-    ("f", "c", "b_f", inputs["c_prev"] * slope, r"learner: $\partial c / \partial a_f = c_{prev}\,f(1-f)$"),
+    (
+        "o",
+        "h",
+        "c_prev",
+        opened * (1 - s**2) * f,
+        r"valve: $\partial h / \partial c_{prev} = o\,(1-s^2)\,f$",
+    ),
+    (
+        "f",
+        "c",
+        "b_f",
+        inputs["c_prev"] * slope,
+        r"learner: $\partial c / \partial a_f = c_{prev}\,f(1-f)$",
+    ),
     ("i", "c", "b_i", g * slope, r"learner: $\partial c / \partial a_i = g\,i(1-i)$"),
     ("o", "h", "b_o", s * slope, r"learner: $\partial h / \partial a_o = s\,o(1-o)$"),
 ]
@@ -455,7 +490,9 @@ bias_i, bias_f, bias_o, bias_g = model.params["lstm.0.bias"].reshape(4, 128)
 assert abs(bias_f.mean() - 1) < 0.02 and abs(bias_i.mean()) < 0.02
 
 for start in (0.0, 1.0, 3.0):
-    print(f"forget bias {start:.0f}: f = {sigmoid(start):.3f}, after 20 steps {sigmoid(start) ** 20:.6f} is left")
+    print(
+        f"forget bias {start:.0f}: f = {sigmoid(start):.3f}, after 20 steps {sigmoid(start) ** 20:.6f} is left"
+    )
 assert sigmoid(1.0) ** 20 > 1000 * sigmoid(0.0) ** 20
 
 # %% [markdown]
@@ -485,7 +522,7 @@ assert sigmoid(1.0) ** 20 > 1000 * sigmoid(0.0) ** 20
 # %%
 copy = inputs | {"b_i": -40.0, "b_f": 40.0, "b_o": -40.0}
 *_, copied, _, shown = forward(copy)
-assert math.isclose(copied, inputs["c_prev"]) and abs(shown) < 1e-15
+assert math.isclose(copied, c_prev) and abs(shown) < 1e-15
 for name in inputs:
     measured_slope = central_difference(lambda e, name=name: loss(copy | {name: copy[name] + e}))
     assert math.isclose(measured_slope, dc_next if name == "c_prev" else 0, abs_tol=1e-12)
@@ -497,7 +534,9 @@ for name in inputs:
 # %%
 first = inputs | {"h_prev": 0.0, "c_prev": 0.0}
 unmoved = {
-    name for name in inputs if abs(central_difference(lambda e, n=name: loss(first | {n: first[n] + e}))) < 1e-12
+    name
+    for name in inputs
+    if abs(central_difference(lambda e, n=name: loss(first | {n: first[n] + e}))) < 1e-12
 }
 assert unmoved == {"u_i", "u_f", "u_o", "u_g", "w_f", "b_f"}
 
@@ -507,7 +546,9 @@ assert unmoved == {"u_i", "u_f", "u_o", "u_g", "w_f", "b_f"}
 # gradient of $b_o$, which is $do\;o(1-o)$, and of $c_{prev}$, which is $(dc_{next} + dp\,o)\,f$.
 
 # %%
-paper = CharModel(model="lstm", vocab_size=2, hidden=1, layers=1, lstm_output="paper", dtype="float64", seed=SEED)
+paper = CharModel(
+    model="lstm", vocab_size=2, hidden=1, layers=1, lstm_output="paper", dtype="float64", seed=SEED
+)
 paper.params["embedding.weight"][0] = inputs["x"]
 paper.params["lstm.0.W_x"][0] = [inputs[f"w_{k}"] for k in "ifog"]
 paper.params["lstm.0.W_h"][0] = [inputs[f"u_{k}"] for k in "ifog"]
@@ -525,11 +566,9 @@ assert np.isclose(leaving["lstm.0.c"], (dc_next + dp * o) * f)
 # it makes no difference then which of the two is taken.
 
 # %%
-for candidate in (g, inputs["c_prev"]):
-    measured_slope = central_difference(
-        lambda e, candidate=candidate: (1 - i - e) * inputs["c_prev"] + (i + e) * candidate
-    )
-    assert math.isclose(measured_slope, candidate - inputs["c_prev"], abs_tol=1e-12)
+for candidate in (g, c_prev):
+    coupled = central_difference(lambda e, g=candidate: (1 - i - e) * c_prev + (i + e) * g)
+    assert math.isclose(coupled, candidate - c_prev, abs_tol=1e-12)
 
 # %% [markdown]
 # **5.** $da$ is $(B, 4H)$ and $W_x$ is $(N, 4H)$: the product exists only where $4H = N$, and would then have the right

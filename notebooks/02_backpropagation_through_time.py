@@ -99,7 +99,8 @@ assert np.isclose(dlogits[3, 1, 2], measured, rtol=1e-8)
 arriving = {name: np.zeros((B, H)) for name in end}  # nothing comes from beyond the end
 total = 0
 for t in reversed(range(T)):
-    grads_t, arriving = model.backward(caches[t], dlogits[t : t + 1], arriving)  # what leaves step t arrives at t - 1
+    # what leaves step t arrives at step t - 1
+    grads_t, arriving = model.backward(caches[t], dlogits[t : t + 1], arriving)
     total = total + grads_t.flat
 
 grads, dstart = model.backward(cache, dlogits)  # minigrid's backward pass over the whole sequence
@@ -133,7 +134,8 @@ assert np.allclose(first_grads.flat + second_grads.flat, grads.flat, rtol=1e-10,
 
 truncated_grads, _ = model.backward(first_cache, dlogits[:half])  # the gradient is cut
 truncated = truncated_grads.flat + second_grads.flat
-print(f"truncated against exact: {np.linalg.norm(truncated - grads.flat) / np.linalg.norm(grads.flat):.1%} off")
+off = np.linalg.norm(truncated - grads.flat) / np.linalg.norm(grads.flat)
+print(f"truncated against exact: {off:.1%} off")
 assert not np.allclose(truncated, grads.flat, rtol=1e-3)
 
 # %% [markdown]
@@ -166,15 +168,25 @@ fig, ax = plt.subplots(figsize=(6.4, 5.2))
 with np.errstate(divide="ignore"):
     image = ax.imshow(np.ma.masked_equal(influence, 0), norm="log", cmap="viridis")
 for edge in range(0, T, cut):
-    ax.add_patch(plt.Rectangle((edge - 0.5, edge - 0.5), cut, cut, fill=False, edgecolor=ORANGE, linewidth=3))
-ax.set(xlabel="step t' that read the input", ylabel="step t whose loss is asked", xticks=range(T), yticks=range(T))
-ax.set_title("How much the loss at t depends on the input at t'\n(truncation to T = 4 keeps what is framed)")
+    ax.add_patch(
+        plt.Rectangle((edge - 0.5, edge - 0.5), cut, cut, fill=False, edgecolor=ORANGE, linewidth=3)
+    )
+ax.set(
+    xlabel="step t' that read the input",
+    ylabel="step t whose loss is asked",
+    xticks=range(T),
+    yticks=range(T),
+)
+ax.set_title(
+    "How much the loss at t depends on the input at t'\n(truncation to T = 4 keeps what is framed)"
+)
 ax.grid(False)
 fig.colorbar(image, label="norm of the gradient")
 plt.show()
 
 assert (np.triu(influence, 1) == 0).all()  # no loss depends on later inputs
-assert all((np.diff(influence[t, : t + 1]) > 0).all() for t in range(T))  # the farther back, the less
+for t in range(T):
+    assert (np.diff(influence[t, : t + 1]) > 0).all()  # the farther back, the less
 
 # %% [markdown]
 # The upper triangle is empty: nothing depends on the future. Along each row the gradient fades with the **lag** $t -
@@ -195,7 +207,8 @@ def truncated_gradient(model, length):
     state, total = model.initial_state(x.shape[1]), 0
     for at in range(0, len(x), length):
         _, grads, state = model.loss_and_grads(x[at : at + length], y[at : at + length], state)
-        total = total + grads.flat * length / len(x)  # each piece's loss is a mean over its own steps
+        share = length / len(x)  # each piece's loss is a mean over its own steps
+        total = total + share * grads.flat
     return total
 
 
@@ -204,7 +217,10 @@ for bias, marker in ((1, "o-"), (3, "s-")):
     model = CharModel(model="lstm", vocab_size=V, hidden=32, layers=1, dtype="float64", seed=SEED)
     model.params["lstm.0.bias"][32:64] += bias - 1  # forget gates; minigrid starts them at 1
     exact = truncated_gradient(model, T)
-    off = [np.linalg.norm(truncated_gradient(model, n) - exact) / np.linalg.norm(exact) for n in lengths]
+    off = [
+        np.linalg.norm(truncated_gradient(model, n) - exact) / np.linalg.norm(exact)
+        for n in lengths
+    ]
     ax.plot(lengths, off, marker, label=f"forget gates start at bias {bias}")
     assert off[-1] == 0  # nothing is cut
     assert off[0] > off[3] > off[5]
@@ -254,7 +270,9 @@ def mean_loss(model, T, carry=True):
     state, losses = model.initial_state(B), []
     for at in range(0, len(x), T):
         y_piece = y[at : at + T]
-        loss, state = model.loss(x[at : at + T], y_piece, state if carry else model.initial_state(B))
+        loss, state = model.loss(
+            x[at : at + T], y_piece, state if carry else model.initial_state(B)
+        )
         if (y_piece != NOT_SCORED).any():
             losses.append(float(loss))
     return np.mean(losses)
@@ -280,7 +298,10 @@ for T in (8, 4):
     ax.plot(20 * np.arange(len(curve)), curve, label=f"trained with T = {T}")
 ax.axhline(np.log(4), color="black", linestyle=":", label="guessing, ln 4")
 ax.set(
-    xlabel="updates", ylabel="loss (nats per question)", title="The key lies six steps before the question", ylim=(0, 2)
+    xlabel="updates",
+    ylabel="loss (nats per question)",
+    title="The key lies six steps before the question",
+    ylim=(0, 2),
 )
 ax.legend(loc="center right")
 plt.show()
@@ -299,7 +320,9 @@ assert mean_loss(trained[4], GROUP) > 0.95 * guessing
 # %%
 for T, carry in ((8, True), (4, True), (1, True), (4, False)):
     how = "carried" if carry else "set to zero"
-    print(f"read {T} steps at a time, state {how:12s} loss {mean_loss(trained[8], T, carry):.3f} nats")
+    print(
+        f"read {T} steps at a time, state {how:12s} loss {mean_loss(trained[8], T, carry):.3f} nats"
+    )
 assert np.isclose(mean_loss(trained[8], 4), mean_loss(trained[8], 8), rtol=1e-2, atol=1e-4)
 assert np.isclose(mean_loss(trained[8], 1), mean_loss(trained[8], 8), rtol=1e-2, atol=1e-4)
 assert mean_loss(trained[8], 4, carry=False) > 0.9 * guessing
@@ -339,7 +362,9 @@ STEPS, BATCH, H = 60, 8, 64
 
 def fresh(kind):
     """Return an untrained model that has a character of its own for every step of every sequence."""
-    return CharModel(model=kind, vocab_size=STEPS * BATCH, hidden=H, layers=1, dtype="float64", seed=SEED)
+    return CharModel(
+        model=kind, vocab_size=STEPS * BATCH, hidden=H, layers=1, dtype="float64", seed=SEED
+    )
 
 
 def norm_by_lag(model):
@@ -369,7 +394,9 @@ for radius, norms in plain.items():
 for bias, norms in forget.items():
     (line,) = axes[1].semilogy(lags, norms[lags] / norms[1], label=f"forget bias {bias}")
     axes[1].semilogy(lags, (1 / (1 + np.exp(-bias))) ** (lags - 1), ":", color=line.get_color())
-axes[0].set(title="Plain recurrent network", ylabel="gradient norm, relative to lag 1", ylim=(1e-12, 1e8))
+axes[0].set(
+    title="Plain recurrent network", ylabel="gradient norm, relative to lag 1", ylim=(1e-12, 1e8)
+)
 axes[1].set(title="LSTM (dotted: the forget gates alone)")
 for ax in axes:
     ax.set_xlabel("lag (steps back)")
@@ -406,7 +433,7 @@ def way_back(model):
     for t in range(7):
         logits, state, cache = model.forward(x[t : t + 1], state)
         caches.append(cache)
-    arriving = np.eye(6)[x[:1]].astype(logits.dtype)  # towards a higher score of the key, at the question only
+    arriving = np.eye(6, dtype=logits.dtype)[x[:1]]  # a higher score for the key, please
     _, dstate = model.backward(caches.pop(), arriving)
     norms = [np.linalg.norm(dstate["lstm.0.c"])]
     for cache in reversed(caches[1:]):
@@ -420,7 +447,9 @@ fig, ax = plt.subplots(figsize=(7, 3.8))
 for name, model in {"before training": untrained, "after training": trained[8]}.items():
     ax.plot(way_back(model), "o-", label=name)
 ax.set(
-    xlabel="steps back from the question (the key is read at step 6)", ylabel="gradient norm, relative", ylim=(0, None)
+    xlabel="steps back from the question (the key is six steps back)",
+    ylabel="gradient norm, relative",
+    ylim=(0, None),
 )
 ax.set_title("The way of the gradient from a question towards its key")
 ax.legend()
@@ -465,9 +494,11 @@ for factor in (1, T):
     p = np.zeros(100)
     optimizer = make_optimizer("rmsprop", p, alpha=0.95)
     for number in range(1, 20):
-        optimizer.update(p, factor * np.random.default_rng(number).standard_normal(100), 0.002, number)
+        gradient = np.random.default_rng(number).standard_normal(100)
+        optimizer.update(p, factor * gradient, 0.002, number)
     updates.append(p)
-assert np.allclose(updates[0], updates[1], rtol=1e-5, atol=1e-6)  # but for the 1e-8 that RMSprop adds to the root
+# the same, but for the 1e-8 that RMSprop adds to the root so as not to divide by zero
+assert np.allclose(updates[0], updates[1], rtol=1e-5, atol=1e-6)
 
 limit = 0.1
 clipped = [(abs(factor * g) > limit).sum() for factor in (1, 2)]
@@ -502,8 +533,12 @@ def cosine(a, b):
     return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
 
-print(f"norm {global_norm(g):.1e}, by element {global_norm(by_element):.1e}, by norm {global_norm(by_norm):.1e}")
-print(f"cosine with the gradient: by element {cosine(by_element, g):.2f}, by norm {cosine(by_norm, g):.2f}")
+print(
+    f"norm {global_norm(g):.1e}, by element {global_norm(by_element):.1e}, by norm {global_norm(by_norm):.1e}"
+)
+print(
+    f"cosine with the gradient: by element {cosine(by_element, g):.2f}, by norm {cosine(by_norm, g):.2f}"
+)
 assert np.isclose(global_norm(by_norm), 5)
 assert np.isclose(cosine(by_norm, g), 1)
 assert abs(by_element).max() <= 5
@@ -548,7 +583,9 @@ for clip in (False, True):
         f"{'clipped' if clip else 'not clipped'}: {frozen} of the updates after the spike are less than half the rate"
     )
 ax.set(
-    xlabel="update", ylabel="mean |update| / learning rate", title=f"One gradient of {SPIKE:.0e} times the usual size"
+    xlabel="update",
+    ylabel="mean |update| / learning rate",
+    title=f"One gradient of {SPIKE:.0e} times the usual size",
 )
 ax.legend()
 plt.show()
@@ -587,7 +624,8 @@ logits, _, cache = model.forward(x, model.initial_state(B))
 dc = rng.standard_normal((B, H))
 _, dstart = model.backward(cache, np.zeros_like(logits), {"lstm.0.c": dc})
 
-a = model.params["embedding.weight"][x] @ model.params["lstm.0.W_x"] + model.params["lstm.0.bias"]  # (T, B, 4H)
+embedded = model.params["embedding.weight"][x]  # (T, B, H)
+a = embedded @ model.params["lstm.0.W_x"] + model.params["lstm.0.bias"]  # (T, B, 4H)
 f = 1 / (1 + np.exp(-a[..., H : 2 * H]))
 assert np.allclose(dstart["lstm.0.c"], dc * f.prod(axis=0), rtol=1e-10)
 
@@ -613,7 +651,7 @@ assert len(kept) / len(possible) == 5 / 13
 
 # %% [markdown]
 # **4.** Each piece's mean is over $T/k$ steps in place of $T$, so its gradients are $k$ times too large, and so is the
-# sum. (This is why `truncated_gradient` above has the factor `length / len(x)`.) Here with $k = 2$:
+# sum. (This is why `truncated_gradient` above has the factor `share`.) Here with $k = 2$:
 
 # %%
 T = 8
@@ -625,7 +663,8 @@ exact, _ = model.backward(cache, cross_entropy_backward(loss_cache))
 first, middle, first_cache = model.forward(x[:4], model.initial_state(B))
 second, _, second_cache = model.forward(x[4:], middle)
 d_first, d_second = (
-    cross_entropy_backward(cross_entropy_forward(*piece)[1]) for piece in ((first, y[:4]), (second, y[4:]))
+    cross_entropy_backward(cross_entropy_forward(*piece)[1])
+    for piece in ((first, y[:4]), (second, y[4:]))
 )
 second_grads, border = model.backward(second_cache, d_second)
 first_grads, _ = model.backward(first_cache, d_first, border)
@@ -642,6 +681,8 @@ model = CharModel(model="lstm", vocab_size=V, hidden=H, layers=1, dtype="float64
 frequent = np.full((50, B), 2)
 largest = []
 for T in (50, 25):
-    _, grads, _ = model.loss_and_grads(rng.integers(0, V, (T, B)), frequent[:T], model.initial_state(B))
+    _, grads, _ = model.loss_and_grads(
+        rng.integers(0, V, (T, B)), frequent[:T], model.initial_state(B)
+    )
     largest.append(abs(T * grads.flat).max())
 assert 0.4 < largest[1] / largest[0] < 0.6

@@ -46,7 +46,8 @@ DEPTHS = (1, 2, 4, 8, 16)
 
 def gradient_at_the_bottom(model):
     """Norm of the gradient at the embedding of the last step's characters, mean over the sequences."""
-    x = np.arange(STEPS * BATCH).reshape(STEPS, BATCH)  # all different: each has a row of the embedding to itself
+    # all characters are different: each has a row of the embedding to itself
+    x = np.arange(STEPS * BATCH).reshape(STEPS, BATCH)
     logits, _, cache = model.forward(x, model.initial_state(BATCH))
     dlogits = np.zeros_like(logits)
     dlogits[-1] = np.random.default_rng(SEED).standard_normal(dlogits[-1].shape)
@@ -56,7 +57,13 @@ def gradient_at_the_bottom(model):
 
 def fresh(kind, layers, **options):
     return CharModel(
-        kind, vocab_size=STEPS * BATCH, hidden=HIDDEN, layers=layers, dtype="float64", seed=SEED, **options
+        kind,
+        vocab_size=STEPS * BATCH,
+        hidden=HIDDEN,
+        layers=layers,
+        dtype="float64",
+        seed=SEED,
+        **options,
     )
 
 
@@ -97,7 +104,8 @@ grid_block()
 L, T, B, V, H = 3, 5, 2, 7, 4
 grid = CharModel("grid", vocab_size=V, hidden=H, layers=L, tie="none", dtype="float64", seed=SEED)
 x = rng.integers(0, V, (T, B))
-start = {name: rng.standard_normal(s.shape) for name, s in grid.initial_state(B).items()}  # somewhere in a text
+# we begin somewhere in a text, not at zero
+start = {name: rng.standard_normal((B, H)) for name in grid.state_names()}
 logits, end, cache = grid.forward(x, start)
 
 
@@ -113,12 +121,16 @@ def lstm_step(read, h, c, W_read, W_state, bias):
 
 
 def along_time(layer, h_time, c_time, h_depth):
-    W_time, W_depth, bias = (grid.params[f"time.{layer}.{name}"] for name in ("W_time", "W_depth", "bias"))
+    W_time, W_depth, bias = (
+        grid.params[f"time.{layer}.{name}"] for name in ("W_time", "W_depth", "bias")
+    )
     return lstm_step(h_depth, h_time, c_time, W_depth, W_time, bias)
 
 
 def along_depth(layer, h_depth, c_depth, h_time):
-    W_time, W_depth, bias = (grid.params[f"depth.{layer}.{name}"] for name in ("W_time", "W_depth", "bias"))
+    W_time, W_depth, bias = (
+        grid.params[f"depth.{layer}.{name}"] for name in ("W_time", "W_depth", "bias")
+    )
     return lstm_step(h_time, h_depth, c_depth, W_time, W_depth, bias)
 
 
@@ -165,7 +177,8 @@ for layer in range(L):
     for t in range(T):
         h, c = along_time(layer, h, c, h_depth[t])
         h_time[t] = h
-    rows_h, rows_c = along_depth(layer, *(s.reshape(T * B, H) for s in (h_depth, c_depth, h_time)))  # one call
+    as_rows = (s.reshape(T * B, H) for s in (h_depth, c_depth, h_time))
+    rows_h, rows_c = along_depth(layer, *as_rows)  # one call
     h_depth, c_depth = rows_h.reshape(T, B, H), rows_c.reshape(T, B, H)
 
 assert np.allclose(decode(h_depth), logits, rtol=1e-12)
@@ -194,7 +207,9 @@ L, T = 3, 6
 layer, step = np.arange(L)[:, None], np.arange(T)[None]
 orders = {
     "Block by block": np.stack([2 * (step * L + layer) + 1, 2 * (step * L + layer) + 2], axis=1),
-    "Layer by layer": np.stack([layer * (T + 1) + step + 1, (layer + 1) * (T + 1) + 0 * step], axis=1),
+    "Layer by layer": np.stack(
+        [layer * (T + 1) + step + 1, (layer + 1) * (T + 1) + 0 * step], axis=1
+    ),
     "As early as possible": earliest(L, T),
 }
 fig, axes = plt.subplots(1, 3, figsize=(11.5, 4.2), sharey=True)
@@ -208,7 +223,9 @@ for ax, (name, rounds) in zip(axes, orders.items(), strict=True):
         ax.axhline(2 * edge - 0.5, color="black", linewidth=1.5)
     ax.set(title=f"{name}: {table.max()} rounds", xlabel="step t", xticks=range(T))
     ax.grid(False)
-axes[0].set_yticks(range(2 * L), [f"layer {n + 1}, {way}" for n in range(L) for way in ("time", "depth")])
+axes[0].set_yticks(
+    range(2 * L), [f"layer {n + 1}, {way}" for n in range(L) for way in ("time", "depth")]
+)
 fig.suptitle("In which round each LSTM of the grid is computed, 3 layers and 6 steps")
 plt.show()
 
@@ -252,10 +269,19 @@ for B in batches:
 at_once, by_step = np.array(times).T
 
 fig, ax = plt.subplots(figsize=(7, 4))
-ax.plot(batches, 1e3 * by_step / T / batches, "s-", color="C1", label="50 products, one for each step")
-ax.plot(batches, 1e3 * at_once / T / batches, "o-", color="C0", label="one product for all 50 steps")
+ax.plot(
+    batches, 1e3 * by_step / T / batches, "s-", color="C1", label="50 products, one for each step"
+)
+ax.plot(
+    batches, 1e3 * at_once / T / batches, "o-", color="C0", label="one product for all 50 steps"
+)
 ax.set_xscale("log", base=2)
-ax.set(xlabel="batch B", ylabel="microseconds per character", title="One LSTM's product", ylim=(0, None))
+ax.set(
+    xlabel="batch B",
+    ylabel="microseconds per character",
+    title="One LSTM's product",
+    ylim=(0, None),
+)
 ax.set_xticks(batches, batches)
 ax.legend()
 plt.show()
@@ -310,11 +336,14 @@ for B in (1, 8, 32):
 
 # %%
 for priority in ("depth", "none"):
-    model = CharModel("grid", vocab_size=7, hidden=4, layers=3, tie="none", priority=priority, dtype="float64")
+    model = CharModel(
+        "grid", vocab_size=7, hidden=4, layers=3, tie="none", priority=priority, dtype="float64"
+    )
     logits, _, cache = model.forward(np.array([[2]]), model.initial_state(1))  # one step
     grads, _ = model.backward(cache, np.ones_like(logits))
     largest = {
-        kind: max(abs(g).max() for name, g in grads.items() if name.startswith(kind)) for kind in ("time", "depth")
+        kind: max(abs(g).max() for name, g in grads.items() if name.startswith(kind))
+        for kind in ("time", "depth")
     }
     print(
         f"priority {priority:6s} largest gradient along time {largest['time']:.0e}, along depth {largest['depth']:.0e}"
@@ -355,7 +384,9 @@ def count(lstms, H, V):
 V, H = 65, 32
 for L in (1, 2, 5):
     for tie, lstms in {"none": 2 * L, "depth": L + 1, "layers": 2}.items():
-        assert CharModel("grid", vocab_size=V, hidden=H, layers=L, tie=tie).params.flat.size == count(lstms, H, V)
+        assert CharModel(
+            "grid", vocab_size=V, hidden=H, layers=L, tie=tie
+        ).params.flat.size == count(lstms, H, V)
     assert CharModel("lstm", vocab_size=V, hidden=H, layers=L).params.flat.size == count(L, H, V)
 
 # the size of the experiment in grid-lstm's README: 1000 units, 6 layers, 205 characters
@@ -419,7 +450,8 @@ for name, bias in {"closed": -50, "as initialised": 1, "wide open": 3}.items():
     for layers in DEPTHS:
         model = fresh("grid", layers, tie="none")
         for layer in range(layers):
-            model.params[f"depth.{layer}.bias"][HIDDEN : 2 * HIDDEN] += bias - 1  # forget gates; they start at 1
+            forget_bias = model.params[f"depth.{layer}.bias"][HIDDEN : 2 * HIDDEN]
+            forget_bias += bias - 1  # they start at 1
         norms.append(gradient_at_the_bottom(model))
     curves[f"grid, depth forget gates {name}"] = norms
 
@@ -434,7 +466,8 @@ plt.show()
 closed, initial, wide = list(curves.values())[1:]
 assert initial[-1] > 1e-4  # still there under 16 layers
 assert wide[-1] > 10 * initial[-1]
-assert np.allclose(np.log10(closed), np.log10(stacked), atol=1.5)  # without the direct way: no better than stacked
+# without the direct way no better than stacked
+assert np.allclose(np.log10(closed), np.log10(stacked), atol=1.5)
 
 # %% [markdown]
 # With the depth forget gates closed the grid is no better than the stacked LSTM, although it has twice as many LSTMs.
@@ -445,8 +478,8 @@ assert np.allclose(np.log10(closed), np.log10(stacked), atol=1.5)  # without the
 #
 # 1. **Count.** A grid with 4 layers of 64 units (`tie="depth"`) reads a text of 97 characters. How many parameters does
 #    it have? How many units must a stacked LSTM of 4 layers have to come closest to it?
-# 2. **Carry a number.** Build, by hand, a grid of 3 layers with one unit that writes the embedding of the character to
-#    the depth memory cell in layer 1, and hands it up to the top unchanged. Which gates must be open, which closed?
+# 2. **Carry a number.** Build, by hand, a grid of 3 layers with one unit that writes $\tanh$ of the character's
+#    embedding to the depth memory cell in layer 1, and hands it up to the top unchanged. Which gates must be open, which closed?
 # 3. **Dropout.** A grid's dropout acts on $h^{depth}$ where it enters layers 2 to L, never on $c^{depth}$. Set the
 #    whole mask of layer 2 to 0. Can the loss still depend on the embedding, at the same step? In a grid? In a stacked
 #    LSTM?
@@ -480,7 +513,8 @@ model.params["depth.1.bias"][:] = [-30, 30, 0, 0]
 model.params["depth.2.bias"][:] = [-30, 30, 30, 0]
 model.params["decoder.weight"][:] = 1
 logits, _, _ = model.forward(np.array([[0], [1], [2]]), model.initial_state(1))
-assert np.allclose(logits[:, 0, 0], np.tanh(np.tanh([-0.5, 0.1, 0.7])), rtol=1e-10)  # tanh(c) is what h shows of c
+written = np.tanh([-0.5, 0.1, 0.7])
+assert np.allclose(logits[:, 0, 0], np.tanh(written), rtol=1e-10)  # h shows tanh(c)
 
 # %% [markdown]
 # **3.** In the grid yes: through $c^{depth}$, which dropout leaves alone. In the stacked LSTM no: $h$ is all that goes
@@ -488,8 +522,12 @@ assert np.allclose(logits[:, 0, 0], np.tanh(np.tanh([-0.5, 0.1, 0.7])), rtol=1e-
 
 # %%
 for kind, depends in {"grid": True, "lstm": False}.items():
-    model = CharModel(kind, vocab_size=5, hidden=8, layers=2, dropout=0.5, dtype="float64", seed=SEED)
-    logits, _, cache = model.forward(np.array([[1]]), model.initial_state(1), masks={"layer.1": np.zeros((1, 1, 8))})
+    model = CharModel(
+        kind, vocab_size=5, hidden=8, layers=2, dropout=0.5, dtype="float64", seed=SEED
+    )
+    logits, _, cache = model.forward(
+        np.array([[1]]), model.initial_state(1), masks={"layer.1": np.zeros((1, 1, 8))}
+    )
     grads, _ = model.backward(cache, np.ones_like(logits))
     assert bool(abs(grads["embedding.weight"]).max() > 0) == depends
 
@@ -499,7 +537,16 @@ for kind, depends in {"grid": True, "lstm": False}.items():
 # read by nobody, so a gradient that arrives at the *first* step's scores only moves nothing along time:
 
 # %%
-model = CharModel("grid", vocab_size=7, hidden=4, layers=3, tie="none", priority="none", dtype="float64", seed=SEED)
+model = CharModel(
+    "grid",
+    vocab_size=7,
+    hidden=4,
+    layers=3,
+    tie="none",
+    priority="none",
+    dtype="float64",
+    seed=SEED,
+)
 logits, _, cache = model.forward(np.array([[2], [5]]), model.initial_state(1))
 for step, moves in ((1, True), (0, False)):
     dlogits = np.zeros_like(logits)

@@ -30,7 +30,11 @@ METADATA = {
 
 def texts(prefixes: Iterable[str] = (), folder: Path = HERE) -> list[Path]:
     """Text sources in reading order; with `prefixes`, those whose names begin with one of them."""
-    return sorted(path for path in folder.glob("[0-9][0-9]_*.py") if path.name.startswith(tuple(prefixes) or ""))
+    return sorted(
+        path
+        for path in folder.glob("[0-9][0-9]_*.py")
+        if path.name.startswith(tuple(prefixes) or "")
+    )
 
 
 def read_text(text: Path) -> nbformat.NotebookNode:
@@ -70,7 +74,9 @@ def execute(text: Path) -> nbformat.NotebookNode:
 def in_step(text: Path) -> bool:
     """Whether the notebook beside `text` exists and has the same cells."""
     notebook = text.with_suffix(".ipynb")
-    return notebook.exists() and cells(nbformat.read(notebook, as_version=4)) == cells(read_text(text))
+    return notebook.exists() and cells(nbformat.read(notebook, as_version=4)) == cells(
+        read_text(text)
+    )
 
 
 def cells(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
@@ -100,8 +106,12 @@ def build(text: Path) -> str | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Build or check, one line per notebook; return 1 if anything is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a notebook is out of step")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail where a notebook is out of step"
+    )
     parser.add_argument("names", nargs="*", help="beginnings of names; all notebooks if left out")
     options = parser.parse_args(arguments)
 
@@ -110,7 +120,10 @@ def main(arguments: list[str] | None = None) -> int:
         started = time.perf_counter()
         wrong = work(text)
         failed = failed or wrong is not None
-        print(f"{text.stem}: {'FAILED' if wrong else 'ok'}, {time.perf_counter() - started:.0f} s", flush=True)
+        print(
+            f"{text.stem}: {'FAILED' if wrong else 'ok'}, {time.perf_counter() - started:.0f} s",
+            flush=True,
+        )
         if wrong:
             print(wrong, file=sys.stderr)
     return int(failed)
