@@ -93,7 +93,8 @@ grid_block()
 #
 # At the bottom the character's embedding enters along depth: $h^{depth}_{0,t} = embedding(x_t)$, $c^{depth}_{0,t} = 0$.
 # At the top the decoder reads $h^{depth}_{L,t}$. Along time everything starts at zero and is carried from minibatch to
-# minibatch, as you know it.
+# minibatch, as you know it. (In the names of arrays layers count from 0: `time.0.W_depth` belongs to the lowest
+# block's LSTM along time and multiplies what comes along depth.)
 #
 # Read the two lines side by side: **they are the same LSTM, turned by 90 degrees.** Along time, the state is
 # $(h^{time}, c^{time})$ and what is read is $h^{depth}$. Along depth, the state is $(h^{depth}, c^{depth})$ and what is
@@ -238,9 +239,10 @@ for rounds in orders.values():  # every order respects what has to wait for what
     assert (rounds[1:, 0] > rounds[:-1, 1]).all()  # and both after the layer below
 
 # %% [markdown]
-# minigrid goes layer by layer. Everything that does not wait for $h^{time}_{l,t-1}$ leaves the loop over time: the
-# product of the time LSTM with what comes from below, the products of the depth LSTM, and in the backward pass all
-# weight gradients, which are one product over $T B$ rows each.
+# minigrid goes layer by layer. Whatever does not wait for $h^{time}_{l,t-1}$ may then leave the loop over time: the
+# product of the time LSTM with what comes from below, all of the depth LSTM, and in the backward pass all weight
+# gradients, which are one product over $T B$ rows each. (It *may*: small arrays stay in a CPU's cache, so that now and
+# then a loop is the faster way. `docs/LOG.md` has what was measured.)
 #
 # ### What it buys
 #
