@@ -14,12 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrid.backend import to_host
-from minigrid.errors import UserError
+from minigrid.errors import UserError, did_you_mean
 from minigrid.model import CharModel
 from minigrid.vocabulary import Vocabulary
 
 FORMAT = "minigrid checkpoint 1"
 BEST, LAST = "best.npz", "last.npz"
+PRETRAINED = "pretrained:"
+"""What the names of the models that come with minigrid begin with."""
+PRETRAINED_FOLDER = Path(__file__).parent / "pretrained"
 
 
 class Checkpoint(NamedTuple):
@@ -139,7 +142,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint file, or a run folder's best one (its last, where none is the best yet).
+    """Read a checkpoint file, a run folder's best one (its last, where none is the best yet), or a ``pretrained:NAME``.
 
     Raises
     ------
@@ -170,13 +173,15 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
-    """Return the checkpoint file that `path` stands for, itself or one of a run folder's.
+    """Return the checkpoint file that `path` stands for: itself, one of a run folder's, or one that minigrid brings.
 
     Raises
     ------
     UserError
         There is none.
     """
+    if str(path).startswith(PRETRAINED):
+        return _find_pretrained(str(path).removeprefix(PRETRAINED))
     if not path.exists():
         raise UserError(f"no such run or checkpoint: {path}")
     if not path.is_dir():
@@ -187,13 +192,23 @@ def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
     raise UserError(f"the folder {path} holds no checkpoint ({BEST} or {LAST}): give the folder of a run that has one")
 
 
+def _find_pretrained(name: str) -> Path:
+    names = sorted(file.stem for file in PRETRAINED_FOLDER.glob("*.npz"))
+    if name not in names:
+        raise UserError(
+            f"no pretrained model is called {name!r}{did_you_mean(name, names)}: there are {', '.join(names)}"
+        )
+    return PRETRAINED_FOLDER / f"{name}.npz"
+
+
 def load(path: str | Path, backend: str = "numpy") -> tuple[CharModel, Vocabulary]:
     """Load a trained model and its vocabulary.
 
     Parameters
     ----------
     path : str or Path
-        A run folder (its best checkpoint) or a checkpoint file.
+        A run folder (its best checkpoint), a checkpoint file, or the name of a model that comes with minigrid, such as
+        ``pretrained:shakespeare-grid-1``.
     backend : {"numpy", "cupy", "auto"}
         Where the model shall compute.
 

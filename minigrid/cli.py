@@ -18,6 +18,8 @@ from minigrid.backend import BACKENDS
 from minigrid.config import Config, flag, read_config_file, value_type
 from minigrid.errors import UserError
 
+TRAINED = "folder of a run (its best checkpoint), a checkpoint file, or pretrained:NAME for one that minigrid brings"
+
 
 def main(arguments: Sequence[str] | None = None, program: str = "minigrid", command: str | None = None) -> int:
     """Run one command; return its exit code: 0 done, 1 failed, 2 bad input, 130 stopped by Ctrl-C, 141 unheard.
@@ -165,7 +167,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _sample_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="folder of a run (its best checkpoint), or a checkpoint file")
+    parser.add_argument("run", metavar="RUN", help=TRAINED)
     parser.add_argument("--length", type=int, default=1000, help="characters (or bytes) to write (default: 1000)")
     parser.add_argument("--temperature", type=float, default=1.0, help="below 1: safer, above 1: wilder (default: 1)")
     parser.add_argument("--top-k", type=int, help="choose among the K likeliest only (default: among all)")
@@ -207,7 +209,7 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _eval_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="folder of a run (its best checkpoint), or a checkpoint file")
+    parser.add_argument("run", metavar="RUN", help=TRAINED)
     parser.add_argument(
         "--part", choices=("train", "val", "test"), default="val", help="of the run's text (default: val)"
     )

@@ -129,6 +129,10 @@ class Run:
             raise UserError(f"--resume goes on with a whole run, and {folder} is a file: give its run's folder")
         checkpoint = read_checkpoint(find_checkpoint(folder, preferred=LAST))
         saved = config_of(checkpoint)
+        if "step" not in checkpoint.meta:
+            raise UserError(
+                f"{folder} holds parameters only, not a run that can go on: begin a new run with --init-from {folder}"
+            )
         # the model knows the defaults that were left open in the settings
         before = dataclasses.asdict(saved) | checkpoint.meta["model"]
         for name, value in given.items():

@@ -1,0 +1,77 @@
+"""Teach addition to stacks and to grids, untied and tied, of 1 to 12 layers, and draw digits right over problems seen.
+
+``python -m experiments.addition.run --jobs 2``; call it again after a stop. Takes about two hours on two cores; the
+runs go from shallow to deep, so that the picture grows from one side.
+"""
+
+from pathlib import Path
+
+from experiments.addition.figure import learning_curves
+from experiments.report import fill, table
+from experiments.runner import Experiment, main
+from minigrid.runs import Record
+
+LAYERS = (1, 2, 4, 8, 12)
+KINDS = {
+    "lstm": {"model": "lstm"},
+    "grid-none": {"model": "grid", "tie": "none"},
+    "grid-depth": {"model": "grid", "tie": "depth"},
+    "grid-layers": {"model": "grid", "tie": "layers"},
+}
+COMMON = {"task": "addition", "digits": 3, "batch": 100, "epochs": 6, "lr_decay": 0.6, "lr_decay_after": 3}
+BATCH = COMMON["batch"]
+LONG = {
+    "long-2": {"config": "configs/addition.toml", "digits": 2, "epochs": 8},
+    "long-3": {"config": "configs/addition.toml"},
+}
+EXPERIMENT = Experiment(
+    Path(__file__).parent,
+    {
+        f"{kind}-{layers}": COMMON | own | {"layers": layers, "eval_every": 250, "seed": 1}
+        for layers in LAYERS
+        for kind, own in KINDS.items()
+        if layers > 1 or kind in ("lstm", "grid-layers")  # in a grid of one layer there is nothing to share
+    }
+    | LONG,
+)
+
+
+def validations(records: list[Record]) -> list[Record]:
+    """Return the validation records of a run."""
+    return [record for record in records if record["split"] == "val"]
+
+
+def problems_until(records: list[Record], digits: float) -> int | None:
+    """Return how many problems a run had been trained on when it first got this share of the digits right."""
+    return next((record["step"] * BATCH for record in validations(records) if record["digits"] >= digits), None)
+
+
+def score(records: list[Record]) -> list[str]:
+    """Write what a run gets right at its end, and after how many problems it first got 99 % of the digits."""
+    last, first = validations(records)[-1], problems_until(records, 0.99)
+    share = [f"{last['step'] * BATCH:,}", f"{last['digits']:.2%}", f"{last['answers']:.2%}"]
+    return [*share, f"{first:,}" if first else "never"]
+
+
+HEADER = ["problems trained on", "digits right", "whole answers right", "99 % of the digits after"]
+
+
+def report() -> None:
+    """Draw what is finished, and fill in the page."""
+    metrics = EXPERIMENT.metrics()
+    page = EXPERIMENT.folder / "README.md"
+    long = {name: metrics.pop(name) for name in LONG if name in metrics}
+    fill(page, "long", table(["digits", *HEADER], [[name.split("-")[1], *score(long[name])] for name in long]))
+    if metrics:
+        learning_curves(metrics, BATCH).savefig(EXPERIMENT.folder / "digits.png", dpi=110)
+        rows = [
+            [*name.rsplit("-", 1), f"{records[-1]['parameters']:,}", *score(records), f"{records[-1]['minutes']:.0f}"]
+            for name, records in metrics.items()
+        ]
+        results = table(["model", "layers", "parameters", *HEADER, "minutes"], rows)
+        picture = "![Digits right over problems trained on, and against the number of layers](digits.png)"
+        fill(page, "results", f"{results}\n\n{picture}")
+
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__, report)

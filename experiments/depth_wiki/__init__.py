@@ -1,0 +1,1 @@
+"""Is a deep grid better than a deep stack on Wikipedia text?"""

@@ -1,0 +1,48 @@
+"""The validation losses of all runs in one picture."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from minigrid.evaluation import bits
+from minigrid.plots import COLOURS
+from minigrid.runs import Record
+
+STYLES = {
+    "lstm-6x138": (COLOURS[6], "-"),
+    "lstm-3x193": (COLOURS[6], "--"),
+    "grid-tied-6": (COLOURS[2], "-"),
+    "grid-6": (COLOURS[0], "-"),
+    "grid-3": (COLOURS[5], "--"),
+    "lstm-6": (COLOURS[1], "-"),
+    "lstm-3": (COLOURS[4], "--"),
+}
+"""Colour and line of the runs whose names begin so, the first that fits. 6 layers are solid, 3 layers dashed."""
+
+
+def val_curves(metrics: Mapping[str, list[Record]]) -> Figure:
+    """Draw validation loss over epochs, one line per run; a panel for each width, that of 128 with what is as large."""
+    panels: dict[int, list[str]] = {}
+    for name in metrics:
+        units = int(_kind(name).split("x")[1])
+        panels.setdefault(units if units > 200 else 128, []).append(name)
+    figure = Figure(figsize=(2 + 4.5 * len(panels), 5), layout="constrained")
+    for axes, (units, names) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+    ):
+        for name in names:
+            kind = _kind(name)
+            colour, line = next(style for prefix, style in STYLES.items() if kind.startswith(prefix))
+            val = [(r["epoch"], bits(r["loss"])) for r in metrics[name] if r["split"] == "val"]
+            axes.plot(*zip(*val, strict=True), color=colour, linestyle=line, label=kind)
+        axes.set(title=f"{units} units", xlabel="epochs")
+        axes.grid(alpha=0.3)
+        labels = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one of each kind
+        axes.legend(labels.values(), labels.keys())
+    figure.axes[0].set_ylabel("validation loss (bits per byte)")
+    return figure
+
+
+def _kind(name: str) -> str:
+    """Return a run's name without its seed."""
+    return name.rsplit("-", 1)[0]

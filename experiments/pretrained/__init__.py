@@ -1,0 +1,1 @@
+"""The small models that come with minigrid, and how they were made."""

@@ -1,0 +1,91 @@
+"""Train the small models that come with minigrid, and put their parameters into the package.
+
+``python -m experiments.pretrained.run``; call it again after a stop. Takes about four hours on one core.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.report import fill, table
+from experiments.runner import Experiment, main
+from minigrid.checkpoint import BEST, PRETRAINED_FOLDER, Checkpoint, read_checkpoint, write_checkpoint
+from minigrid.evaluation import bits, evaluate
+from minigrid.tasks import Task, task_of
+
+HIDDEN = {"grid": 64, "lstm": 71}  # equal numbers of parameters, within 1.1 %
+TRAINING = {
+    "toywiki": {"epochs": 12, "lr_decay_after": 6, "lr_decay": 0.6},
+    "shakespeare": {"epochs": 4, "lr_decay_after": 2, "lr_decay": 0.5},
+    "wiki-excerpt": {"epochs": 4, "lr_decay_after": 2, "lr_decay": 0.5},
+}
+SEEDS = {"toywiki": (1, 2, 3), "shakespeare": (1,), "wiki-excerpt": (1, 2, 3)}
+EXPERIMENT = Experiment(
+    Path(__file__).parent,
+    {
+        f"{corpus}-{model}-{seed}": {"corpus": corpus, "model": model, "hidden": hidden, "layers": 4}
+        | TRAINING[corpus]
+        | {"seed": seed}
+        for corpus, seeds in SEEDS.items()
+        for seed in seeds
+        for model, hidden in HIDDEN.items()
+    },
+    threads=1,
+)
+LARGEST_CHANGE = 1e-3  # of the validation loss by rounding, nats
+
+
+def export(name: str, made: dict[str, Any]) -> None:
+    """Write the parameters of a finished run into the package, in half precision, with what is known of them."""
+    best = read_checkpoint(EXPERIMENT.run_folder(name) / BEST)
+    rounded = best._replace(
+        arrays={key: array.astype(np.float16) for key, array in best.arrays.items() if key.startswith("params/")}
+    )
+    task = task_of(best)
+    exact, loss = validation_loss(best, task), validation_loss(rounded, task)
+    if not abs(loss - exact) < LARGEST_CHANGE:
+        raise SystemExit(f"{name}: rounding changes the validation loss from {exact:.5f} to {loss:.5f} nats")
+    meta = {key: best.meta[key] for key in ("model", "vocabulary", "config", "sha256")}
+    meta["made"] = made | {"validation_loss": loss, "validation_loss_before_rounding": exact}
+    write_checkpoint(PRETRAINED_FOLDER / f"{name}.npz", rounded.arrays, meta)
+
+
+def validation_loss(checkpoint: Checkpoint, task: Task) -> float:
+    """Measure a checkpoint on its run's validation part, nats."""
+    return evaluate(checkpoint.model(), task.val).loss
+
+
+def rows() -> Iterator[list[str]]:
+    """Tabulate what is in the package."""
+    for name in EXPERIMENT.runs:
+        file = PRETRAINED_FOLDER / f"{name}.npz"
+        if file.exists():
+            made = read_checkpoint(file).meta["made"]
+            loss, change = made["validation_loss"], made["validation_loss"] - made["validation_loss_before_rounding"]
+            yield [
+                f"`{name}`",
+                f"{made['parameters']:,}",
+                f"{file.stat().st_size / 1000:.0f}",
+                f"{loss:.4f}",
+                f"{bits(loss):.4f}",
+                f"{change:+.0e}",
+                f"{made['minutes']:.0f}",
+                f"`{made['command']}`",
+            ]
+
+
+HEADER = ["name", "parameters", "kB", "nats", "bits", "rounding", "minutes", "command"]
+
+
+def report() -> None:
+    """Export what is finished and not in the package yet, and fill in the page."""
+    for name, metrics in EXPERIMENT.metrics().items():
+        if not (PRETRAINED_FOLDER / f"{name}.npz").exists():
+            export(name, {key: value for key, value in metrics[-1].items() if key != "split"})
+    fill(EXPERIMENT.folder / "README.md", "models", table(HEADER, rows()))
+
+
+if __name__ == "__main__":
+    main(EXPERIMENT, __doc__, report)

@@ -1,0 +1,35 @@
+"""Puts what was measured into an experiment's page."""
+
+import re
+import statistics
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def spread(values: Collection[float], form: str = ".4f") -> str:
+    """Write a mean and, of more than one value, the lowest and the highest."""
+    mean = format(statistics.mean(values), form)
+    return f"{mean} ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else mean
+
+
+def fill(page: Path, place: str, text: str) -> None:
+    """Replace what stands in a Markdown page between ``<!-- PLACE -->`` and ``<!-- /PLACE -->``.
+
+    Raises
+    ------
+    ValueError
+        The page has no such place.
+    """
+    before = page.read_text(encoding="utf-8")
+    first, last = f"<!-- {place} -->", f"<!-- /{place} -->"
+    after, count = re.subn(f"{first}.*?{last}", lambda _: f"{first}\n\n{text}\n\n{last}", before, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"{page} has no single {first} ... {last}")
+    if after != before:
+        page.write_text(after, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Does minigrid train as the Torch7 program grid-lstm does?"""

@@ -1,0 +1,80 @@
+"""The models that come with the package."""
+
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from run_fixtures import PROJECT, done, refused, write_text
+
+from experiments.pretrained.run import EXPERIMENT, LARGEST_CHANGE
+from minigrid import UserError, load
+from minigrid.checkpoint import PRETRAINED_FOLDER, read_checkpoint
+from minigrid.training import Run
+
+NAMES = sorted(file.stem for file in PRETRAINED_FOLDER.glob("*.npz"))
+NAME = "toywiki-lstm-1"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_one_holds_parameters_and_how_they_were_made(name):
+    checkpoint = read_checkpoint(f"pretrained:{name}")
+    assert {key.split("/")[0] for key in checkpoint.arrays} == {"params"}
+    assert checkpoint.path.stat().st_size < 400_000
+    made = checkpoint.meta["made"]
+    assert made["parameters"] == checkpoint.model().params.flat.size
+    assert made["command"] in (PROJECT / "experiments/pretrained/README.md").read_text()
+    assert abs(made["validation_loss"] - made["validation_loss_before_rounding"]) < LARGEST_CHANGE
+    assert made["minutes"] > 0
+    assert made["machine"]
+
+
+def test_every_one_has_a_run_that_makes_it():
+    assert set(NAMES) <= set(EXPERIMENT.runs)
+
+
+def test_grid_and_lstm_have_the_same_size_within_a_hundredth():
+    sizes = {name: load(f"pretrained:{name}")[0].params.flat.size for name in NAMES}
+    for name, size in sizes.items():
+        assert size == pytest.approx(sizes.get(name.replace("grid", "lstm"), size), rel=0.015)
+
+
+def test_a_name_stands_for_a_checkpoint_everywhere(capsys):
+    model, vocabulary = load(f"pretrained:{NAME}")
+    assert model.params.flat.dtype == "float32"
+    assert len(vocabulary) == model.vocab_size
+    text = done(capsys, "sample", f"pretrained:{NAME}", "--length", "50", "--prime", "The [[")
+    assert text.startswith("The [[")
+    assert len(text) == len("The [[") + 50 + len("\n")
+
+
+def test_its_loss_on_another_text_is_measured(capsys, tmp_path):
+    data = write_text(tmp_path, "The [[sikom]] radek the dirvons.\n" * 20)
+    assert "nats" in done(capsys, "eval", f"pretrained:{NAME}", "--data", data)
+
+
+def test_an_unknown_name_is_answered_with_those_there_are(capsys):
+    message = refused(capsys, "sample", "pretrained:toywiki-lstm-9")
+    assert "no pretrained model is called 'toywiki-lstm-9' (did you mean toywiki-lstm-" in message
+    assert ", ".join(NAMES) in message
+
+
+def test_it_cannot_be_resumed():
+    with pytest.raises(UserError, match=f"begin a new run with --init-from .*{NAME}"):
+        Run.resume(Path(f"pretrained:{NAME}"), {})
+
+
+@pytest.mark.network
+def test_a_wheel_brings_them_along(tmp_path):
+    source = tmp_path / "source"  # a copy, since a build leaves files behind
+    shutil.copytree(PROJECT / "minigrid", source / "minigrid")
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(PROJECT / file, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, source]
+    if subprocess.run(command, check=False).returncode:
+        pytest.skip("pip cannot build a wheel here: setuptools cannot be fetched")
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        files = {file for file in wheel.namelist() if file.endswith(".npz")}
+    assert files == {f"minigrid/pretrained/{name}.npz" for name in NAMES}
