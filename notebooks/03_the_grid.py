@@ -481,7 +481,8 @@ assert np.allclose(np.log10(closed), np.log10(stacked), atol=1.5)
 # 1. **Count.** A grid with 4 layers of 64 units (`tie="depth"`) reads a text of 97 characters. How many parameters does
 #    it have? How many units must a stacked LSTM of 4 layers have to come closest to it?
 # 2. **Carry a number.** Build, by hand, a grid of 3 layers with one unit that writes $\tanh$ of the character's
-#    embedding to the depth memory cell in layer 1, and hands it up to the top unchanged. Which gates must be open, which closed?
+#    embedding to the depth memory cell in layer 1, and hands it up to the top unchanged. Which gates must be open,
+#    which closed?
 # 3. **Dropout.** A grid's dropout acts on $h^{depth}$ where it enters layers 2 to L, never on $c^{depth}$. Set the
 #    whole mask of layer 2 to 0. Can the loss still depend on the embedding, at the same step? In a grid? In a stacked
 #    LSTM?
