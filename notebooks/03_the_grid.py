@@ -247,7 +247,7 @@ for rounds in orders.values():  # every order respects what has to wait for what
 # ### What it buys
 #
 # The numbers are the same and so is the number of multiplications. But one large product reads the weight matrix once,
-# where $T$ small ones read it $T$ times; the fewer sequences run side by side, the more that matters. Here is the
+# where $T$ small ones read it $T$ times; with a single sequence this is plain to see. Here is the
 # product of one LSTM, $(T \cdot B, H) \times (H, 4H)$ for $T = 50$ and $H = 128$, at once and step by step. (Figures of
 # the machine on which this notebook was last executed; only what is asserted should hold on yours.)
 
