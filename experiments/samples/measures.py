@@ -32,8 +32,8 @@ def closings(text: str) -> tuple[int, int]:
     """Count the links, templates and tags that are closed in the right order, and those that are not.
 
     Wrong is an element over which an outer one is closed, a link that is open at a blank line, and ``]]`` or ``}}``
-    without an opening. What is open at the end of the text does not count, nor does the end of a tag that may have begun
-    before it.
+    without an opening. What is open at the end of the text does not count, nor does the end of a tag that may have
+    begun before it.
     """
     closed = wrong = 0
     open_elements: list[str] = []
