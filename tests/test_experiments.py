@@ -128,8 +128,8 @@ def test_no_dropout_reports_what_is_there(page, monkeypatch):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     no_dropout.report()
     text = (folder / "README.md").read_text()
-    assert "| base | lstm | 2 | 3.550 (3.500 to 3.600) | never, never |" in text
-    assert "| base | grid | 1 | 2.000 | 50 |" in text
+    assert "| base | lstm | 2 | 3.550 (3.500 to 3.600) | never, never | 1.0e+00 | 1.0e+00 | 1.0e+00 |" in text
+    assert "| base | grid | 1 | 2.000 | 50 | 1.0e+00 |" in text
     assert "has a loss of 3.600 nats" in text
     assert (folder / "losses.png").exists()
     assert (folder / "signal.png").exists()
