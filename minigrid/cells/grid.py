@@ -70,7 +70,8 @@ class Grid(Cell):
         s = workspace.empty("s", (T, B, H))
         h = workspace.empty("h", (T, B, H))
         if memory is None:
-            memory = xp.broadcast_to(xp.zeros((B, H), gates.dtype), (T, B, H))
+            memory = workspace.empty("c_below", (T, B, H))
+            memory[...] = 0
 
         from_x = workspace.scratch("a", (T, B, 4 * H))
         source.project(depth.W_x, depth.bias, out=from_x)
