@@ -122,8 +122,7 @@ class Workspace:
     Notes
     -----
     A *padded* array has a cache line of unused numbers after each row. Without it, rows of a power of two of numbers
-    lie so far apart that all of a column falls into the same few places of a CPU's cache, and reading the array
-    transposed, as the cells do, is up to six times slower.
+    lie so far apart that what a product reads together falls into the same few places of a CPU's cache.
     """
 
     def __init__(self, xp: ModuleType, dtype: Any, reuse: bool = False):
@@ -131,12 +130,14 @@ class Workspace:
         self.dtype = np.dtype(dtype)
         self._kept: dict[tuple, Array] | None = {} if reuse else None
         self._scope = ""
+        self._scoped: dict[str, Workspace] = {}
 
     def scope(self, name: str) -> "Workspace":
         """Return this workspace with `name` put before the names of what :meth:`empty` gives, one per layer."""
-        scoped = Workspace(self.xp, self.dtype)
-        scoped._kept, scoped._scope = self._kept, f"{self._scope}{name}."
-        return scoped
+        if name not in self._scoped:
+            scoped = self._scoped[name] = Workspace(self.xp, self.dtype)
+            scoped._kept, scoped._scope = self._kept, f"{self._scope}{name}."
+        return self._scoped[name]
 
     def empty(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
         """Return an array for this scope to keep from the forward to the backward pass, contents undefined."""

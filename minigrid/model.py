@@ -135,6 +135,7 @@ class CharModel:
         ]
         shapes = self._parameter_shapes()
         self.params = Params(shapes, self.xp.asarray(initial_values(shapes, seed).astype(dtype)))
+        self._weights = [self._weights_of_layer(layer, self.params) for layer in range(layers)]
 
     # -- parameters and state
 
@@ -161,7 +162,7 @@ class CharModel:
 
     def weights_by_layer(self) -> list[dict[str, Array]]:
         """Return the weights of each layer as its cell names them, ``time.W_depth`` and so on, from the bottom up."""
-        return [self._weights_of_layer(layer, self.params) for layer in range(self.layers)]
+        return self._weights
 
     def state_names(self) -> list[str]:
         """Names of the state's arrays, ``time.0.h`` and so on, from the bottom layer up."""
@@ -227,7 +228,7 @@ class CharModel:
                 source,
                 memory,
                 self._state_of_layer(layer, state),
-                self._weights_of_layer(layer, self.params),
+                self._weights[layer],
                 len(ids),
                 # without a backward pass, only the layer below is still needed
                 workspace.scope(f"layer.{layer if keep else layer % 2}"),
@@ -284,7 +285,7 @@ class CharModel:
                 dmemory,
                 self._state_of_layer(layer, dstate),
                 cache.layers[layer],
-                self._weights_of_layer(layer, self.params),
+                self._weights[layer],
                 self._weights_of_layer(layer, grads),
                 workspace.scope(f"layer.{layer}"),
             )
