@@ -41,6 +41,23 @@ def test_the_same_parts_give_the_same_bits(model, cores):
     assert_equal(*(train({"model": model, "dropout": 0.3}, batch=16 * cores) for _ in range(2)))
 
 
+@pytest.mark.parametrize("model", ["grid", "lstm"])
+def test_a_resumed_step_goes_on_to_the_same_bits(model, cores):
+    def minibatches(numbers):
+        return (np.random.default_rng(n).integers(0, 5, (2, 6, 16 * cores)) for n in numbers)
+
+    whole, first, second = (TrainStep(make_model(model=model, dropout=0.3)) for _ in range(3))
+    for x, y in minibatches(range(4)):
+        whole(x, y)
+    for x, y in minibatches(range(2)):
+        first(x, y)
+    second.model.params.flat[...] = first.model.params.flat
+    second.load_state_dict(first.state_dict())
+    for x, y in minibatches(range(2, 4)):
+        second(x, y)
+    assert_equal({"params": second.model.params.flat}, {"params": whole.model.params.flat})
+
+
 def test_a_long_vector_is_updated_in_ranges_as_it_is_in_one(cores, monkeypatch):
     def train_wide():
         step = TrainStep(make_model(hidden=200), clip_norm=1.0)

@@ -104,14 +104,14 @@ class Grid(Cell):
             )
         # a_depth = h_time @ depth.W_time + x @ depth.W_depth + depth.bias
         ddepth.W_h[...] += rows(cache.time.h[self.read]).T @ rows(da)
-        dread = (rows(da) @ depth.W_h.T).reshape(T, B, H)
-        dsource_depth = cache.time.source.project_backward(da, depth.W_x, ddepth.W_x, ddepth.bias)
+        dh_time = self.gradient_of_h((rows(da) @ depth.W_h.T).reshape(T, B, H), dstate["h"], workspace, self.read)
+        dsource = cache.time.source.project_backward(da, depth.W_x, ddepth.W_x, ddepth.bias)
         # h_time[t], c_time[t] = lstm(a_time, c_time[t-1])
-        dh_time = self.gradient_of_h(dread, dstate["h"], workspace, self.read)
         dsource_time, dh0, dc0 = lstm.sequence_backward(
             dh_time, dstate["c"], cache.time, time, dtime, self.output, workspace
         )
-        return dsource_depth + dsource_time, dmemory_below, {"h": dh0, "c": dc0}
+        dsource += dsource_time
+        return dsource, dmemory_below, {"h": dh0, "c": dc0}
 
     def named_arrays(self, cache, weights):
         time, depth = self._split(weights)
