@@ -90,7 +90,8 @@ assert round(h, 4) == 0.3084
 #
 # Somewhere later stands a loss $J$, one number that we want to make small. It depends on this step through $h$ and $c$
 # only. Assume we know how: $J$ changes by $dh$ for each unit that $h$ changes, and by $dc_{next}$ for each unit that
-# $c$ changes **by way of the next step**. Throughout, `d<name>` is the derivative of $J$ with respect to `<name>`.
+# $c$ changes **by way of the next step**. Throughout, `d<name>` is the derivative of $J$ with respect to `<name>`; only
+# $dc_{next}$ is not yet the whole derivative with respect to $c$, but the share of it that the next step hands back.
 #
 # $$dh = \frac{\partial J}{\partial h} = 1 \qquad\qquad dc_{next} = 0.5$$
 #
@@ -223,9 +224,9 @@ for name, value in inputs.items():
     assert same(grads[name], numeric)
 
 # %% [markdown]
-# Every number of the step in one picture: in blue the value that went forward, in orange the gradient that came back.
-# Follow the arrows against their direction and you walk the backward pass: what arrives at $c$ comes from $s$, and 0.5
-# from the next step, which is not drawn.
+# The step in one picture (weights and pre-activations left out): in blue the value that went forward, in orange the
+# gradient that came back. Follow the arrows against their direction and you walk the backward pass: what arrives at $c$
+# comes from $s$, and 0.5 from the next step, which is not drawn.
 
 # %%
 BLUE, ORANGE = plt.rcParams["axes.prop_cycle"].by_key()["color"][:2]
@@ -265,8 +266,9 @@ plt.show()
 # %% [markdown]
 # ## The same with minigrid
 #
-# A real LSTM has $H$ units and reads $B$ sequences side by side. The formulas stay as they are; numbers become arrays,
-# and the four lines of pre-activations become one product, with the four weights packed side by side as $[i|f|o|g]$:
+# A real LSTM has $H$ units, its input $x$ is $N$ numbers, and it reads $B$ sequences side by side. The formulas stay as
+# they are (gates multiply element by element); numbers become arrays, and the four lines of pre-activations become one
+# product, with the four weights packed side by side as $[i|f|o|g]$:
 #
 # $$a = x\,W_x + h_{prev}\,W_h + bias \qquad\quad x: (B, N) \quad W_x: (N, 4H) \quad W_h: (H, 4H) \quad a: (B, 4H)$$
 #
@@ -366,7 +368,7 @@ assert abs(central_difference(loss_at) / grads["w_f"] - 1) < 1e-10
 # %% [markdown]
 # A right gradient agrees to ten digits and more. What does a *wrong* one look like? Here are three mistakes that are
 # easily made. `check_entries` of minigrid moves every entry of every array, as we did above, and reports the largest
-# difference relative to the size of the array's gradient.
+# difference between the two gradients, relative to the sum of their sizes: 1 is the worst that it can say.
 
 # %%
 mistakes = {
@@ -387,9 +389,10 @@ for mistake, wrong in mistakes.items():
     assert report.passed() == (mistake == "none")
 
 # %% [markdown]
-# There is nothing between: a right gradient has an error far below minigrid's tolerance of $10^{-8}$, a mistake shows
-# in the first digit. For a whole model minigrid makes the problem up itself: random characters, a random initial state,
-# a random weighting of all scores and of the final state as the loss. Then it compares every single parameter.
+# The two are far apart: a right gradient has an error far below minigrid's tolerance of $10^{-8}$, each of these
+# mistakes shows in the first digit. For a whole model minigrid makes the problem up itself: random characters, a random
+# initial state, a random weighting of all scores and of the final state as the loss. Then it compares the gradient of
+# every single parameter and of every number of the initial state.
 
 # %%
 model = CharModel(model="lstm", vocab_size=5, hidden=4, layers=1, dtype="float64", seed=SEED)
@@ -481,8 +484,8 @@ plt.show()
 # Blue rises with the gate: an open gate is an open way back. Orange has its hill in the middle: far to either side the
 # gate is **saturated** and hears almost nothing, whatever the loss would like it to do. Hence one decision that every
 # LSTM has to make before it has learnt anything: where should the forget gate start? With a bias of 0 it starts half
-# open, and what a memory cell holds, and the gradient on its way back, are halved at every step. minigrid, like both
-# programs that it descends from, adds 1 to the forget gates' biases.
+# open, and what a memory cell holds, and the gradient on its way back, are halved at every step. minigrid, like the two
+# Torch programs that it descends from (grid-lstm and char-rnn), adds 1 to the forget gates' biases.
 
 # %%
 model = CharModel(model="lstm", vocab_size=65, hidden=128, layers=1, seed=SEED)
@@ -504,8 +507,8 @@ assert sigmoid(1.0) ** 20 > 1000 * sigmoid(0.0) ** 20
 #
 # 1. **A perfect copy.** Set the gates so that $c = c_{prev}$ exactly and $h$ is 0. What is $dc_{prev}$, for any
 #    $dc_{next}$? What do the four pre-activations receive?
-# 2. **The first step.** At the start of a text $h_{prev}$ and $c_{prev}$ are 0. Which of the weights' gradients are 0
-#    at that step, whatever the loss is?
+# 2. **The first step.** At the start of a text $h_{prev}$ and $c_{prev}$ are 0. Which gradients of the twelve weights
+#    and biases are 0 at that step, whatever the loss is?
 # 3. **The form in the paper.** The Grid LSTM paper prints $h = \tanh(o\,c)$ in place of $h = o \tanh(c)$. Derive $do$
 #    and the gradient that $c$ receives from $h$.
 # 4. **Coupled gates.** Some LSTMs save a gate: $c = (1 - i)\,c_{prev} + i\,g$. Derive $di$. When does the input gate
@@ -516,8 +519,9 @@ assert sigmoid(1.0) ** 20 > 1000 * sigmoid(0.0) ** 20
 # ## Solutions
 #
 # **1.** $i = 0$, $f = 1$, $o = 0$. Then $dc_{prev} = dc_{next}$: nothing is lost (and nothing comes from $h$, because
-# $o = 0$). All four gates are saturated, so all four pre-activations receive 0: a perfect copy cannot learn to be
-# anything else. With biases of $\pm 40$ the gates are 0 and 1 to all digits that count.
+# $o = 0$). The three gates are saturated, and the candidate's way is shut by $i = 0$, so all four pre-activations
+# receive 0: a perfect copy cannot learn to be anything else. With biases of $\pm 40$ the gates are 0 and 1
+# to all digits that count.
 
 # %%
 copy = inputs | {"b_i": -40.0, "b_f": 40.0, "b_o": -40.0}
@@ -528,7 +532,7 @@ for name in inputs:
     assert math.isclose(measured_slope, dc_next if name == "c_prev" else 0, abs_tol=1e-12)
 
 # %% [markdown]
-# **2.** $du_k = da_k\,h_{prev} = 0$ for all four gates; and $df = dc\,c_{prev} = 0$, hence $w_f$ and $b_f$ receive
+# **2.** $du_k = da_k\,h_{prev} = 0$ for all four $k$; and $df = dc\,c_{prev} = 0$, hence $w_f$ and $b_f$ receive
 # nothing either: the forget gate has nothing to forget yet.
 
 # %%

@@ -161,7 +161,7 @@ model = CharModel(model="lstm", vocab_size=T, hidden=32, layers=1, dtype="float6
 influence = np.zeros((T, T))
 for t in range(T):
     only_t = np.zeros((T, 1, T))
-    only_t[t] = rng.standard_normal(T)
+    only_t[t] = rng.standard_normal(T)  # any gradient of the scores at step t will do
     influence[t] = np.linalg.norm(input_gradients(model, only_t), axis=(1, 2))
 
 fig, ax = plt.subplots(figsize=(6.4, 5.2))
@@ -190,8 +190,9 @@ for t in range(T):
 
 # %% [markdown]
 # The upper triangle is empty: nothing depends on the future. Along each row the gradient fades with the **lag** $t -
-# t'$. Truncation keeps the framed blocks; everything below and to the left of them is taken to be 0. Not because it is
-# 0, but because it is not computed. Note that a step in the middle of a block looks back less far than its last step.
+# t'$. (Compare colours within a row only: each row started from another random gradient.) Truncation keeps the framed
+# blocks; everything below and to the left of them is taken to be 0. Not because it is 0, but because it is not
+# computed. Note that a step in the middle of a block looks back less far than its last step.
 #
 # The longer the minibatches, the less is missing. How much is it? We compare the truncated with the exact gradient, on
 # a text of 64 random characters.
@@ -225,11 +226,12 @@ for bias, marker in ((1, "o-"), (3, "s-")):
     assert off[-1] == 0  # nothing is cut
     assert off[0] > off[3] > off[5]
 ax.set_xscale("log", base=2)
+ax.set_xticks(lengths, lengths)
 ax.set(xlabel="steps T between two cuts", ylabel="|truncated - exact| / |exact|", ylim=(0, None))
 ax.set_title("What truncation leaves out of the gradient")
 ax.legend()
 plt.show()
-assert off[4] > 0.3  # the last line drawn: bias 3, cut every 16 steps
+assert off[5] > 0.3  # the last line drawn: bias 3, cut every 32 steps
 
 # %% [markdown]
 # The better a network remembers, the more truncation takes away: with forget gates near 1 a third of the gradient is
@@ -246,7 +248,8 @@ assert off[4] > 0.3  # the last line drawn: bias 3, cut every 16 steps
 #
 # Only one prediction in each group is scored: after `?` the model must say the key, which it saw **six steps** earlier.
 # We train the same small LSTM twice, with minibatches of $T = 8$ steps (one group) and of $T = 4$ (half a group, so
-# that a cut always lies between key and question). Both carry their state. Who guesses has a loss of $\ln 4 = 1.386$
+# that a cut always lies between key and question). Both carry their state. With $T = 4$ only every second minibatch
+# has a question in it, so read that curve as one of half as many updates. Who guesses has a loss of $\ln 4 = 1.386$
 # nats.
 
 # %%
@@ -279,7 +282,7 @@ def mean_loss(model, T, carry=True):
 
 
 def learn(T, updates=500):
-    """Train on the task; return the model and its loss after every 20 updates."""
+    """Train on the task; return the model and its loss at every 20th update."""
     model = CharModel(model="lstm", vocab_size=6, hidden=32, layers=1, seed=SEED)
     step = TrainStep(model, lr=5e-3)  # carries the state from call to call
     x, y = keys_and_questions(updates * T // GROUP, seed=SEED)
@@ -328,12 +331,16 @@ assert np.isclose(mean_loss(trained[8], 1), mean_loss(trained[8], 8), rtol=1e-2,
 assert mean_loss(trained[8], 4, carry=False) > 0.9 * guessing
 
 # %% [markdown]
-# A carried state must be a *copy*, by the way. In one of the programs that minigrid descends from, the next forward
-# pass wrote into the very array that the backward pass still needed as initial state, and all gradients but the first
-# minibatch's were off. `CharModel` never changes what it was given:
+# Set to zero at the cut, the state has lost the key. The loss is far *above* that of guessing: the LSTM has learnt to
+# be sure of its answer, and now it is mostly sure of a wrong one.
+#
+# A carried state must be a *copy*, by the way. In the Torch programs that minigrid descends from, the next forward pass
+# writes into the very array that the backward pass still needs as initial state, and all gradients but the first
+# minibatch's are off ([README](../README.md#what-differs-from-the-torch-programs-and-why)). `CharModel` never changes
+# what it was given:
 
 # %%
-_, state, _ = trained[8].forward(*[np.zeros((3, B), int)], trained[8].initial_state(B))
+_, state, _ = trained[8].forward(np.zeros((3, B), int), trained[8].initial_state(B))
 kept = {name: s.copy() for name, s in state.items()}
 trained[8].forward(np.ones((3, B), int), state)
 assert all((state[name] == kept[name]).all() for name in state)
@@ -342,7 +349,7 @@ assert all((state[name] == kept[name]).all() for name in state)
 # ## How a gradient fades: norms by lag
 #
 # In a plain recurrent network, $h_t = \tanh(x_t W_x + h_{t-1} W_h + bias)$, a gradient that goes back one step is
-# multiplied by a slope and a matrix, and so after $n$ steps by $n$ of each:
+# multiplied by a slope and a matrix, and so after $n$ steps by $n$ of each ($\odot$ multiplies element by element):
 #
 # $$dh_{t-1} = \big(dh_t \odot (1 - h_t^2)\big)\,W_h^\top$$
 #
@@ -415,50 +422,78 @@ assert forget[3][49] / forget[3][1] > 0.5
 
 # %% [markdown]
 # Left: as minigrid initialises it, less than a millionth of the plain network's gradient is left after twenty steps.
-# With larger recurrent weights the same network's gradient **explodes**. It passes unchanged only if the spectral
-# radius is near 1, and nothing holds it there while training moves the weights.
+# With larger recurrent weights the same network's gradient **explodes**, though far slower than $r^n$: its hidden
+# states are larger too, and the slopes $1 - h^2$ smaller. It passes unchanged only if the spectral radius is near 1,
+# and nothing holds it there while training moves the weights.
 #
 # Right: the LSTM's gradient fades at a pace that its forget gates set. At bias 1, a tenth is left after ten steps; at
-# bias 3 it does not fade within fifty. And $f$ is *computed from what is read*: an LSTM can learn to keep its gates
-# open where it matters, as ours did to keep the key. Let us see how the gradient of an answer finds back to it through
-# the five dots, before and after training. One step at a time, the gradient of the state is in our hands.
+# bias 3 it does not fade within fifty. (The solid lines lie above the dotted ones: the rest comes through $h$.) And $f$
+# is *computed from what is read*: an LSTM can learn to keep its gates open where it matters, as ours did to keep the
+# key. Let us see how the gradient of an answer finds back to it through the five dots, before and after training. One
+# step at a time, the gradient of the state is in our hands.
 
 # %%
 x, _ = keys_and_questions(1, seed=5)
 
 
+def forget_gates(model):
+    """Forget gates at each step of the group, (8, B, H), computed from what the step reads."""
+    W_x, W_h, bias = (model.params[f"lstm.0.{name}"][..., 32:64] for name in ("W_x", "W_h", "bias"))
+    state, gates = model.initial_state(B), []
+    for x_t in x:
+        a = model.params["embedding.weight"][x_t] @ W_x + state["lstm.0.h"] @ W_h + bias
+        gates.append(1 / (1 + np.exp(-a)))
+        _, state, _ = model.forward(x_t[None], state)
+    return np.array(gates)
+
+
 def way_back(model):
-    """Norm of the memory cell's gradient, from the question back to the first dot, relative to the first."""
-    state, caches = model.initial_state(B), []
+    """Norm of the memory cell's gradient 1, 2, ... 6 steps before the question: the whole of it, and the direct way."""
+    state, caches, f = model.initial_state(B), [], forget_gates(model)
     for t in range(7):
         logits, state, cache = model.forward(x[t : t + 1], state)
         caches.append(cache)
     arriving = np.eye(6, dtype=logits.dtype)[x[:1]]  # a higher score for the key, please
-    _, dstate = model.backward(caches.pop(), arriving)
-    norms = [np.linalg.norm(dstate["lstm.0.c"])]
-    for cache in reversed(caches[1:]):
-        _, dstate = model.backward(cache, np.zeros_like(logits), dstate)
-        norms.append(np.linalg.norm(dstate["lstm.0.c"]))
-    return np.array(norms) / norms[0]
+    _, dstate = model.backward(caches[6], arriving)
+    direct = dstate["lstm.0.c"]
+    norms = [[np.linalg.norm(direct)] * 2]
+    for t in (5, 4, 3, 2, 1):  # the dots
+        _, dstate = model.backward(caches[t], np.zeros_like(logits), dstate)
+        direct = direct * f[t]
+        norms.append([np.linalg.norm(dstate["lstm.0.c"]), np.linalg.norm(direct)])
+    return np.array(norms).T / norms[0][0]
 
 
 untrained = CharModel(model="lstm", vocab_size=6, hidden=32, layers=1, seed=SEED)
 fig, ax = plt.subplots(figsize=(7, 3.8))
 for name, model in {"before training": untrained, "after training": trained[8]}.items():
-    ax.plot(way_back(model), "o-", label=name)
+    whole, direct = way_back(model)
+    (line,) = ax.plot(range(1, 7), whole, "o-", label=name)
+    ax.plot(range(1, 7), direct, ":", color=line.get_color())
+    f = forget_gates(model)
+    print(
+        f"{name}: mean f at the key {f[0].mean():.2f}, "
+        f"the dots {f[1:6].mean():.2f}, the question {f[6].mean():.2f}"
+    )
 ax.set(
-    xlabel="steps back from the question (the key is six steps back)",
-    ylabel="gradient norm, relative",
+    xlabel="steps back from the question (6: the memory cell as the key has left it)",
+    ylabel="norm relative to 1 step back",
     ylim=(0, None),
 )
-ax.set_title("The way of the gradient from a question towards its key")
+ax.set_title("From a question back to its key (dotted: the forget gates alone)")
 ax.legend()
 plt.show()
 
-assert way_back(trained[8])[-1] > 0.7
-assert way_back(untrained)[-1] < 0.35
+whole, direct = way_back(trained[8])
+assert whole[-1] > direct[-1] > 2 * way_back(untrained)[1][-1]
+assert way_back(untrained)[0][-1] < 0.35
+assert f[0].mean() < 0.6 and f[1:6].mean() > 0.8  # after training
 
 # %% [markdown]
+# The trained gates are half closed where a new key makes the old one worthless, and wider open from then on: along the
+# direct way alone two thirds of the gradient arrive, where it was a fifth before. The rest comes back through $h$; that
+# way leads through weights, so the sum can even grow.
+#
 # ## The scale of the gradient: T x grads
 #
 # The `grads` of minigrid are those of the **mean** loss over $T B$ predictions. The Torch programs it descends from sum
@@ -484,8 +519,9 @@ step(x, y)
 assert np.isclose(step.norm, T * global_norm(grads.flat))
 
 # %% [markdown]
-# Does the factor matter? RMSprop divides the gradient by its own recent size, so a factor that is always the same
-# cancels. Clipping compares with a fixed number, so there it does matter: a larger gradient has more elements above it.
+# Does the factor matter? **RMSprop**, the rule by which minigrid turns a gradient into an update (formula below),
+# divides the gradient by its own recent size, so a factor that is always the same cancels. Clipping compares with a
+# fixed number, so there it does matter: a larger gradient has more elements above it.
 
 # %%
 g = T * grads.flat
@@ -550,9 +586,9 @@ assert cosine(by_element, g) < 0.9
 #
 # $$m \leftarrow \alpha\,m + (1 - \alpha)\,g^2 \qquad\qquad p \leftarrow p - lr\,\frac{g}{\sqrt{m}}$$
 #
-# One spike of $10^4$ times the usual size enters $m$ as $10^8$, and it takes hundreds of updates before $m$ has
-# forgotten it, at a factor of $\alpha = 0.95$ each. Meanwhile the parameters hardly move. We feed minigrid's RMSprop
-# ordinary gradients and one spike:
+# One spike of $10^4$ times the usual size enters $m$ as $(1 - \alpha)\,10^8$, and it takes hundreds of updates before
+# $m$ has forgotten it, at a factor of $\alpha = 0.95$ each. Meanwhile the parameters hardly move. We feed minigrid's
+# RMSprop ordinary gradients and one spike (the first updates are large because $m$ starts at 0):
 
 # %%
 ALPHA, SPIKE_AT, SPIKE = 0.95, 50, 1e4

@@ -79,7 +79,7 @@ assert stacked[-1] < 1e-12
 # The grid gives depth its own LSTM, with a hidden state *and a memory cell* that travel from layer to layer. Block
 # $(l, t)$, layer $l$ at time $t$, has an LSTM along time and an LSTM along depth; both do the update of notebook 1.
 # Between them there are four states: along time $h^{time}, c^{time}$, which go to the next character, and along depth
-# $h^{depth}, c^{depth}$, which go to the next layer.
+# $h^{depth}, c^{depth}$, which go to the next layer. (Blue: hidden states; orange: memory cells.)
 
 # %%
 grid_block()
@@ -91,8 +91,9 @@ grid_block()
 # $$a^{depth} = h^{time}_{l,t} W^{depth}_{time} + h^{depth}_{l-1,t} W^{depth}_{depth} + bias^{depth}
 # \qquad (h^{depth}_{l,t},\, c^{depth}_{l,t}) = \mathrm{lstm}(a^{depth},\, c^{depth}_{l-1,t})$$
 #
-# At the bottom the character's embedding enters along depth: $h^{depth}_{0,t} = embedding(x_t)$, $c^{depth}_{0,t} = 0$.
-# At the top the decoder reads $h^{depth}_{L,t}$. Along time everything starts at zero and is carried from minibatch to
+# A matrix's upper index names the LSTM that it belongs to, the lower one the direction of what it multiplies. At the
+# bottom the character's embedding enters along depth: $h^{depth}_{0,t} = embedding(x_t)$, $c^{depth}_{0,t} = 0$. At the
+# top the decoder reads $h^{depth}_{L,t}$. Along time everything starts at zero and is carried from minibatch to
 # minibatch, as you know it. (In the names of arrays layers count from 0: `time.0.W_depth` belongs to the lowest
 # block's LSTM along time and multiplies what comes along depth.)
 #
@@ -185,9 +186,10 @@ for layer in range(L):
 assert np.allclose(decode(h_depth), logits, rtol=1e-12)
 
 # %% [markdown]
-# How many calls come one after the other? Block by block $2LT$; layer by layer $L(T + 1)$, about half of that, for as
-# many steps as we like. And if we could compute any number of things at the same time, each as soon as what it needs is
-# there? The longest chain of things that wait for each other says so:
+# How many **rounds** of computing come one after the other, if a round is one call? Block by block $2LT$; layer by
+# layer $L(T + 1)$, about half of that. And if a round could compute any number of things at the same time, each as soon
+# as what it needs is there? Then the longest chain of things that wait for each other counts: along time through the
+# lowest layer, then upward, $T + 2L - 1$ rounds.
 
 
 # %%
@@ -249,7 +251,8 @@ for rounds in orders.values():  # every order respects what has to wait for what
 # The numbers are the same and so is the number of multiplications. But one large product reads the weight matrix once,
 # where $T$ small ones read it $T$ times; with a single sequence this is plain to see. Here is the
 # product of one LSTM, $(T \cdot B, H) \times (H, 4H)$ for $T = 50$ and $H = 128$, at once and step by step. (Figures of
-# the machine on which this notebook was last executed; only what is asserted should hold on yours.)
+# the machine on which this notebook was last executed; only what is asserted should hold on yours. The left end is the
+# point; the right end changed from one execution to the next.)
 
 # %%
 T, H = 50, 128
@@ -391,7 +394,7 @@ for L in (1, 2, 5):
         ).params.flat.size == count(lstms, H, V)
     assert CharModel("lstm", vocab_size=V, hidden=H, layers=L).params.flat.size == count(L, H, V)
 
-# the size of the experiment in grid-lstm's README: 1000 units, 6 layers, 205 characters
+# the experiment of the Torch program grid-lstm, from its README: 1000 units, 6 layers, 205 characters
 assert count(2 * 6, 1000, 205) == 96_458_205
 assert count(6 + 1, 1000, 205) == 56_438_205
 assert count(2, 1000, 205) == 16_418_205
@@ -483,9 +486,10 @@ assert np.allclose(np.log10(closed), np.log10(stacked), atol=1.5)
 # 2. **Carry a number.** Build, by hand, a grid of 3 layers with one unit that writes $\tanh$ of the character's
 #    embedding to the depth memory cell in layer 1, and hands it up to the top unchanged. Which gates must be open,
 #    which closed?
-# 3. **Dropout.** A grid's dropout acts on $h^{depth}$ where it enters layers 2 to L, never on $c^{depth}$. Set the
-#    whole mask of layer 2 to 0. Can the loss still depend on the embedding, at the same step? In a grid? In a stacked
-#    LSTM?
+# 3. **Dropout** multiplies numbers, in training, by a mask of which a random part is 0, so that a network does not rely
+#    on any single one. A grid's acts on $h^{depth}$ where it enters layers 2 to L, never on $c^{depth}$; a stacked
+#    LSTM's on the $h$ that goes up. Set the whole mask of layer 2 to 0. Can the loss still depend on the embedding, at
+#    the same step? In a grid? In a stacked LSTM?
 # 4. **Priority and time.** With `priority="none"` and *two* steps, which layers' LSTMs along time have a gradient?
 # 5. **Twice the layers.** A grid of $L$ layers with $T = 50$. By how much does the number of rounds grow if $L$ goes
 #    from 2 to 4, block by block, layer by layer, and as early as possible?
