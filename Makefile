@@ -1,10 +1,11 @@
-# All set-up on a machine with Python 3.11+, pip, venv and make. `make demo` trains and writes, `make test` tests.
+# All set-up on a machine with Python 3.11+, pip, venv and make. `make demo` trains and writes, `make test` tests,
+# `make notebooks` opens JupyterLab.
 
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/demo
 
-.PHONY: demo test lint
+.PHONY: demo test lint notebooks notebooks-build notebooks-check
 
 demo: .venv/ready
 	@if [ -e $(RUN)/last.npz ]; then \
@@ -23,8 +24,25 @@ lint: .venv/ready-to-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-docs/grid-block.png: minigrid/plots.py .venv/ready
+notebooks: .venv/ready-for-notebooks
+	$(BIN)/jupyter lab notebooks
+
+# one BLAS thread here too, for the same reason and so that outputs are the same on every machine
+notebooks-build: .venv/ready-for-notebooks
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/build.py
+
+notebooks-check: .venv/ready-for-notebooks
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python notebooks/build.py --check
+
+docs/grid-block.png: minigrid/plots/block.py .venv/ready
 	$(BIN)/python -c 'from minigrid.plots import grid_block; grid_block().savefig("$@", dpi=110)'
+
+# the page that is written with it goes where it is not committed
+docs/gates.png: minigrid/plots/gates.py minigrid/pretrained/toywiki-grid-1.npz .venv/ready
+	mkdir -p runs
+	$(BIN)/python -m minigrid inspect minigrid/pretrained/toywiki-grid-1.npz --out runs/gates.html \
+	    --text 'The dufaro sifin.<ref>[http://www.vusral.net/dinulor?id=103 Vusral dinulor]</ref> In the '
+	cp runs/gates.png $@
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("minigrid needs Python 3.11 or newer: make PYTHON=/path/to/it")'
@@ -37,4 +55,8 @@ docs/grid-block.png: minigrid/plots.py .venv/ready
 
 .venv/ready-to-test: .venv/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
+	@touch $@ .venv/ready
+
+.venv/ready-for-notebooks: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[jupyter]"
 	@touch $@ .venv/ready

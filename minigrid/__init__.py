@@ -3,6 +3,7 @@
 from minigrid.checkpoint import load
 from minigrid.errors import UserError
 from minigrid.model import CharModel
+from minigrid.trace import trace, trace_text
 from minigrid.train_step import TrainStep
 
-__all__ = ["CharModel", "TrainStep", "UserError", "load"]
+__all__ = ["CharModel", "TrainStep", "UserError", "load", "trace", "trace_text"]

@@ -1,4 +1,4 @@
-"""The command line: ``train``, ``sample``, ``eval``, ``plot`` and ``gradcheck``."""
+"""The command line: ``train``, ``sample``, ``eval``, ``inspect``, ``plot`` and ``gradcheck``."""
 
 import argparse
 import collections
@@ -237,6 +237,52 @@ def _eval(options: argparse.Namespace) -> int:
     return 0
 
 
+# -- inspect
+
+OWN_TEXT = 300  # characters that the model writes where no text is given
+PICTURED = 90  # characters that can be read in a picture
+
+
+def _inspect_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="CHECKPOINT", help="folder of a run (its best checkpoint), or a checkpoint file")
+    parser.add_argument("--text", help=f"text to read (default: {OWN_TEXT} characters that the model writes itself)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path("gates.html"),
+        help="page to write; the picture goes beside it, as .png (default: gates.html)",
+    )
+    _add_backend(parser)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from minigrid.checkpoint import read_checkpoint
+    from minigrid.html import page, picture
+    from minigrid.runs import written
+    from minigrid.sampling import Sampler, generate
+    from minigrid.trace import trace_text
+
+    if options.out.suffix == ".png":
+        raise UserError(f"--out {options.out} is the page's name: end it with .html, the picture goes beside it")
+    checkpoint = read_checkpoint(options.run)
+    model, vocabulary = checkpoint.model(options.backend), checkpoint.vocabulary()
+    text = options.text
+    if text is None:
+        text = "".join(generate(model, vocabulary, OWN_TEXT, sampler=Sampler(temperature=0.7))).replace("\ufffd", "")
+    trace = trace_text(model, vocabulary, text)
+    ids = vocabulary.encode(text)
+    name = checkpoint.path.parent.name if Path(options.run).is_dir() else checkpoint.path.name
+    html = page(model, vocabulary, ids, trace, name)
+    image = options.out.with_suffix(".png")
+    with written(options.out):
+        options.out.write_text(html, encoding="utf-8")
+    with written(image):
+        picture(vocabulary, ids[:PICTURED], trace).savefig(image, dpi=120)
+    print(f"wrote {options.out} and {image}")
+    return 0
+
+
 # -- plot
 
 
@@ -321,6 +367,7 @@ COMMANDS: dict[str, tuple[Callable, Callable, str]] = {
     "train": (_train_options, _train, "train a model, or go on with a run"),
     "sample": (_sample_options, _sample, "write text with a trained model"),
     "eval": (_eval_options, _eval, "measure a trained model's loss on a part of its text, or on another text"),
+    "inspect": (_inspect_options, _inspect, "show what every gate did over a text, as a page and a picture"),
     "plot": (_plot_options, _plot, "draw the loss curves of several runs in one picture"),
     "gradcheck": (_gradcheck_options, _gradcheck, "compare the gradients by hand with finite differences"),
 }

@@ -165,6 +165,13 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("eval addition --data=text.txt", "has learnt addition"),
         ("eval chars --data=missing.txt", "there is no file missing.txt"),
         ("eval chars --part=all", "invalid choice: 'all'"),
+        ("inspect missing", "no such run or checkpoint: missing"),
+        ("inspect chars --text=", "there is no text to trace"),
+        ("inspect chars --text=QØ%", "3 characters that the vocabulary of"),
+        ("inspect chars --text=QØ%", "'Q' (U+0051), 'Ø' (U+00D8), '%' (U+0025)"),
+        ("inspect chars --out=gates.png", "end it with .html"),
+        ("inspect chars --out=missing/gates.html", "cannot write missing/gates.html: No such file or directory."),
+        ("inspect chars --backend=gpu", "unknown backend 'gpu'"),
         ("plot missing", "missing holds no metrics.jsonl"),
         ("plot text.txt", "text.txt holds no metrics.jsonl"),
         ("plot chars --out=curve.doc", "cannot write curve.doc: Format 'doc' is not supported"),
@@ -352,7 +359,7 @@ def test_a_diverging_run(capsys, here):
 # -- help
 
 
-@pytest.mark.parametrize("command", ["train", "sample", "eval", "plot", "gradcheck"])
+@pytest.mark.parametrize("command", ["train", "sample", "eval", "inspect", "plot", "gradcheck"])
 def test_every_command_has_help(capsys, command):
     text = done(capsys, command, "--help")
     assert f"usage: minigrid {command} " in text
@@ -467,6 +474,24 @@ def test_bytes_are_written_as_characters(capsys, here):
     text = done(capsys, "sample", "bytes", "--length=400", "--prime=Zürich 😀")
     assert text.startswith("Zürich 😀")
     text.encode("utf-8")
+
+
+@pytest.mark.parametrize("run", ["chars", "bytes", "addition"])
+def test_inspect_writes_a_page_and_a_picture(capsys, here, run):
+    assert done(capsys, "inspect", run) == "wrote gates.html and gates.png\n"
+    assert f'"name":"{run}"' in (here / "gates.html").read_text(encoding="utf-8")
+    assert (here / "gates.png").read_bytes().startswith(b"\x89PNG")
+    page = (here / "gates.html").read_bytes()
+    done(capsys, "inspect", run)
+    assert (here / "gates.html").read_bytes() == page  # the model's own text is the same every time
+
+
+def test_inspect_reads_the_text_that_is_given(capsys, here):
+    done(capsys, "inspect", "bytes/last.npz", "--text", "né", "--out", "one.html")
+    page = (here / "one.html").read_text(encoding="utf-8")
+    assert '"name":"last.npz"' in page
+    assert len(json.loads(re.search(r'"text":(\[.*?\])', page)[1])) == 3
+    assert (here / "one.png").exists()
 
 
 def test_plot_draws_several_runs(capsys, here):

@@ -55,7 +55,7 @@ class Cell(ABC):
         ----------
         source : TokenInput or DenseInput
             What the layer reads at each step.
-        memory : (T, H, B) array or None
+        memory : (T, B, H) array or None
             The memory cell along depth that arrives from the layer below; None is zero. Only the grid has one, the
             stacked cells hand on what they were given.
         state, weights, steps, workspace
@@ -65,7 +65,7 @@ class Cell(ABC):
         -------
         out : (T, B, H) array
             What the layer above reads.
-        memory : (T, H, B) array or None
+        memory : (T, B, H) array or None
             The memory cell along depth that leaves for the layer above.
         state : dict
             State after the last step.
@@ -90,13 +90,20 @@ class Cell(ABC):
         returned.
         """
 
+    @abstractmethod
+    def named_arrays(self, cache: Any, weights: dict[str, Array]) -> dict[str, Array]:
+        """Name what a layer did in :meth:`forward`, for :mod:`minigrid.trace`: ``kind.name`` -> (T, B, H) array.
+
+        Gates and states are views into the cache; pre-activations are computed again from what it holds.
+        """
+
     def gradient_of_h(self, dread: Array, dh_last: Array, workspace: Workspace, read: slice = slice(1, None)) -> Array:
         """Lay out the gradients that arrive at h[0] ... h[T] from outside the recurrence: (T + 1, B, H).
 
         `dread` (T, B, H) arrives at the steps `read`, the new states by default, and `dh_last` (B, H) at the last one.
         """
         T, B, H = dread.shape
-        dh = workspace.scratch("dh_outside", (T + 1, B, H), padded=True)
+        dh = workspace.scratch("dh_outside", (T + 1, B, H))
         dh[...] = 0
         dh[read] = dread
         dh[T] += dh_last

@@ -1,50 +1,8 @@
-"""Pictures, as matplotlib figures."""
+"""A diagram of one grid block."""
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-# Okabe and Ito's palette: told apart by colour-blind readers as well
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-
-
-def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Draw training (thin) and validation loss (with dots) of one or more runs over minibatches.
-
-    Parameters
-    ----------
-    runs : mapping
-        Name of a run -> its metrics, as in ``metrics.jsonl``.
-
-    Returns
-    -------
-    Figure
-        Nats on the left axis, bits on the right one.
-    """
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.add_subplot()
-    for k, (name, metrics) in enumerate(runs.items()):
-        colour = COLOURS[k % len(COLOURS)]
-        train = [(m["step"], m["loss"]) for m in metrics if m["split"] == "train"]
-        val = [(m["step"], m["loss"]) for m in metrics if m["split"] == "val"]
-        if train:
-            axes.plot(*zip(*train, strict=True), color=colour, linewidth=0.8, alpha=0.5, label=f"{name}, training")
-        if val:
-            best = min(loss for _, loss in val)
-            label = f"{name}, validation (best {best:.3f})"
-            axes.plot(*zip(*val, strict=True), color=colour, linewidth=2, marker="o", markersize=4, label=label)
-    axes.set_xlabel("minibatches")
-    axes.set_ylabel("loss (nats per symbol)")
-    axes.secondary_yaxis("right", functions=(lambda n: n / math.log(2), lambda b: b * math.log(2))).set_ylabel(
-        "bits per symbol"
-    )
-    axes.grid(alpha=0.3)
-    if axes.lines:
-        axes.legend()
-    return figure
+from minigrid.plots.style import COLOURS, Figure
 
 
 def grid_block() -> Figure:

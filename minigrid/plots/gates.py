@@ -1,0 +1,91 @@
+"""Gates over a text, and how often they stand open or closed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import colormaps
+
+from minigrid.plots.style import WIDTH, Figure, check_length, colours_for, label_characters, label_units
+
+OPEN, CLOSED = 0.9, 0.1  # when a gate counts as saturated (Karpathy, Johnson, Fei-Fei: arXiv:1506.02078)
+
+
+def gate_heatmap(values: np.ndarray, text: Sequence[str], label: str, signed: bool = False) -> Figure:
+    """Draw the units of every layer over a text, the bottom layer at the bottom.
+
+    Parameters
+    ----------
+    values : (L, T, H) array
+        A gate or a state of one text, ``trace["depth.f"][:, :, 0]`` for example.
+    text : sequence of str
+        Its T characters; up to about 90 can be read.
+    label : str
+        What is shown, for the colour bar.
+    signed : bool
+        Whether values go to both sides of 0; gates go from 0 to 1.
+    """
+    return side_by_side({"": values}, text, label, signed)
+
+
+def side_by_side(models: Mapping[str, np.ndarray], text: Sequence[str], label: str, signed: bool = False) -> Figure:
+    """Draw the same of several models beside each other, in the same colours; see :func:`gate_heatmap`.
+
+    Parameters
+    ----------
+    models : mapping
+        Name of a model -> (L, T, H) array. The models may differ in layers and units.
+    """
+    rows = max(len(values) for values in models.values())
+    figure = Figure(figsize=(WIDTH, 1.0 + 1.3 * rows), layout="constrained")
+    panels = figure.subplots(rows, len(models), squeeze=False, sharex=True)
+    colour_map, norm = colours_for(np.concatenate([values.ravel() for values in models.values()]), signed)
+    for column, (name, values) in zip(panels.T, models.items(), strict=True):
+        layers, steps, units = values.shape
+        check_length(text, steps)
+        for axes in column[: rows - layers]:
+            axes.remove()
+        column = column[rows - layers :]
+        for layer, axes in enumerate(reversed(column)):
+            image = axes.imshow(values[layer].T, cmap=colour_map, norm=norm, aspect="auto", interpolation="nearest")
+            axes.set_ylabel(f"layer {layer + 1}\nunit")
+            axes.tick_params(axis="x", length=0, labelbottom=layer == 0)
+            label_units(axes, units)
+        column[0].set_title(name)
+        label_characters(column[-1].xaxis, text, room=7.4 / len(models))
+    figure.colorbar(image, ax=figure.axes, label=label, fraction=0.03, pad=0.01)
+    return figure
+
+
+def gate_saturation(gates: Mapping[str, np.ndarray]) -> Figure:
+    """Draw each unit as a dot: how much of the time it stands open, and how much closed.
+
+    A dot on the right is a gate that is nearly always open, one at the top nearly always closed; near the origin it is
+    rarely either, and along the diagonal always one or the other, like a switch.
+
+    Parameters
+    ----------
+    gates : mapping
+        Name of a gate -> its values between 0 and 1, (L, ..., H); everything between is time.
+
+    Notes
+    -----
+    Open means above 0.9 and closed below 0.1, as in Karpathy, Johnson and Fei-Fei, arXiv:1506.02078.
+    """
+    figure = Figure(figsize=(WIDTH, 1.0 + WIDTH / max(len(gates), 2)), layout="constrained")
+    panels = figure.subplots(1, len(gates), squeeze=False, sharex=True, sharey=True)[0]
+    for axes, (name, gate) in zip(panels, gates.items(), strict=True):
+        shades = colormaps["viridis"](np.linspace(0, 0.85, len(gate)))
+        for layer, (values, shade) in enumerate(zip(gate, shades, strict=True)):
+            values = values.reshape(-1, values.shape[-1])
+            is_open, is_closed = (values > OPEN).mean(axis=0), (values < CLOSED).mean(axis=0)
+            marker = "os^Dvp*X"[layer % 8]
+            axes.scatter(is_open, is_closed, s=22, color=shade, marker=marker, alpha=0.75, label=f"layer {layer + 1}")
+        axes.plot([0, 1], [1, 0], color="#999999", linewidth=0.8, linestyle=":")
+        axes.set_title(name)
+        axes.set_xlabel("share of time open (> 0.9)")
+        axes.set_aspect("equal")
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_ylim(-0.03, 1.03)
+    panels[0].set_ylabel("share of time closed (< 0.1)")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=8)
+    return figure

@@ -1,0 +1,102 @@
+"""Forget-gate paths: what becomes of a number that is written into a memory cell, along depth and along time."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+
+from minigrid.errors import UserError
+from minigrid.plots.style import WIDTH, Figure, check_length, colours_for, label_characters
+from minigrid.trace import Trace, kept_between, kept_to_end
+
+BAR = {"location": "right", "fraction": 0.03, "pad": 0.01}
+
+
+def depth_paths(trace: Trace, text: Sequence[str], unit: int, batch: int = 0) -> Figure:
+    """Draw, for one cell of a grid and every character, what each layer writes, keeps and reads along depth.
+
+    What layer l writes, i * g, is multiplied by the forget gate of every layer above it; the middle panel shows that
+    product, the share that arrives at the top. The memory at the top is the sum over the layers of the first panel
+    times the second. The third panel shows the output gate, through which a layer reads the memory. For all cells at
+    once, give ``kept_to_end(trace["depth.f"])[:, :, 0]`` to :func:`minigrid.plots.gate_heatmap`.
+
+    Parameters
+    ----------
+    trace : Trace
+        Of a grid.
+    text : sequence of str
+        The T characters that were read.
+    unit, batch : int
+        Which cell, and which of the texts read side by side.
+    """
+    if "depth.f" not in trace:
+        raise UserError("only a grid has a memory along depth: give the trace of a grid")
+    i, f, o, g = (trace[f"depth.{gate}"][:, :, batch, unit] for gate in "ifog")  # (L, T)
+    check_length(text, f.shape[1])
+    figure = Figure(figsize=(WIDTH, 2.0 + 0.9 * len(f)), layout="constrained")
+    panels = figure.subplots(3, 1, sharex=True)
+    rows = (
+        ("what each layer writes, $i \\cdot g$", i * g, True),
+        ("the share of it that is kept up to the top, $\\prod f$ of the layers above", kept_to_end(f), False),
+        ("how far each layer reads the memory, $o$", o, False),
+    )
+    for axes, (title, values, signed) in zip(panels, rows, strict=True):
+        image = _colours(axes, values, signed)
+        figure.colorbar(image, ax=axes, fraction=0.04, pad=0.01)
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_yticks(range(len(values)), range(1, len(values) + 1))
+        axes.set_ylabel("layer")
+        axes.invert_yaxis()
+        axes.tick_params(axis="x", length=0, labelbottom=False)
+    panels[-1].tick_params(labelbottom=True)
+    label_characters(panels[-1].xaxis, text)
+    figure.suptitle(f"memory along depth, unit {unit}")
+    return figure
+
+
+def time_paths(trace: Trace, text: Sequence[str], layer: int, unit: int, batch: int = 0) -> Figure:
+    """Draw, for one memory cell along time, how much of what is written at each character is kept at each later one.
+
+    The square holds the product of the forget gates between writing (row) and reading (column). The strip on the left
+    says what was written, i * g, and the one at the bottom how far the cell was read, o. The cell at a character is
+    the sum over its column of the square times the left strip, and what is left of the state before the text.
+
+    Parameters
+    ----------
+    trace : Trace
+        Of a grid or a stacked LSTM.
+    text : sequence of str
+        The T characters that were read; up to about 60 can be read.
+    layer, unit, batch : int
+        Which cell, counted from 0, and which of the texts read side by side.
+    """
+    kind = "time" if "time.f" in trace else "lstm"
+    if f"{kind}.f" not in trace:
+        raise UserError("only a grid and an LSTM have forget gates: give the trace of one of them")
+    i, f, o, g = (trace[f"{kind}.{gate}"][layer, :, batch, unit] for gate in "ifog")  # (T,)
+    check_length(text, len(f))
+    figure = Figure(figsize=(WIDTH, 0.88 * WIDTH), layout="constrained")
+    panels = figure.subplot_mosaic(
+        [["written", "kept"], [".", "read"]], width_ratios=(1, 25), height_ratios=(25, 1), gridspec_kw={"wspace": 0.01}
+    )
+    written = _colours(panels["written"], (i * g)[:, None], signed=True)
+    kept = _colours(panels["kept"], np.ma.masked_equal(kept_between(f), 0), signed=False)
+    _colours(panels["read"], o[None, :], signed=False)
+    panels["written"].set_title("$i \\cdot g$", fontsize=10)
+    panels["written"].set_xticks([])
+    panels["kept"].set_xticks([])
+    panels["kept"].set_yticks([])
+    panels["read"].set_yticks([0], ["$o$"])
+    label_characters(panels["read"].xaxis, text, "read at this character", room=6.5)
+    label_characters(panels["written"].yaxis, text, "written at this character", room=6.5)
+    figure.colorbar(kept, ax=list(panels.values()), label="share kept, $\\prod f$ in between; and $o$", **BAR)
+    figure.colorbar(written, ax=list(panels.values()), label="written, $i \\cdot g$", **BAR)
+    figure.suptitle(f"memory along time, layer {layer + 1}, unit {unit}")
+    return figure
+
+
+def _colours(axes: Axes, values: np.ndarray, signed: bool) -> AxesImage:
+    """Draw values as coloured boxes."""
+    colour_map, norm = colours_for(values, signed)
+    return axes.imshow(values, cmap=colour_map, norm=norm, aspect="auto", interpolation="nearest")
