@@ -22,7 +22,10 @@ import numpy as np
 from tqdm import tqdm
 
 HERE = Path(__file__).parent
-SIZES = ((2, 128), (3, 256), (3, 512), (6, 256), (3, 1000))
+SIZES = {
+    "lstm": ((2, 128), (3, 256), (3, 512), (6, 256), (3, 1000)),
+    "grid": ((2, 128), (3, 256), (3, 512), (6, 256)),
+}
 SAMPLED = ((2, 128), (3, 512))
 GROWTH = {"T": (25, 50, 100, 200), "B": (10, 25, 50, 100), "H": (64, 128, 256, 512), "L": (1, 2, 4, 8)}
 
@@ -38,12 +41,12 @@ Case = dict[str, Any]
 
 def cases(quick: bool, compiled: bool) -> list[Case]:
     """What is measured: one job at one size, and the sides that do it."""
-    sizes = SIZES[:2] if quick else SIZES
-    grid_peers = ["expert", "cells"] + (["compiled"] if compiled else [])
-    found = []
-    for (L, H), model in itertools.product(sizes, ("lstm", "grid")):
-        peers = ["torch"] if model == "lstm" else grid_peers[: 1 if H > 512 else None]
-        found.append({"model": model, "job": "train", "L": L, "H": H, "sides": ["minigrid", "floor", *peers]})
+    peers = {"lstm": ["torch"], "grid": ["expert", "cells"] + (["compiled"] if compiled else [])}
+    found = [
+        {"model": model, "job": "train", "L": L, "H": H, "sides": ["minigrid", "floor", *peers[model]]}
+        for model, sizes in SIZES.items()
+        for L, H in sizes[: 2 if quick else None]
+    ]
     for (L, H), model in itertools.product(SAMPLED[: 1 if quick else None], ("lstm", "grid")):
         peer = "torch" if model == "lstm" else "expert"
         found += [
