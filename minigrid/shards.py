@@ -20,6 +20,9 @@ from minigrid.model import CharModel
 NARROWEST = 16
 """Columns that a part of a batch has at least: BLAS works on that many at a time."""
 
+WIDEST = 640
+"""Units up to which parts are faster. Beyond, each part would wait for all the weights to come from memory."""
+
 Result = TypeVar("Result")
 
 
@@ -27,7 +30,8 @@ class Shards:
     """The parts that a model's batches are computed in, with the arrays that each of them re-uses.
 
     There are as many parts as BLAS may use threads (``OPENBLAS_NUM_THREADS``; by default one for each core), one on a
-    GPU, and one where parts of at least `NARROWEST` columns would keep no more than half of the cores busy.
+    GPU, for layers of more than `WIDEST` units, and where parts of at least `NARROWEST` columns would keep no more than
+    half of the cores busy.
 
     Parameters
     ----------
@@ -43,7 +47,8 @@ class Shards:
         """Cut a batch into the columns of each part."""
         threads = self._threads()
         count = min(threads, batch // NARROWEST)
-        return _cut(batch, count if 2 * count > threads else 1)
+        pays = 2 * count > threads and self._model.hidden <= WIDEST
+        return _cut(batch, count if pays else 1)
 
     def ranges(self, size: int) -> list[slice]:
         """Cut a vector into the ranges that are worked on side by side: one where it is short."""
