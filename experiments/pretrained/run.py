@@ -3,12 +3,13 @@
 ``python -m experiments.pretrained.run``; call it again after a stop. Takes about four hours on one core.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.report import fill, table
+from experiments.report import fill, spread, table
 from experiments.runner import Experiment, main
 from minigrid.checkpoint import BEST, PRETRAINED_FOLDER, Checkpoint, read_checkpoint, write_checkpoint
 from minigrid.evaluation import bits, evaluate
@@ -86,6 +87,12 @@ def row(name: str, file: Path) -> list[str]:
     ]
 
 
+def losses(made: Mapping[str, Mapping[str, Any]], corpus: str, model: str) -> str:
+    """Write the validation losses of one model on one text, nats: mean, lowest and highest over seeds."""
+    found = [how["validation_loss"] for name, how in made.items() if name.startswith(f"{corpus}-{model}-")]
+    return spread(found) if found else ""
+
+
 HEADER = ["name", "parameters", "kB", "nats", "bits", "rounding", "minutes", "command"]
 
 
@@ -97,6 +104,9 @@ def report() -> None:
     page = EXPERIMENT.folder / "README.md"
     files = {name: PRETRAINED_FOLDER / f"{name}.npz" for name in EXPERIMENT.metrics()}
     fill(page, "models", table(HEADER, [row(name, file) for name, file in files.items()]))
+    made = {name: read_checkpoint(file).meta["made"] for name, file in files.items()}
+    summary = [[corpus, *(losses(made, corpus, model) for model in HIDDEN)] for corpus in SEEDS]
+    fill(page, "losses", table(["text", "grid, nats", "stacked LSTM, nats"], summary))
     hashes = {name.rsplit("-", 2)[0]: read_checkpoint(file).meta["sha256"] for name, file in files.items()}
     texts = [[f"`{corpus}`", *TEXTS[corpus], f"`{sha256}`"] for corpus, sha256 in hashes.items()]
     fill(page, "texts", table(["text", "what it is", "by", "licence", "SHA-256 of the text"], texts))
