@@ -26,6 +26,7 @@ SIZES = {
     "lstm": ((2, 128), (3, 256), (3, 512), (6, 256), (3, 1000)),
     "grid": ((2, 128), (3, 256), (3, 512), (6, 256)),
 }
+BUDGET = 3.0  # seconds for each measurement
 SAMPLED = ((2, 128), (3, 512))
 GROWTH = {"T": (25, 50, 100, 200), "B": (10, 25, 50, 100), "H": (64, 128, 256, 512), "L": (1, 2, 4, 8)}
 
@@ -171,6 +172,26 @@ def shown(job: str, seconds: float) -> str:
     return f"{500 / seconds:,.0f} chars/s" if job == "sample" else f"{seconds * 1e3:.1f} ms"
 
 
+def name_of(case: Case) -> str:
+    """Job, model and size, as in the table: ``train lstm 2x128``."""
+    return f"{case['job']} {case['model']} {case['L']}x{case['H']}"
+
+
+def measured_anew(only: str, turns: int) -> dict[str, Any]:
+    """Return the kept results with one case measured again."""
+    results = json.loads((HERE / "cpu.json").read_text())
+    if results["machine"] != machine():
+        raise SystemExit("benchmarks/cpu.json is of another machine: measure everything, without --only")
+    matching = [k for k, case in enumerate(results["cases"]) if name_of(case) == only]
+    if not matching:
+        raise SystemExit(f"no case is called {only!r}: choose among {', '.join(map(name_of, results['cases']))}")
+    sides_and_sizes = ("model", "job", "L", "H", "sides")
+    for k in matching:
+        case = {key: results["cases"][k][key] for key in sides_and_sizes}
+        results["cases"][k] = in_turns(case, turns, BUDGET)
+    return results
+
+
 def main() -> None:
     """Measure, write ``cpu.json`` and ``cpu.md`` beside this file, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -178,17 +199,21 @@ def main() -> None:
     parser.add_argument(
         "--compiled", action="store_true", help="also the expert's grid under torch.compile (minutes each)"
     )
+    parser.add_argument("--only", metavar="CASE", help="measure one case again, 'train lstm 3x1000' for example")
     parser.add_argument("--turns", type=int, default=4, help="how often each side is measured (default: 4)")
     args = parser.parse_args()
-    turns, budget = (2, 1.0) if args.quick else (args.turns, 3.0)
-    results = {
-        "machine": machine(),
-        "turns": turns,
-        "start_up_seconds": start_up(),
-        "loading": loading(),
-        "cases": [in_turns(case, turns, budget) for case in tqdm(cases(args.quick, args.compiled))],
-        "growth": [] if args.quick else growth(budget),
-    }
+    if args.only:
+        results = measured_anew(args.only, args.turns)
+    else:
+        turns, budget = (2, 1.0) if args.quick else (args.turns, BUDGET)
+        results = {
+            "machine": machine(),
+            "turns": turns,
+            "start_up_seconds": start_up(),
+            "loading": loading(),
+            "cases": [in_turns(case, turns, budget) for case in tqdm(cases(args.quick, args.compiled))],
+            "growth": [] if args.quick else growth(budget),
+        }
     if not args.quick:
         (HERE / "cpu.json").write_text(json.dumps(results, indent=1) + "\n")
         (HERE / "cpu.md").write_text(table(results))
