@@ -94,13 +94,13 @@ def describe_device(xp: ModuleType) -> str:
     return f"GPU {device['name'].decode()}, CuPy {xp.__version__}"
 
 
-def blocks(x: Array, part: slice = slice(None)) -> Iterator[slice]:
+def blocks(x: Array, part: slice = slice(None), numbers: int = BLOCK) -> Iterator[slice]:
     """Cut a part of x, along its first axis, into blocks that stay in a CPU's cache through several passes.
 
-    On a GPU the whole part is one block.
+    A block has about as many numbers as it says, at least one entry of the axis. On a GPU the whole part is one block.
     """
     start, stop, _ = part.indices(len(x))
-    length = max(1, BLOCK * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)
+    length = max(1, numbers * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)
     return (slice(k, min(k + length, stop)) for k in range(start, stop, length))
 
 

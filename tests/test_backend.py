@@ -78,7 +78,7 @@ def test_to_host(fake_cupy):
 
 def test_describe_device(fake_cupy):
     assert "NumPy" in describe_device(np)
-    assert describe_device(fake_cupy) == "GPU Make-believe 7, CuPy 0.0"
+    assert describe_device(fake_cupy) == "GPU Make-believe 0, CuPy 0.0"
 
 
 def test_a_plain_workspace_gives_fresh_arrays():
