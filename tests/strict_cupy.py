@@ -47,6 +47,7 @@ OPERATORS = [
     f"__{prefix}{name}__"
     for name in ("add", "sub", "mul", "truediv", "pow", "matmul", "and", "or")
     for prefix in ("", "r", "i")
+    if prefix + name != "imatmul"  # cupy has none
 ] + [f"__{name}__" for name in ("lt", "le", "eq", "ne", "gt", "ge", "neg", "pos", "abs", "invert")]
 
 WAITS = {"__float__": float, "__int__": int, "__bool__": bool}
