@@ -3,7 +3,8 @@
 What passes here has not been on a GPU, but it cannot fail there for one of these reasons: its arrays never turn into
 NumPy arrays by themselves and do not mix with them, what a reduction returns is a 0-d array, memory that nobody has
 written holds NaN, and every name or keyword outside the tables below is refused. Those tables are compared with the
-real wheel in test_cupy_wheel.py. Every wait of the host for the device is noted in ``cupy.waits``.
+real wheel in test_cupy_wheel.py. CUDA kernels run on the host, see host_kernels.py. Every wait of the host for the
+device is noted in ``cupy.waits``.
 """
 
 from importlib.machinery import ModuleSpec
@@ -11,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from host_kernels import RawModule
 
 ELEMENTWISE = ("add", "clip", "divide", "exp", "isfinite", "log", "maximum", "multiply", "sqrt", "subtract", "tanh")
 
@@ -197,6 +199,7 @@ def make() -> ModuleType:
         return x.host.copy()
 
     cupy.asnumpy = asnumpy
+    cupy.RawModule = RawModule
     cupy.cuda = ModuleType("cuda")
     Device.current = 0
     cupy.cuda.Device = Device

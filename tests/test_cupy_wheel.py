@@ -1,7 +1,7 @@
 """The names that the stand-in for cupy allows, against the real cupy, which imports without a GPU.
 
-The real one is looked for in ``.venv/cuda`` (``make .venv/cuda/ready``), then among the installed packages; a process of
-its own imports it, so that no other test sees it.
+The real one is looked for in ``.venv/cuda`` (``make .venv/cuda/ready``), then among the installed packages; a process
+of its own imports it, so that no other test sees it.
 """
 
 import json
@@ -30,9 +30,10 @@ def keywords(owner, name):
         return list(inspect.signature(thing).parameters)
     except (TypeError, ValueError):
         first_line = (thing.__doc__ or "").split("\\n")[0]
-        return [part.split("=")[0].strip(" )") for part in first_line.split("(", 1)[-1].split(",")]
+        return [part.split("=")[0].strip(" )").split(" ")[-1] for part in first_line.split("(", 1)[-1].split(",")]
 
-owners = {"cupy": cupy, "ndarray": cupy.ndarray, "cuda": cupy.cuda, "runtime": cupy.cuda.runtime}
+owners = {"cupy": cupy, "ndarray": cupy.ndarray, "RawModule": cupy.RawModule, "cuda": cupy.cuda}
+owners["runtime"] = cupy.cuda.runtime
 wanted = json.load(sys.stdin)
 print(json.dumps({
     "version": cupy.__version__,
@@ -42,7 +43,8 @@ print(json.dumps({
 """
 
 WANTED = {
-    "cupy": strict_cupy.FUNCTIONS,
+    "cupy": strict_cupy.FUNCTIONS | {"RawModule": {"code", "options"}},
+    "RawModule": {"get_function": set()},
     "ndarray": strict_cupy.METHODS
     | {name: set() for name in (*strict_cupy.ATTRIBUTES, *strict_cupy.OPERATORS, *strict_cupy.WAITS)},
     "cuda": {"Device": set()},
