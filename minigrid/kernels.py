@@ -1,7 +1,7 @@
-"""Fused CUDA kernels: what takes a dozen operations in :mod:`minigrid.gates` and :mod:`minigrid.optim`, in one launch.
+"""CUDA kernels: the LSTM update and RMSprop in one launch each, which take NumPy a dozen operations; dropout masks.
 
-The sources, ``gates.cu`` and ``optim.cu``, are compiled when the first array on a GPU asks for them; CuPy keeps the
-result on disk. :func:`fused` is the only place that tells arrays on a GPU from others.
+The sources, ``gates.cu``, ``optim.cu`` and ``masks.cu``, are compiled when the first array on a GPU asks for them, and
+CuPy keeps the result on disk. :func:`fused` is the only place that tells arrays on a GPU from others.
 """
 
 from functools import cache
@@ -16,6 +16,7 @@ from minigrid.backend import Array, array_module
 REAL = {"float32": "float", "float64": "double"}
 WARP = 32  # threads that a GPU runs together
 MOST_THREADS = 256  # of a block
+PER_COUNTER = 8  # 32-bit random numbers that one value of Philox's counter gives
 
 
 def fused(x: Array) -> "Kernels | None":
@@ -30,20 +31,21 @@ def _kernels(xp: ModuleType, dtype: np.dtype) -> "Kernels":
 
 
 class Kernels:
-    """The kernels for one dtype; each method is called as its twin is.
+    """The kernels for one dtype; each method has a twin for NumPy.
 
     A kernel is handed addresses only: arrays must lie as its twin's callers lay them out, which the sources describe.
     """
 
     def __init__(self, xp: ModuleType, dtype: np.dtype):
         self._real = dtype.type
-        gates, optim = (
+        gates, optim, masks = (
             xp.RawModule(code=Path(__file__).with_name(name).read_text(), options=(f"-DREAL={REAL[dtype.name]}",))
-            for name in ("gates.cu", "optim.cu")
+            for name in ("gates.cu", "optim.cu", "masks.cu")
         )
         self._forward = gates.get_function("lstm_forward")
         self._backward = gates.get_function("lstm_backward")
         self._rmsprop = optim.get_function("rmsprop")
+        self._masks = masks.get_function("dropout_masks")
 
     def lstm_forward(
         self, a_x: Array, a_h: Array, gates: Array, c_prev: Array, c: Array, s: Array, h: Array, output: str
@@ -60,8 +62,17 @@ class Kernels:
     def rmsprop(self, p: Array, g: Array, m: Array, lr: float, alpha: float, epsilon: float) -> None:
         """Twin of :class:`minigrid.optim.RMSprop`."""
         numbers = map(self._real, (lr, alpha, 1 - alpha, epsilon))
-        blocks = -(-p.size // MOST_THREADS)
-        self._rmsprop((blocks,), (MOST_THREADS,), (p, g, m, *numbers, np.int64(p.size)))
+        self._flat(self._rmsprop, p.size, (p, g, m, *numbers, np.int64(p.size)))
+
+    def dropout_masks(self, masks: Array, key: tuple[int, int], dropout: float) -> None:
+        """Twin of what :meth:`minigrid.CharModel.draw_masks` does on the host: the same masks, bit by bit."""
+        numbers = (np.float32(dropout), self._real(1 / (1 - dropout)))
+        self._flat(
+            self._masks, -(-masks.size // PER_COUNTER), (masks, *map(np.uint64, key), *numbers, np.int64(masks.size))
+        )
+
+    def _flat(self, kernel: Any, threads: int, arguments: tuple) -> None:
+        kernel((-(-threads // MOST_THREADS),), (MOST_THREADS,), arguments)
 
     def _rowwise(self, kernel: Any, arrays: tuple[Array, ...], output: str) -> None:
         """Launch a kernel of gates.cu: a block of threads for each row, or several where a row is long."""

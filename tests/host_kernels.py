@@ -20,22 +20,24 @@ using std::tanh;
 #define __global__
 struct Numbers { unsigned x, y; };
 static Numbers gridDim, blockIdx, blockDim, threadIdx;
+static unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+    return (unsigned __int128)a * b >> 64;
+}
 """
 
 KERNEL = re.compile(r'extern "C" __global__ void (\w+)\((.*?)\)', re.DOTALL)
 
 RUN = """
 extern "C" void run_{name}(const unsigned *grid, const unsigned *block, {parameters}) {{
-    gridDim = {{grid[0], grid[1]}}, blockDim = {{block[0], block[1]}};
+    gridDim = {{grid[0], grid[1]}}, blockDim = {{block[0], 1}};
     for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++)
         for (blockIdx.y = 0; blockIdx.y < gridDim.y; blockIdx.y++)
             for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)
-                for (threadIdx.y = 0; threadIdx.y < blockDim.y; threadIdx.y++)
-                    {name}({names});
+                {name}({names});
 }}
 """
 
-SCALARS = {"float": np.float32, "double": np.float64, "int": np.int32, "long long": np.int64}
+SCALARS = {"float": np.float32, "double": np.float64, "int": np.int32, "long long": np.int64, "word": np.uint64}
 
 
 class RawModule:
@@ -60,6 +62,7 @@ class HostKernel:
         self._run, self._kinds, self._pointers = run, kinds, pointers
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple) -> None:
+        assert len(block) == 1
         assert 1 <= block[0] <= 1024
         assert 1 <= grid[0] < 2**31
         assert all(1 <= n < 2**16 for n in grid[1:])

@@ -141,7 +141,16 @@ def test_the_commands(tmp_path, monkeypatch, capsys):
     written = {}
     for backend in ("cupy", "numpy"):
         on = f"--backend={backend}"
-        train = ["train", "--data=text.txt", "--hidden=4", "--batch=2", "--steps=5", "--epochs=1", f"--run={backend}"]
+        train = [
+            "train",
+            "--data=text.txt",
+            "--device=0",
+            "--hidden=4",
+            "--batch=2",
+            "--steps=5",
+            "--epochs=1",
+            f"--run={backend}",
+        ]
         assert main([*train, on, "--max-steps=6", "--dropout=0.2"]) == 0
         assert main(["train", f"--run={backend}", "--resume", "--max-steps=12"]) == 0
         capsys.readouterr()
@@ -152,3 +161,17 @@ def test_the_commands(tmp_path, monkeypatch, capsys):
         assert main(["gradcheck", on, "--hidden=2", "--layers=1"]) == 0
         assert main(["gradcheck", on, "--hidden=2", "--layers=1", "--train-step", "--directions=2"]) == 0
     assert written["cupy"] == written["numpy"]
+
+
+def test_a_run_that_does_not_fit_into_memory(tmp_path, monkeypatch, capsys):
+    class OutOfMemoryError(MemoryError):
+        pass
+
+    def fail(*args, **kwargs):
+        raise OutOfMemoryError
+
+    monkeypatch.setattr(CharModel, "loss_and_grads", fail)
+    (tmp_path / "text.txt").write_text("to be or not to be, " * 40)
+    options = ["--hidden=200", "--batch=2", "--steps=5", "--backend=cupy", f"--run={tmp_path / 'run'}"]
+    assert main(["train", f"--data={tmp_path / 'text.txt'}", *options]) == 2
+    assert "a training step needs about 0.014 GB, of which 0.014 GB for parameters" in capsys.readouterr().err

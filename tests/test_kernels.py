@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import assert_close, assert_equal
 from host_kernels import RawModule
 from strict_cupy import ndarray
 from test_cupy_wheel import FOLDER
 
 import minigrid
+from minigrid import CharModel
 from minigrid.backend import to_host
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.kernels import fused
@@ -70,6 +71,19 @@ def test_rmsprop(fake_cupy, dtype):
             optimizer.update(p, xp.asarray(draw(1000, dtype, step)), 0.1, step)
         results.append({"p": to_host(p), "m": to_host(optimizer.state["mean_square"])})
     assert_close(results[1], results[0], TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize(("seed", "draw"), [(0, 0), (2**64 - 1, 123456)])
+@pytest.mark.usefixtures("fake_cupy")
+def test_a_gpu_draws_the_masks_that_the_host_draws(seed, draw, dtype):
+    host, device = (
+        CharModel(vocab_size=5, hidden=7, layers=3, dropout=0.3, seed=seed, dtype=dtype, backend=backend)
+        for backend in ("numpy", "cupy")
+    )
+    for sizes in ((1, 1), (3, 5), (20, 30)):
+        drawn = {name: to_host(mask) for name, mask in device.draw_masks(*sizes, draw).items()}
+        assert_equal(drawn, host.draw_masks(*sizes, draw))
 
 
 def test_numpy_has_no_kernels():
