@@ -91,7 +91,7 @@ class Config:
     seed: int = setting(123, "of everything random", None, "training")
     backend: str = setting("auto", "where to compute; auto: the GPU if there is one", BACKENDS, "training")
     device: int = setting(0, "which GPU, where there are several", None, "training")
-    tf32: bool = setting(False, "faster and less exact float32 products on a GPU (TF32)", None, "training")
+    tf32: bool = setting(False, "round what float32 products multiply to 10 bits, on a GPU (TF32)", None, "training")
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

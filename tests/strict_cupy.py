@@ -180,6 +180,10 @@ class Device:
         """Make it the current device."""
         Device.current = self.id
 
+    def synchronize(self) -> None:
+        """Wait for it."""
+        ndarray.waits.append("synchronize")
+
 
 def make() -> ModuleType:
     """Return a fresh stand-in with one device."""

@@ -33,7 +33,7 @@ def keywords(owner, name):
         return [part.split("=")[0].strip(" )").split(" ")[-1] for part in first_line.split("(", 1)[-1].split(",")]
 
 owners = {"cupy": cupy, "ndarray": cupy.ndarray, "RawModule": cupy.RawModule, "cuda": cupy.cuda}
-owners["runtime"] = cupy.cuda.runtime
+owners |= {"Device": cupy.cuda.Device, "runtime": cupy.cuda.runtime}
 wanted = json.load(sys.stdin)
 print(json.dumps({
     "version": cupy.__version__,
@@ -48,7 +48,13 @@ WANTED = {
     "ndarray": strict_cupy.METHODS
     | {name: set() for name in (*strict_cupy.ATTRIBUTES, *strict_cupy.OPERATORS, *strict_cupy.WAITS)},
     "cuda": {"Device": set()},
-    "runtime": {"getDeviceCount": set(), "getDeviceProperties": set(), "CUDARuntimeError": set()},
+    "Device": {"use": set(), "synchronize": set(), "id": set()},
+    "runtime": {
+        "getDeviceCount": set(),
+        "getDeviceProperties": set(),
+        "runtimeGetVersion": set(),
+        "CUDARuntimeError": set(),
+    },
 }
 
 

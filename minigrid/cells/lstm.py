@@ -142,8 +142,8 @@ def backward_of(
         return lambda which, dh, dc, da: kernels.lstm_backward(
             dh, dc, gates[which], c_prev[which], c[which], s[which], da, output
         )
+    slopes = workspace.scratch("slopes", gates.shape).swapaxes(0, 1)
     gates = gates.swapaxes(0, 1)
-    slopes = workspace.scratch("slopes", (s.shape[0], 4, *s.shape[1:])).swapaxes(0, 1)
     dh_dc = workspace.scratch("dh_dc", s.shape)
     lstm_slopes(gates, c_prev, c, s, slopes, dh_dc, output)
     f = gates[1]
