@@ -57,6 +57,13 @@ docs/gates.png: minigrid/plots/gates.py minigrid/pretrained/toywiki-grid-1.npz .
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[test]"
 	@touch $@ .venv/ready
 
+# CuPy and the compiler of CUDA, for tests that need neither a GPU nor a driver. In a folder of their own: where CuPy
+# can be imported, minigrid looks for a GPU.
+.venv/cuda/ready: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/cuda \
+	    "cupy-cuda12x>=14" nvidia-cuda-nvrtc-cu12
+	@touch $@
+
 .venv/ready-for-notebooks: .venv/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[jupyter]"
 	@touch $@ .venv/ready

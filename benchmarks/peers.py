@@ -18,7 +18,7 @@ class Peer(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """Zeros, one (h, c) per layer."""
-        zeros = torch.zeros(batch, self.hidden)
+        zeros = self.decoder.weight.new_zeros(batch, self.hidden)
         return [(zeros, zeros) for _ in range(self.layers)]
 
 

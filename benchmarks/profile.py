@@ -40,8 +40,8 @@ def kind_of(path: str, line: str) -> str | None:
     """Sort a line of source into products or gates; None: the rest, or a line that calls one of these."""
     if " @ " in line or "matmul(" in line:
         return "products"
-    in_gates = path == gates.__file__ and "activate(a)" not in line
-    return "gates" if in_gates or "xp.add(" in line else None
+    in_gates = path == gates.__file__ and "activate(gates)" not in line
+    return "gates" if in_gates else None
 
 
 def shares(kind: str, layers: int, hidden: int, batch: int) -> Counter[str]:

@@ -5,6 +5,7 @@ Compute code never names a library. It asks an array for its module, ``xp = arra
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -73,12 +74,46 @@ def _cupy_with_gpu() -> ModuleType:
     try:
         devices = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
+        if "InsufficientDriver" in str(error):
+            raise UserError(
+                "--backend cupy: there is no NVIDIA driver, or it is too old for this CuPy; update the driver, install "
+                "the CuPy for the CUDA version that `nvidia-smi` shows, or use --backend numpy"
+            ) from error
         raise UserError(
             f"--backend cupy: CuPy is installed but finds no usable NVIDIA GPU or driver ({error}); use --backend numpy"
         ) from error
     if devices == 0:
         raise UserError("--backend cupy: CuPy is installed but this machine has no NVIDIA GPU; use --backend numpy")
     return cupy
+
+
+def choose_device(backend: str, number: int = 0, tf32: bool = False) -> None:
+    """Choose the GPU that this process computes on, where `backend` means one; nothing happens where it means NumPy.
+
+    Parameters
+    ----------
+    backend : {"auto", "numpy", "cupy"}
+        As in :func:`backend_module`.
+    number : int
+        Of the GPU, from 0.
+    tf32 : bool
+        Whether float32 products may round what they multiply to 10 bits, as tensor cores do it; to be said before the
+        first product.
+
+    Raises
+    ------
+    UserError
+        There is no such GPU; whatever is wrong with the backend.
+    """
+    xp = backend_module(backend)
+    if xp is np:
+        return
+    count = xp.cuda.runtime.getDeviceCount()
+    if not 0 <= number < count:
+        raise UserError(f"--device {number}: there is no such GPU, this machine's {count} are numbered from 0")
+    xp.cuda.Device(number).use()
+    if tf32:
+        os.environ["CUPY_TF32"] = "1"  # CuPy looks at it once, at its first product
 
 
 def to_host(x: Array) -> np.ndarray:
@@ -94,13 +129,13 @@ def describe_device(xp: ModuleType) -> str:
     return f"GPU {device['name'].decode()}, CuPy {xp.__version__}"
 
 
-def blocks(x: Array, part: slice = slice(None)) -> Iterator[slice]:
+def blocks(x: Array, part: slice = slice(None), numbers: int = BLOCK) -> Iterator[slice]:
     """Cut a part of x, along its first axis, into blocks that stay in a CPU's cache through several passes.
 
-    On a GPU the whole part is one block.
+    A block has about as many numbers as it says, at least one entry of the axis. On a GPU the whole part is one block.
     """
     start, stop, _ = part.indices(len(x))
-    length = max(1, BLOCK * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)
+    length = max(1, numbers * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)
     return (slice(k, min(k + length, stop)) for k in range(start, stop, length))
 
 

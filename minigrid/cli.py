@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from minigrid.backend import BACKENDS
+from minigrid.backend import BACKENDS, choose_device
 from minigrid.config import Config, flag, read_config_file, value_type
 from minigrid.errors import UserError
 
@@ -111,11 +111,11 @@ def _train_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_setting(group: argparse._ActionsContainer, field: dataclasses.Field, default: Any) -> None:
     choices, kind = field.metadata["choices"], value_type(field)
+    # which values are allowed is checked by Config, for config files too
+    metavar = "|".join(choices) if choices else {int: "N", float: "X", str: "PATH"}.get(kind)
     group.add_argument(
         flag(field.name),
-        type=kind,
-        # which values are allowed is checked by Config, for config files too
-        metavar="|".join(choices) if choices else {int: "N", float: "X", str: "PATH"}[kind],
+        **({"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind, "metavar": metavar}),
         default=argparse.SUPPRESS,
         help=field.metadata["help"] + ("" if default is None else f" (default: {default})"),
     )
@@ -188,6 +188,7 @@ def _sample(options: argparse.Namespace) -> int:
     from minigrid.sampling import Sampler, generate
     from minigrid.vocabulary import show
 
+    choose_device(options.backend, options.device)
     model, vocabulary = load(options.run, options.backend)
     unknown = vocabulary.unknown(options.prime)
     if unknown and options.oov == "error":
@@ -222,6 +223,7 @@ def _eval(options: argparse.Namespace) -> int:
     from minigrid.evaluation import bits, evaluate
     from minigrid.tasks import task_of
 
+    choose_device(options.backend, options.device)
     checkpoint = read_checkpoint(options.run)
     task = task_of(checkpoint, options.data)
     batches = task.val if options.data else getattr(task, options.part)
@@ -263,6 +265,7 @@ def _inspect(options: argparse.Namespace) -> int:
     from minigrid.sampling import Sampler, generate
     from minigrid.trace import trace_text
 
+    choose_device(options.backend, options.device)
     if options.out.suffix == ".png":
         raise UserError(f"--out {options.out} is the page's name: end it with .html, the picture goes beside it")
     checkpoint = read_checkpoint(options.run)
@@ -334,6 +337,7 @@ def _gradcheck(options: argparse.Namespace) -> int:
     from minigrid.model import CharModel
     from minigrid.train_step import TrainStep
 
+    choose_device(options.backend, options.device)
     for name in ("steps", "batch", "directions"):
         if getattr(options, name) is not None and getattr(options, name) < 1:
             raise UserError(f"--{name} must be at least 1, not {getattr(options, name)}")
@@ -361,6 +365,7 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", default="numpy", metavar="|".join(BACKENDS), help="where to compute (default: numpy)"
     )
+    parser.add_argument("--device", type=int, default=0, metavar="N", help="which GPU (default: 0)")
 
 
 COMMANDS: dict[str, tuple[Callable, Callable, str]] = {

@@ -90,6 +90,8 @@ class Config:
     )
     seed: int = setting(123, "of everything random", None, "training")
     backend: str = setting("auto", "where to compute; auto: the GPU if there is one", BACKENDS, "training")
+    device: int = setting(0, "which GPU, where there are several", None, "training")
+    tf32: bool = setting(False, "round what float32 products multiply to 10 bits, on a GPU (TF32)", None, "training")
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -164,8 +166,8 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
         return None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        names = {int: "a whole number", float: "a number", str: "a text"}
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
         raise UserError(f"{flag(field.name)} must be {names[kind]}, not {value!r}")
     if choices and value not in choices:
         raise UserError(

@@ -44,15 +44,15 @@ def _evaluate_columns(
     model: CharModel, batches: Batches, columns: slice, workspace: Workspace
 ) -> tuple[float, int, np.ndarray]:
     """Read some columns of every minibatch; return the summed loss, the counted targets, the summed addition score."""
-    total, targets, state, score = 0.0, 0, None, np.zeros(len(AdditionScore._fields), int)
+    losses, targets, state, score = [], 0, None, np.zeros(len(AdditionScore._fields), int)
     for index in range(len(batches)):
         x, y = (ids[:, columns] for ids in batches.minibatch(0, index))
         if state is None or not batches.carries_state:
             state = model.initial_state(x.shape[1])
         logits, state = model.predict(x, state, workspace=workspace)
         loss, _ = cross_entropy_forward(logits, model.xp.asarray(y), n=1)
-        total += float(loss)
+        losses.append(loss)
         targets += int((y >= 0).sum())
         if not batches.carries_state:
             score += accuracy(to_host(logits), y)
-    return total, targets, score
+    return sum(map(float, losses)), targets, score  # a GPU is waited for here, not at every minibatch

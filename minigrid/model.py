@@ -8,6 +8,7 @@ import numpy as np
 from minigrid.backend import Array, Workspace, array_module, backend_module
 from minigrid.cells import CELLS, Cell
 from minigrid.errors import UserError, did_you_mean
+from minigrid.kernels import fused
 from minigrid.ops import (
     DenseInput,
     TokenInput,
@@ -359,17 +360,19 @@ class CharModel:
 
         A mask holds 0 with probability p and 1 / (1 - p) otherwise. The generator is counter-based (Philox, keyed by
         seed and `draw`), so that the masks of any step can be drawn again without those before it.
+        A GPU draws the same.
         """
-        key = np.array([self.options["seed"], draw], dtype=np.uint64)
-        generator = np.random.Generator(np.random.Philox(key=key))
-        scale = self.dtype.type(1 / (1 - self.dropout))
         names = [f"layer.{layer}" for layer in range(1, self.layers)] + ["top"]
-        return {
-            name: self.xp.asarray(
-                (generator.random((steps, batch, self.hidden), dtype=np.float32) >= self.dropout) * scale
-            )
-            for name in names
-        }
+        masks = self.xp.empty((len(names), steps, batch, self.hidden), self.dtype)
+        key = (self.options["seed"], draw)
+        if kernels := fused(masks):
+            kernels.dropout_masks(masks, key, self.dropout)
+        else:
+            generator = np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64)))
+            scale = self.dtype.type(1 / (1 - self.dropout))
+            for mask in masks:
+                np.multiply(generator.random(mask.shape, dtype=np.float32) >= self.dropout, scale, out=mask)
+        return dict(zip(names, masks, strict=True))
 
     # -- what callers hand in
 

@@ -6,7 +6,7 @@ more than once.
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, Workspace, array_module
+from minigrid.backend import Array, Workspace, array_module, blocks
 
 
 def rows(x: Array) -> Array:
@@ -49,8 +49,8 @@ def linear_backward(dout: Array, x: Array, W: Array, dW: Array, dbias: Array) ->
 
 def embedding_forward(ids: Array, table: Array, out: Array) -> None:
     """Look up one row of `table` (V, N) for each of `ids` (T, B), into `out` (T, B, N)."""
-    for t in range(len(ids)):  # a few rows at a time stay in the cache
-        out[t] = table[ids[t]]
+    for step in blocks(out, numbers=1):  # the rows of one step at a time stay in the cache
+        out[step] = table[ids[step]]
 
 
 def embedding_backward(dout: Array, ids: Array, vocab_size: int) -> Array:

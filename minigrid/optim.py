@@ -10,6 +10,7 @@ from typing import Any
 
 from minigrid.backend import Array, array_module, blocks
 from minigrid.errors import UserError, did_you_mean
+from minigrid.kernels import fused
 
 
 def clip_elements(g: Array, limit: float) -> None:
@@ -80,6 +81,8 @@ class RMSprop(Optimizer):
         self.alpha, self.epsilon = alpha, epsilon
 
     def _update_block(self, p: Array, g: Array, m: Array, scratch: Array, lr: float, step: int) -> None:
+        if kernels := fused(p):
+            return kernels.rmsprop(p, g, m, lr, self.alpha, self.epsilon)
         xp = array_module(p)
         xp.multiply(g, g, out=scratch)
         scratch *= 1 - self.alpha

@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from minigrid import addition
-from minigrid.backend import backend_module, describe_device
+from minigrid.backend import choose_device, describe_device
 from minigrid.checkpoint import (
     BEST,
     LAST,
@@ -38,7 +38,7 @@ from minigrid.train_step import TrainStep
 LOG_EVERY = 10  # minibatches
 SAVE_EVERY = 60.0  # seconds
 SAMPLE_LENGTH = 200  # characters
-MAY_CHANGE = ("epochs", "max_steps", "backend", "data")
+MAY_CHANGE = ("epochs", "max_steps", "backend", "device", "tf32", "data")
 """Settings that a resumed run may be given anew (a text that has moved is known by its hash); no others."""
 
 
@@ -98,7 +98,7 @@ class Run:
         """
         if folder is not None:
             refuse_used(folder)
-        backend_module(config.backend)  # before a large text is fetched for nothing
+        choose_device(config.backend, config.device, config.tf32)  # before a large text is fetched for nothing
         config, corpus = resolve(config)
         task = make_task(config, corpus)
         model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
@@ -142,6 +142,7 @@ class Run:
                     f"out, or start a new run with --init-from {folder}"
                 )
         config = dataclasses.replace(saved, **{k: v for k, v in given.items() if k in MAY_CHANGE})
+        choose_device(config.backend, config.device, config.tf32)
         task = make_task(*resolve(config))
         require_same_text(task, checkpoint.meta["sha256"], str(folder))
         model = checkpoint.model(config.backend)
@@ -185,6 +186,8 @@ class Run:
             No room to save.
         """
         print(self.describe())
+        if self.model.xp is not np:
+            print("the first minibatch takes longer: it compiles what this GPU has not run before")
         self._first = self.step.number
         # what overflows is found by the step's own check, and told in one sentence instead of NumPy's warnings
         with _stop_signal() as stop, self._progress() as bar, np.errstate(over="ignore", invalid="ignore"):
@@ -212,7 +215,10 @@ class Run:
         if index == 0 or not self.task.train.carries_state:
             self.step.reset()
         self.step.lr = decayed_rate(self.config.lr, epoch + 1, self.config.lr_decay, self.config.lr_decay_after)
-        self._losses.append(self.step(x, y))
+        try:
+            self._losses.append(self.step(x, y))
+        except MemoryError as error:  # CuPy's too
+            raise UserError(self._out_of_memory()) from error
         self._timed += 1
 
     def _estimate(self, bar: tqdm) -> None:
@@ -281,6 +287,14 @@ class Run:
             f"the {what} is not a finite number at step {self.step.number}; what was saved in {self.folder} is from "
             f"before: begin a new run with --init-from {self.folder} and a smaller --lr (it was {self.config.lr}) or "
             "--clip-norm 5"
+        )
+
+    def _out_of_memory(self) -> str:
+        steps, batch = self.task.train.steps, self.task.train.batch
+        whole, lasting = (self.step.memory(n, batch) / 1e9 for n in (steps, 0))
+        return (
+            f"not enough memory: a training step needs about {whole:.2g} GB, of which {lasting:.2g} GB for parameters, "
+            "gradients and optimiser go with --hidden and --layers, the rest also with --batch and --steps: lower some"
         )
 
     # -- saving and showing

@@ -1,10 +1,11 @@
 import importlib.util
+import os
 
 import numpy as np
 import pytest
 
 from minigrid import UserError
-from minigrid.backend import Workspace, array_module, backend_module, describe_device, to_host
+from minigrid.backend import Workspace, array_module, backend_module, choose_device, describe_device, to_host
 
 
 @pytest.fixture
@@ -56,6 +57,36 @@ def test_cupy_without_a_driver(fake_cupy):
         backend_module("cupy")
 
 
+def test_cupy_with_a_driver_that_is_too_old(fake_cupy):
+    def fail():
+        raise fake_cupy.cuda.runtime.CUDARuntimeError(
+            "cudaErrorInsufficientDriver: CUDA driver version is insufficient"
+        )
+
+    fake_cupy.cuda.runtime.getDeviceCount = fail
+    with pytest.raises(UserError, match=r"driver, or it is too old.*nvidia-smi"):
+        backend_module("cupy")
+
+
+def test_a_device_is_chosen_by_its_number(fake_cupy, monkeypatch):
+    monkeypatch.setenv("CUPY_TF32", "0")
+    fake_cupy.cuda.runtime.getDeviceCount = lambda: 2
+    choose_device("cupy", 1)
+    assert "Make-believe 1" in describe_device(fake_cupy)
+    assert os.environ["CUPY_TF32"] == "0"
+    choose_device("auto", 0, tf32=True)
+    assert "Make-believe 0" in describe_device(fake_cupy)
+    assert os.environ["CUPY_TF32"] == "1"
+    for number in (-1, 2):
+        with pytest.raises(UserError, match=f"--device {number}: .*2 are numbered from 0"):
+            choose_device("cupy", number)
+
+
+def test_numpy_asks_for_no_device(no_cupy):
+    choose_device("numpy", 5)
+    choose_device("auto", 5)
+
+
 def test_cupy_that_is_broken(fake_cupy, monkeypatch):
     """Installed, but its import fails, as where a library of CUDA is missing: "auto" must do without it."""
 
@@ -78,7 +109,7 @@ def test_to_host(fake_cupy):
 
 def test_describe_device(fake_cupy):
     assert "NumPy" in describe_device(np)
-    assert describe_device(fake_cupy) == "GPU Make-believe 7, CuPy 0.0"
+    assert describe_device(fake_cupy) == "GPU Make-believe 0, CuPy 0.0"
 
 
 def test_a_plain_workspace_gives_fresh_arrays():

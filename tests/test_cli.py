@@ -370,7 +370,9 @@ def test_every_command_has_help(capsys, command):
 def test_every_setting_is_an_option_with_its_default(capsys):
     options = [" ".join(part.split()) for part in re.split(r"\n  (?=-)", done(capsys, "train", "--help"))]
     for field in dataclasses.fields(Config):
-        described = next(option for option in options if option.startswith(f"{flag(field.name)} "))
+        described = next(
+            option for option in options if option.startswith((f"{flag(field.name)} ", f"{flag(field.name)},"))
+        )
         assert field.metadata["help"] in described
         assert ("default" if field.default is None else f"(default: {field.default})") in described
         assert all(choice in described for choice in field.metadata["choices"] or ())
@@ -381,8 +383,8 @@ def test_every_setting_reaches_the_run(monkeypatch, capsys, field):
     started = []
     monkeypatch.setattr(Run, "start", lambda config, *rest: started.append(config) or sys.exit(0))
     choices, kind = field.metadata["choices"], value_type(field)
-    value = choices[-1] if choices else {int: 3, float: 0.25, str: "my.txt"}[kind]
-    call(capsys, "train", f"{flag(field.name)}={value}")
+    value = choices[-1] if choices else {int: 3, float: 0.25, str: "my.txt", bool: True}[kind]
+    call(capsys, "train", flag(field.name) if kind is bool else f"{flag(field.name)}={value}")
     assert value != field.default
     assert getattr(started[0], field.name) == value
 

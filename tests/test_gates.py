@@ -19,9 +19,8 @@ def draw(*shape: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:
 
 def update(a: np.ndarray, c_prev: np.ndarray, output: str) -> dict[str, np.ndarray]:
     """Run one update on copies; return everything that it writes."""
-    gates = a.copy()
-    c, s, h = (np.full(c_prev.shape, np.nan) for _ in range(3))
-    lstm_forward(gates, c_prev, c, s, h, output)
+    gates, c, s, h = (np.full(shape, np.nan) for shape in (a.shape, *[c_prev.shape] * 3))
+    lstm_forward(a / 4, a - a / 4, gates, c_prev, c, s, h, output)
     return {"gates": gates, "c": c, "s": s, "h": h}
 
 

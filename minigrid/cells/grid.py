@@ -7,10 +7,10 @@ LSTM along depth has no recurrence in time at all: its products are done for the
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, array_module, blocks
+from minigrid.backend import Array, blocks
 from minigrid.cells import lstm
 from minigrid.cells.cell import Cell
-from minigrid.gates import by_gate, lstm_backward, lstm_forward
+from minigrid.gates import by_gate, lstm_forward
 from minigrid.ops import rows
 
 
@@ -58,7 +58,6 @@ class Grid(Cell):
 
     def forward(self, source, memory, state, weights, steps, workspace):
         T, (B, H) = steps, state["h"].shape
-        xp = array_module(state["h"])
         time, depth = self._split(weights)
         time_cache = lstm.sequence_forward(
             source, state["h"], state["c"], time, T, self.output, workspace.scope("time")
@@ -78,8 +77,8 @@ class Grid(Cell):
         h_time = time_cache.h[self.read]
         for steps in blocks(from_x):
             from_h = (rows(h_time[steps]) @ depth.W_h).reshape(from_x[steps].shape)
-            xp.add(by_gate(from_x[steps]), by_gate(from_h), out=gates[steps])
-            lstm_forward(gates[steps].swapaxes(0, 1), memory[steps], c[steps], s[steps], h[steps], self.output)
+            a_x, a_h, gates_now = (a.swapaxes(0, 1) for a in (by_gate(from_x[steps]), by_gate(from_h), gates[steps]))
+            lstm_forward(a_x, a_h, gates_now, memory[steps], c[steps], s[steps], h[steps], self.output)
         return h, c, lstm.final_state(time_cache), Cache(time_cache, gates, memory, c, s, h)
 
     def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
@@ -92,16 +91,9 @@ class Grid(Cell):
 
         # h_depth[t], c_depth[t] = lstm(a_depth, c_below[t])
         for steps in blocks(da):
-            gates, c_below, c, s = (kept[steps] for kept in (cache.gates, cache.c_below, cache.c, cache.s))
-            slopes, dh_dc = lstm.slopes_of(gates, c_below, c, s, self.output, workspace)
-            lstm_backward(
-                dout[steps],
-                dmemory_below[steps],
-                gates[:, 1],
-                slopes.swapaxes(0, 1),
-                dh_dc,
-                by_gate(da[steps]).swapaxes(0, 1),
-            )
+            kept = (array[steps] for array in (cache.gates, cache.c_below, cache.c, cache.s))
+            update_backward = lstm.backward_of(*kept, self.output, workspace)
+            update_backward(slice(None), dout[steps], dmemory_below[steps], by_gate(da[steps]).swapaxes(0, 1))
         # a_depth = h_time @ depth.W_time + x @ depth.W_depth + depth.bias
         ddepth.W_h[...] += rows(cache.time.h[self.read]).T @ rows(da)
         dh_time = self.gradient_of_h((rows(da) @ depth.W_h.T).reshape(T, B, H), dstate["h"], workspace, self.read)

@@ -3,11 +3,13 @@
 A stacked LSTM is made of these; so is the time dimension of a grid, layer by layer.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, array_module, blocks
 from minigrid.cells.cell import Cell
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
+from minigrid.kernels import fused
 from minigrid.ops import LayerInput, linear_forward, rows, spaced
 
 
@@ -77,8 +79,7 @@ def sequence_forward(
     a_x, a_h = by_gate(from_x), by_gate(from_h)
     for t in range(T):
         xp.matmul(h[t], W_h, out=from_h)
-        xp.add(a_x[t], a_h, out=gates[t])
-        lstm_forward(gates[t], c[t], c[t + 1], s[t], h[t + 1], output)
+        lstm_forward(a_x[t], a_h, gates[t], c[t], c[t + 1], s[t], h[t + 1], output)
     return Cache(source, h, c, gates, s)
 
 
@@ -118,9 +119,9 @@ def sequence_backward(
     dc_t[...] = dc
     W_hT = spaced(weights.W_h.T, T, workspace)
     for steps in reversed(list(blocks(da))):
-        slopes, dh_dc = slopes_of(gates[steps], c[:-1][steps], c[1:][steps], s[steps], output, workspace)
+        update_backward = backward_of(gates[steps], c[:-1][steps], c[1:][steps], s[steps], output, workspace)
         for k, t in reversed(list(enumerate(range(T)[steps]))):
-            lstm_backward(dh_t, dc_t, gates[t, 1], slopes[k], dh_dc[k], by_gate(da[t]))
+            update_backward(k, dh_t, dc_t, by_gate(da[t]))
             # a[t] = ... + h[t-1] @ W_h; h[t-1] also has the gradient that arrives from outside
             xp.matmul(da[t], W_hT, out=dh_t)
             dh_t += dh[t]
@@ -129,17 +130,24 @@ def sequence_backward(
     return dsource, dh_t.copy(), dc_t.copy()
 
 
-def slopes_of(
+def backward_of(
     gates: Array, c_prev: Array, c: Array, s: Array, output: str, workspace: Workspace
-) -> tuple[Array, Array]:
-    """Return the local derivatives of some steps, see :func:`minigrid.gates.lstm_slopes`.
+) -> Callable[[int | slice, Array, Array, Array], None]:
+    """Return the backward pass of some steps' updates, to be called as ``update_backward(which, dh, dc, da)``.
 
-    `gates` and the slopes are (steps, 4, B, H), the rest (steps, B, H).
+    `which` of the steps, and da as :func:`minigrid.gates.by_gate` shows it; see :func:`minigrid.gates.lstm_backward`.
+    Gates are (steps, 4, B, H), the rest (steps, B, H).
     """
-    slopes = workspace.scratch("slopes", gates.shape)
+    if kernels := fused(gates):
+        return lambda which, dh, dc, da: kernels.lstm_backward(
+            dh, dc, gates[which], c_prev[which], c[which], s[which], da, output
+        )
+    slopes = workspace.scratch("slopes", gates.shape).swapaxes(0, 1)
+    gates = gates.swapaxes(0, 1)
     dh_dc = workspace.scratch("dh_dc", s.shape)
-    lstm_slopes(gates.swapaxes(0, 1), c_prev, c, s, slopes.swapaxes(0, 1), dh_dc, output)
-    return slopes, dh_dc
+    lstm_slopes(gates, c_prev, c, s, slopes, dh_dc, output)
+    f = gates[1]
+    return lambda which, dh, dc, da: lstm_backward(dh, dc, f[which], slopes[:, which], dh_dc[which], da)
 
 
 def final_state(cache: Cache) -> dict[str, Array]:

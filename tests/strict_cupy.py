@@ -1,0 +1,214 @@
+"""A stand-in for cupy that computes with NumPy and is stricter than either.
+
+What passes here has not been on a GPU, but it cannot fail there for one of these reasons: its arrays never turn into
+NumPy arrays by themselves and do not mix with them, what a reduction returns is a 0-d array, memory that nobody has
+written holds NaN, and every name or keyword outside the tables below is refused. Those tables are compared with the
+real wheel in test_cupy_wheel.py. CUDA kernels run on the host, see host_kernels.py. Every wait of the host for the
+device is noted in ``cupy.waits``.
+"""
+
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from host_kernels import RawModule
+
+ELEMENTWISE = ("add", "clip", "divide", "exp", "isfinite", "log", "maximum", "multiply", "sqrt", "subtract", "tanh")
+
+FUNCTIONS: dict[str, set[str]] = {name: {"out"} for name in (*ELEMENTWISE, "matmul")} | {
+    "arange": set(),
+    "array": {"dtype"},
+    "asarray": {"dtype"},
+    "asnumpy": set(),
+    "concatenate": {"axis"},
+    "dot": set(),
+    "empty": {"dtype"},
+    "empty_like": set(),
+    "ones": {"dtype"},
+    "where": set(),
+    "zeros": {"dtype"},
+    "zeros_like": set(),
+}
+"""Functions of the module that may be called, and their keywords."""
+
+METHODS: dict[str, set[str]] = {
+    "astype": set(),
+    "copy": set(),
+    "max": {"axis", "keepdims"},
+    "ravel": set(),
+    "reshape": set(),
+    "sum": {"axis", "dtype", "keepdims"},
+    "swapaxes": set(),
+}
+"""Methods of arrays that may be called, and their keywords."""
+
+ATTRIBUTES = ("T", "dtype", "ndim", "shape", "size")
+
+OPERATORS = [
+    f"__{prefix}{name}__"
+    for name in ("add", "sub", "mul", "truediv", "pow", "matmul", "and", "or")
+    for prefix in ("", "r", "i")
+    if prefix + name != "imatmul"  # cupy has none
+] + [f"__{name}__" for name in ("lt", "le", "eq", "ne", "gt", "ge", "neg", "pos", "abs", "invert")]
+
+WAITS = {"__float__": float, "__int__": int, "__bool__": bool}
+"""What reads a number from the device, and waits for it."""
+
+
+class ndarray:  # noqa: N801  (its name in cupy)
+    """An array of the stand-in, around the NumPy array that holds its numbers."""
+
+    __array_ufunc__ = None  # NumPy's operators refuse it with a TypeError
+    __hash__ = None
+    waits: list[str]
+
+    def __init__(self, host: Any):
+        self.host = np.asarray(host)
+
+    def __array__(self, *args: Any, **kwargs: Any):
+        raise TypeError("implicit conversion to a NumPy array is not allowed")
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __iter__(self):
+        return (self[k] for k in range(len(self)))
+
+    def __getitem__(self, index: Any) -> "ndarray":
+        index = _index(index, self.waits)
+        return ndarray(self.host[index])
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.host[_index(index, self.waits)] = _host(value)
+
+
+def _operator(name: str):
+    def apply(self: ndarray, *others: Any):
+        if any(isinstance(other, np.ndarray | list | tuple) for other in others):
+            raise TypeError(f"{name}: a device array and {type(others[0]).__name__} do not mix")
+        result = getattr(self.host, name)(*map(_host, others))
+        if result is NotImplemented:
+            return result
+        return self if result is self.host else ndarray(result)
+
+    return apply
+
+
+def _attribute(name: str):
+    def read(self: ndarray):
+        value = getattr(self.host, name)
+        return ndarray(value) if isinstance(value, np.ndarray) else value
+
+    return property(read)
+
+
+def _method(name: str, keywords: set[str]):
+    def call(self: ndarray, *args: Any, **kwargs: Any) -> ndarray:
+        _refuse(name, kwargs, keywords)
+        return ndarray(getattr(self.host, name)(*map(_host, args), **kwargs))
+
+    return call
+
+
+def _wait(name: str, convert: type):
+    def read(self: ndarray):
+        self.waits.append(name)
+        return convert(self.host)
+
+    return read
+
+
+for _name in OPERATORS:
+    setattr(ndarray, _name, _operator(_name))
+for _name in ATTRIBUTES:
+    setattr(ndarray, _name, _attribute(_name))
+for _name, _keywords in METHODS.items():
+    setattr(ndarray, _name, _method(_name, _keywords))
+for _name, _convert in WAITS.items():
+    setattr(ndarray, _name, _wait(_name, _convert))
+
+
+def _host(value: Any) -> Any:
+    """The NumPy array of a device array; numbers, dtypes and shapes as they are; nothing else."""
+    if isinstance(value, ndarray):
+        return value.host
+    if isinstance(value, np.ndarray | list):
+        raise TypeError(f"a {type(value).__name__} where a device array belongs")
+    return value
+
+
+def _index(index: Any, waits: list[str]) -> Any:
+    if isinstance(index, tuple):
+        return tuple(_index(part, waits) for part in index)
+    if isinstance(index, ndarray) and index.dtype == bool:
+        waits.append("mask as index")  # how many it picks must be known on the host
+    return _host(index)
+
+
+def _refuse(name: str, given: dict[str, Any], allowed: set[str]) -> None:
+    if unknown := given.keys() - allowed:
+        raise TypeError(f"{name}: {sorted(unknown)} is not among the keywords checked against cupy")
+
+
+def _function(name: str):
+    def call(*args: Any, **kwargs: Any) -> ndarray:
+        _refuse(name, kwargs, FUNCTIONS[name])
+        out = kwargs.get("out")
+        result = getattr(np, name)(*map(_host, args), **{key: _host(value) for key, value in kwargs.items()})
+        if name.startswith("empty") and result.dtype.kind == "f":
+            result[...] = np.nan  # what is read before it was written shows
+        return ndarray(result) if out is None else out
+
+    return call
+
+
+def _upload(x: Any, dtype: Any = None) -> ndarray:
+    """Copy numbers from the host; asynchronous in cupy, whose staging buffer is pinned memory."""
+    return ndarray(np.array(x.host if isinstance(x, ndarray) else x, dtype))
+
+
+class Device:
+    """One of the devices that the stand-in pretends to have."""
+
+    current = 0
+
+    def __init__(self, id: int | None = None):
+        self.id = Device.current if id is None else id
+
+    def use(self) -> None:
+        """Make it the current device."""
+        Device.current = self.id
+
+    def synchronize(self) -> None:
+        """Wait for it."""
+        ndarray.waits.append("synchronize")
+
+
+def make() -> ModuleType:
+    """Return a fresh stand-in with one device."""
+    cupy = ModuleType("cupy")
+    cupy.__spec__ = ModuleSpec("cupy", loader=None)
+    cupy.__version__ = "0.0"
+    cupy.waits = ndarray.waits = []
+    cupy.ndarray = ndarray
+    for name in FUNCTIONS:
+        setattr(cupy, name, _function(name))
+    cupy.array = _upload
+    cupy.asarray = lambda x, dtype=None: x if isinstance(x, ndarray) and dtype is None else _upload(x, dtype)
+    cupy.concatenate = lambda arrays, axis=0: ndarray(np.concatenate([_host(a) for a in arrays], axis))
+
+    def asnumpy(x: ndarray) -> np.ndarray:
+        cupy.waits.append("asnumpy")
+        return x.host.copy()
+
+    cupy.asnumpy = asnumpy
+    cupy.RawModule = RawModule
+    cupy.cuda = ModuleType("cuda")
+    Device.current = 0
+    cupy.cuda.Device = Device
+    cupy.cuda.runtime = runtime = ModuleType("runtime")
+    runtime.CUDARuntimeError = type("CUDARuntimeError", (RuntimeError,), {})
+    runtime.getDeviceCount = lambda: 1
+    runtime.getDeviceProperties = lambda number: {"name": f"Make-believe {number}".encode()}
+    return cupy

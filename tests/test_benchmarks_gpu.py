@@ -1,0 +1,91 @@
+"""The benchmark on a GPU, as far as it can be tried without one."""
+
+import json
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import floor, gpu, gpu_side
+
+TINY = {"L": 2, "H": 4, "T": 3, "B": 2, "V": 5}
+TINY_GRID = {"model": "grid"} | TINY
+
+
+@pytest.mark.parametrize("model", ["lstm", "grid"])
+@pytest.mark.usefixtures("fake_cupy")
+def test_the_side_of_minigrid(model):
+    figures = gpu_side.minigrid_figures({"model": model} | TINY, budget=0.01)
+    assert figures["seconds"] > 0
+    assert figures["bytes"] > 0
+    assert gpu_side.gradient_error({"model": model} | TINY) < 1e-5
+
+
+@pytest.mark.parametrize("side", ["torch", "expert", "cells"])
+def test_the_sides_of_pytorch(side, monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch, "compile", lambda x, **options: x)
+    assert gpu_side.torch_figures(TINY_GRID, side, True, budget=0.01, device="cpu")["seconds"] > 0
+
+
+def test_the_rates_of_a_device():
+    pytest.importorskip("torch")
+    assert all(rate > 0 for rate in gpu_side.floor_figures(True, budget=0.01, size=64, device="cpu").values())
+
+
+def test_operations_of_a_stacked_lstm():
+    T, B, H, V = 3, 2, 4, 5
+    recurrent = 3 * 2 * T * B * H * 4 * H  # forward, backward, gradient of W_h
+    assert (
+        floor.operations("lstm", T=T, B=B, H=H, L=1, V=V) == recurrent + 3 * 2 * V * H * 4 * H + 3 * 2 * T * B * H * V
+    )
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_from_the_sides_to_the_table(monkeypatch, capsys, tmp_path, quick):
+    """Every side is asked once for each precision, with the cases of the issue, and every ratio is in the table."""
+    asked = []
+
+    def answer(command, **how):
+        if "pytest" in command:
+            return SimpleNamespace(returncode=0)
+        side, precision, cases = command[3:]
+        asked.append((side, precision))
+        seconds = 2.0 if side == "minigrid" else 3.0
+        figures = {"versions": {"gpu": "Make-believe"}, "gradient_error": 1e-7}
+        figures |= {"operations_per_second": 1e15, "bytes_per_second": 1e12}
+        figures["cases"] = [{"seconds": seconds, "bytes": 10**12} for _ in json.loads(cases)]
+        return SimpleNamespace(returncode=0, stdout=f"a warning\n{json.dumps(figures)}\n", stderr="")
+
+    monkeypatch.setattr(subprocess, "run", answer)
+    monkeypatch.setattr(gpu, "HERE", tmp_path)
+    monkeypatch.setattr(gpu, "choose_device", lambda backend: None)
+    monkeypatch.setattr("sys.argv", ["gpu", *(["--quick"] if quick else [])])
+    gpu.main()
+    out = capsys.readouterr().out
+    assert len(set(asked)) == len(asked) == 2 * 6
+    assert out.count("| 1.50 |") == 2 * (4 if quick else 12 + 4)
+    assert out.count("| 100% |") == out.count("| 1.50 |")  # 2 * 1e12 bytes at 1e12 a second, in 2 s
+    assert "gpu Make-believe" in out
+    assert (tmp_path / "gpu.json").exists() is not quick
+
+
+def test_nothing_is_measured_where_there_is_no_gpu(fake_cupy):
+    fake_cupy.cuda.runtime.getDeviceCount = lambda: 0
+    with pytest.raises(SystemExit, match="no NVIDIA GPU"):
+        gpu.check()
+
+
+@pytest.mark.usefixtures("fake_cupy")
+def test_nothing_is_measured_where_the_tests_fail(monkeypatch):
+    monkeypatch.setattr(subprocess, "run", lambda *args, **how: SimpleNamespace(returncode=1))
+    with pytest.raises(SystemExit, match="nothing was measured"):
+        gpu.check()
+
+
+@pytest.mark.parametrize("command", [["floor", "half", "[]"], ["nobody", "tf32", "[]"], ["floor", "tf32", "no JSON"]])
+def test_arguments_that_a_side_does_not_know(monkeypatch, capsys, command):
+    monkeypatch.setattr("sys.argv", ["gpu_side", *command])
+    with pytest.raises(SystemExit):
+        gpu_side.main()
+    assert "invalid" in capsys.readouterr().err

@@ -1,0 +1,87 @@
+"""The names that the stand-in for cupy allows, against the real cupy, which imports without a GPU.
+
+The real one is looked for in ``.venv/cuda`` (``make .venv/cuda/ready``), then among the installed packages; a process
+of its own imports it, so that no other test sees it.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import strict_cupy
+
+FOLDER = Path(__file__).parent.parent / ".venv" / "cuda"
+
+QUESTION = """
+import inspect, json, sys
+import cupy
+
+def keywords(owner, name):
+    # None: there is no such name. Compiled functions tell theirs in the first line of their documentation only.
+    thing = getattr(owner, name, None)
+    if thing is None:
+        return None
+    if isinstance(thing, cupy.ufunc):
+        return ["out", "dtype"]
+    try:
+        return list(inspect.signature(thing).parameters)
+    except (TypeError, ValueError):
+        first_line = (thing.__doc__ or "").split("\\n")[0]
+        return [part.split("=")[0].strip(" )").split(" ")[-1] for part in first_line.split("(", 1)[-1].split(",")]
+
+owners = {"cupy": cupy, "ndarray": cupy.ndarray, "RawModule": cupy.RawModule, "cuda": cupy.cuda}
+owners |= {"Device": cupy.cuda.Device, "runtime": cupy.cuda.runtime}
+wanted = json.load(sys.stdin)
+print(json.dumps({
+    "version": cupy.__version__,
+    "keywords": {owner: {name: keywords(owners[owner], name) for name in names} for owner, names in wanted.items()},
+    "out of memory is a MemoryError": issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError),
+}))
+"""
+
+WANTED = {
+    "cupy": strict_cupy.FUNCTIONS | {"RawModule": {"code", "options"}},
+    "RawModule": {"get_function": set()},
+    "ndarray": strict_cupy.METHODS
+    | {name: set() for name in (*strict_cupy.ATTRIBUTES, *strict_cupy.OPERATORS, *strict_cupy.WAITS)},
+    "cuda": {"Device": set()},
+    "Device": {"use": set(), "synchronize": set(), "id": set()},
+    "runtime": {
+        "getDeviceCount": set(),
+        "getDeviceProperties": set(),
+        "runtimeGetVersion": set(),
+        "CUDARuntimeError": set(),
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def real() -> dict:
+    path = os.pathsep.join([str(FOLDER), os.environ.get("PYTHONPATH", "")])
+    asked = subprocess.run(
+        [sys.executable, "-c", QUESTION],
+        input=json.dumps({owner: list(names) for owner, names in WANTED.items()}),
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "No module named 'cupy'" in asked.stderr:
+        pytest.skip("cupy is not installed: make .venv/cuda/ready")
+    assert asked.returncode == 0, asked.stderr
+    return json.loads(asked.stdout)
+
+
+@pytest.mark.parametrize("owner", WANTED)
+def test_cupy_has_every_name_and_keyword(real, owner):
+    for name, keywords in WANTED[owner].items():
+        found = real["keywords"][owner][name]
+        assert found is not None, f"cupy {real['version']} has no {owner}.{name}"
+        assert keywords <= set(found), f"{owner}.{name} of cupy {real['version']} takes {found}, not {keywords}"
+
+
+def test_running_out_of_memory_is_what_the_commands_catch(real):
+    assert real["out of memory is a MemoryError"]

@@ -1,0 +1,92 @@
+"""On a GPU, ``pytest -m gpu``: the results of NumPy, checkpoints that move, and the same bits every time."""
+
+import numpy as np
+import pytest
+from helpers import CONFIGURATIONS, MODELS, assert_close, assert_equal, label, make_model, minibatch
+
+from minigrid import CharModel, TrainStep, UserError, load
+from minigrid.backend import backend_module, to_host
+from minigrid.checkpoint import model_arrays, write_checkpoint
+from minigrid.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cupy():
+    try:
+        return backend_module("cupy")
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+def on_host(arrays):
+    return {name: to_host(a) for name, a in arrays.items()}
+
+
+def trained(model: CharModel, steps: int, **options) -> list[float]:
+    """Train on a text that repeats itself; return the losses."""
+    step = TrainStep(model, **options)
+    ids = np.arange(50 * 21).reshape(50, 21).T % 17 % model.vocab_size
+    losses = [step(ids[:-1], ids[1:]) for _ in range(steps)]
+    assert bool(step.finite)
+    return [float(loss) for loss in losses]
+
+
+@pytest.mark.parametrize("options", CONFIGURATIONS, ids=label)
+def test_loss_and_gradients_in_float64(cupy, options):
+    host, device = make_model(**options), make_model(**options, backend="cupy")
+    case = minibatch(host)
+    state, masks = (None if arrays is None else {n: cupy.asarray(a) for n, a in arrays.items()} for arrays in case[2:4])
+    loss, grads, last = host.loss_and_grads(case.x, case.y, case.state, case.masks)
+    loss_d, grads_d, last_d = device.loss_and_grads(case.x, case.y, state, masks)
+    assert float(loss_d) == pytest.approx(float(loss), rel=1e-12)
+    assert_close(on_host(grads_d), grads, 1e-10)
+    assert_close(on_host(last_d), last, 1e-12)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_gradients_in_float32(model):
+    sizes = {"vocab_size": 65, "hidden": 128, "layers": 2}
+    x, y = np.random.default_rng(0).integers(0, 65, (2, 50, 50))
+    host, device = CharModel(model, dtype="float64", **sizes), CharModel(model, backend="cupy", **sizes)
+    _, grads, _ = host.loss_and_grads(x, y, host.initial_state(50))
+    _, grads_d, _ = device.loss_and_grads(x, y, device.initial_state(50))
+    assert_close(on_host(grads_d), grads, 3e-6)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_200_training_steps(model):
+    options = {"vocab_size": 17, "hidden": 32, "dropout": 0.1, "dtype": "float64"}
+    losses, losses_d = (trained(CharModel(model, backend=b, **options), 200) for b in ("numpy", "cupy"))
+    assert losses_d == pytest.approx(losses, rel=1e-6)
+    assert losses_d[-1] < losses_d[0] / 2
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
+@pytest.mark.parametrize("model", MODELS)
+def test_the_same_gpu_gives_the_same_bits(model, optimizer):
+    """A statement about one GPU with one CuPy, on one stream; another GPU may add in another order."""
+    models = [CharModel(model, vocab_size=17, hidden=64, dropout=0.1, backend="cupy") for _ in range(2)]
+    for each in models:
+        trained(each, 20, optimizer=optimizer)
+    assert_equal(*(on_host(each.params) for each in models))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_checkpoints_go_to_the_gpu_and_back_bit_by_bit(tmp_path, model):
+    first = CharModel(model, vocab_size=5, hidden=4)
+    meta = {"model": first.options, "vocabulary": Vocabulary("chars", tuple(range(5))).to_json()}
+    write_checkpoint(tmp_path / "host.npz", model_arrays(first), meta)
+    there, _ = load(tmp_path / "host.npz", "cupy")
+    write_checkpoint(tmp_path / "device.npz", model_arrays(there), meta)
+    back, _ = load(tmp_path / "device.npz")
+    assert_equal(on_host(there.params), first.params)
+    assert_equal(back.params, first.params)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_gpu_draws_the_masks_that_the_host_draws(dtype):
+    options = {"vocab_size": 5, "hidden": 33, "layers": 3, "dropout": 0.3, "dtype": dtype, "seed": 2**64 - 1}
+    host, device = (CharModel(**options, backend=b).draw_masks(7, 5, 3) for b in ("numpy", "cupy"))
+    assert_equal(on_host(device), host)
