@@ -1,0 +1,1 @@
+"""Does the deep grid write better text than the deep stack?"""

@@ -1,0 +1,78 @@
+"""How much like Wikipedia's source a piece of text is, measured without a reader."""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+_WORD = re.compile(r"[^\W\d_]{2,}")
+_MARK = re.compile(
+    r"""
+    (?P<opens>\[\[|\{\{)
+    | (?P<closes>\]\]|\}\})
+    | (?P<blank>\n\s*\n)
+    | (?:<|&lt;) (?P<end>/?) (?P<tag>[a-z]\w*) [^<>&]*? (?P<alone>/?) (?:>|&gt;)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_OPENING = {"]]": "[[", "}}": "{{"}
+
+
+def words(text: str) -> list[str]:
+    """Return the words of two letters and more, in lower case."""
+    return _WORD.findall(text.lower())
+
+
+def known_share(text: str, known: set[str]) -> float:
+    """Return the share of a text's words that are among those known."""
+    found = words(text)
+    return sum(word in known for word in found) / max(1, len(found))
+
+
+def closed_share(text: str) -> float:
+    """Return the share of links, templates and tags that are closed in the right order; 1 where there are none.
+
+    Wrong is an element over which an outer one is closed, a link that is open at a blank line, and ``]]`` or ``}}`` without
+    an opening. What is open at the end of the text does not count, nor does the end of a tag that may have begun before
+    it.
+    """
+    closed = wrong = 0
+    open_elements: list[str] = []
+    for kind, name in _marks(text):
+        if kind == "opens":
+            open_elements.append(name)
+        elif kind == "blank":
+            wrong += open_elements.count("[[")
+            open_elements = [element for element in open_elements if element != "[["]
+        elif name in open_elements:
+            while open_elements.pop() != name:
+                wrong += 1
+            closed += 1
+        else:
+            wrong += name in _OPENING.values()
+    return closed / (closed + wrong) if closed + wrong else 1.0
+
+
+def _marks(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what opens and closes elements, and blank lines; tags count in their plain and in their escaped form."""
+    for match in _MARK.finditer(text):
+        if match["blank"]:
+            yield "blank", ""
+        elif match["tag"]:
+            if not match["alone"]:
+                yield "closes" if match["end"] else "opens", match["tag"].lower()
+        elif match["opens"]:
+            yield "opens", match["opens"]
+        else:
+            yield "closes", _OPENING[match["closes"]]
+
+
+def repeated_share(text: str, length: int = 4) -> float:
+    """Return the share of runs of `length` words that have occurred before in the same text."""
+    found = words(text)
+    runs = list(zip(*(islice(found, start, None) for start in range(length)), strict=False))
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0
+
+
+def measures(text: str, known: set[str]) -> dict[str, float]:
+    """Return all three shares."""
+    return {"known": known_share(text, known), "closed": closed_share(text), "repeated": repeated_share(text)}

@@ -1,0 +1,106 @@
+"""Let every finished model of experiments/depth_wiki write, and measure what it has written.
+
+``python -m experiments.samples.run``; takes a minute or two per model. Models that have written are not asked again.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.depth_wiki.run import EXPERIMENT as DEPTH
+from experiments.report import fill, spread, table
+from experiments.samples.measures import measures, words
+from minigrid import CharModel, load
+from minigrid.checkpoint import BEST
+from minigrid.corpora import load_corpus
+from minigrid.corpora.sources import written_whole
+from minigrid.sampling import Sampler, generate
+from minigrid.vocabulary import Vocabulary
+
+HERE = Path(__file__).parent
+TEMPERATURES, SEEDS = (0.5, 0.8, 1.0), (1, 2, 3)
+LENGTH = 2000  # bytes
+SHOWN = 500  # characters of a text on the page
+HELD_OUT = 0.05  # share of the text, at its end
+
+Sample = dict[str, Any]
+"""``temperature``, ``seed``, ``text``, and the shares of :func:`experiments.samples.measures.measures`."""
+
+
+def split_text() -> tuple[str, str]:
+    """Return what the models were trained on, and what was held out."""
+    corpus = load_corpus("wiki-excerpt")
+    cut = len(corpus.ids) - round(len(corpus.ids) * HELD_OUT)
+    return corpus.vocabulary.decode(corpus.ids[:cut]), corpus.vocabulary.decode(corpus.ids[cut:])
+
+
+def pieces(text: str, count: int) -> list[str]:
+    """Cut `count` pieces of `LENGTH` characters out of a text, evenly spaced, each beginning after a blank line."""
+    stride = (len(text) - 2 * LENGTH) // (count - 1)
+    starts = [text.index("\n\n", k * stride) + 2 for k in range(count)]
+    return [text[start : start + LENGTH] for start in starts]
+
+
+def samples_of(model: CharModel, vocabulary: Vocabulary, known: set[str]) -> list[Sample]:
+    """Let a model write at every temperature from every seed, as after a line break, and measure it."""
+    result = []
+    for temperature in TEMPERATURES:
+        for seed in SEEDS:
+            text = "".join(generate(model, vocabulary, LENGTH, sampler=Sampler(temperature), seed=seed))
+            result.append({"temperature": temperature, "seed": seed, **measures(text, known), "text": text})
+    return result
+
+
+def kept(name: str) -> Path:
+    """The file of a model's samples."""
+    return HERE / f"{name}.json"
+
+
+def keep(name: str, samples: list[Sample]) -> None:
+    """Write a model's samples down."""
+    with written_whole(kept(name)) as temporary:
+        temporary.write_text(json.dumps(samples, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{name}: {len(samples)} samples in {kept(name)}")
+
+
+def write_missing() -> None:
+    """Write and measure what is missing: the held-out text, and the models whose training has left a checkpoint."""
+    finished = DEPTH.metrics()
+    runs = [name for name in finished if not kept(name).exists() and (DEPTH.run_folder(name) / BEST).exists()]
+    if runs or not kept("held-out").exists():
+        train, held_out = split_text()
+        known = set(words(train))
+        keep("held-out", [measures(text, known) for text in pieces(held_out, len(SEEDS) * len(TEMPERATURES))])
+        for name in runs:
+            keep(name, samples_of(*load(DEPTH.run_folder(name)), known))
+
+
+HEADER = ["model", "temperature", "words seen in training", "closed in order", "repeated runs of 4 words"]
+SHARES = ("known", "closed", "repeated")
+
+
+def report() -> None:
+    """Tabulate the measures, in per cent, and show how each model of 128 units begins."""
+    files = {name: kept(name) for name in DEPTH.all_runs if kept(name).exists()}
+    written = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
+    rows = [
+        [name, str(temperature), *shares([s for s in samples if s["temperature"] == temperature])]
+        for name, samples in written.items()
+        for temperature in TEMPERATURES
+    ]
+    held_out = json.loads(kept("held-out").read_text(encoding="utf-8"))
+    rows.append(["held-out text", "", *shares(held_out)])
+    fill(HERE / "README.md", "results", table(HEADER, rows))
+    shown = {name: next(s for s in samples if s["temperature"] == 0.8) for name, samples in written.items()}
+    texts = [f"`{name}`:\n\n~~~~text\n{sample['text'][:SHOWN]}\n~~~~" for name, sample in shown.items()]
+    fill(HERE / "README.md", "texts", "\n\n".join(texts))
+
+
+def shares(samples: list[Sample]) -> list[str]:
+    """Write the three shares of some samples, in per cent."""
+    return [spread([100 * sample[share] for sample in samples], ".1f") for share in SHARES]
+
+
+if __name__ == "__main__":
+    write_missing()
+    report()
