@@ -1,7 +1,7 @@
 """What one model knows, where it keeps it, and what it loses when a gate is clamped."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,51 +46,87 @@ def blurred(states: np.ndarray, blur: float = BLUR, seed: int = SEED) -> np.ndar
     return states + blur * np.random.default_rng(seed).standard_normal(states.shape, states.dtype)
 
 
-def probe_states(
-    fit: Traced, judge: Traced, known: np.ndarray, asked: np.ndarray, blur: float = BLUR
-) -> dict[str, dict[str, list]]:
-    """Fit probes of every layer of every state on one text, and judge them on the other.
+class Question(NamedTuple):
+    """A fact to read off states, and the symbols at which to ask for it.
+
+    Attributes
+    ----------
+    fit, judge : (N,) bool arrays
+        Whether it is so, in either text.
+    fit_at, judge_at : (N,) bool arrays
+        Where to ask.
+    """
+
+    fit: np.ndarray
+    judge: np.ndarray
+    fit_at: np.ndarray
+    judge_at: np.ndarray
+
+
+def ask(
+    fit: Reading, judge: Reading, fact: str = "in_url", letters: Callable = lambda letters: letters >= 0
+) -> Question:
+    """Ask for a fact at the symbols where the number of letters in a row says so; everywhere by default."""
+    facts = (judged(reading.facts[fact]) for reading in (fit, judge))
+    return Question(*facts, *(letters(judged(reading.letters)) for reading in (fit, judge)))
+
+
+def probe_states(fit: Traced, judge: Traced, question: Question, blur: float = BLUR) -> dict[str, list[float]]:
+    """Fit probes to every layer of every state on one text, and judge them on the other.
 
     Parameters
     ----------
     fit, judge : Traced
         The states on either text.
-    known, asked : (N,) bool arrays
-        The fact on either text.
+    question : Question
+        What is asked, and where.
     blur : float
         Standard deviation of the noise that is added to every unit on either text.
 
     Returns
     -------
     dict
-        State -> ``all`` and ``unit``, balanced accuracy of all units and of the best one, and ``best``, which one that
-        is; one entry per layer.
+        State -> balanced accuracy in each layer.
     """
-    result = {}
+    return {
+        name: [
+            balanced_accuracy(
+                question.judge[question.judge_at],
+                fit_probe(blurred(here[question.fit_at], blur), question.fit[question.fit_at]).says(
+                    blurred(there[question.judge_at], blur, SEED + 1)
+                ),
+            )
+            for here, there in zip(fit[name], judge[name], strict=True)
+        ]
+        for name in fit
+    }
+
+
+def best_units(fit: Traced, judge: Traced, question: Question) -> dict[str, dict[str, list]]:
+    """Find the unit that tells best by itself: state -> ``unit`` and its ``accuracy``, one entry per layer."""
+    result: dict[str, dict[str, list]] = {}
     for name in fit:
-        row: dict[str, list] = {"all": [], "unit": [], "best": []}
+        row = result[name] = {"unit": [], "accuracy": []}
         for here, there in zip(fit[name], judge[name], strict=True):
-            here, there = blurred(here, blur), blurred(there, blur, SEED + 1)
-            units, accuracies = fit_units(here, known)
+            units, accuracies = fit_units(blurred(here[question.fit_at]), question.fit[question.fit_at])
             best = int(accuracies.argmax())
-            row["all"].append(balanced_accuracy(asked, fit_probe(here, known).says(there)))
-            row["unit"].append(balanced_accuracy(asked, units[best].says(there)))
-            row["best"].append(best)
-        result[name] = row
+            said = units[best].says(blurred(there[question.judge_at], seed=SEED + 1))
+            row["unit"].append(best)
+            row["accuracy"].append(balanced_accuracy(question.judge[question.judge_at], said))
     return result
 
 
-def along_depth(gates: Traced, in_url: np.ndarray, probes: list[Probe]) -> dict[str, Any]:
-    """Follow what is written to the depth memory upward, inside URLs and outside.
+def along_depth(gates: Traced, memory: np.ndarray, question: Question) -> dict[str, Any]:
+    """Follow what is written to the depth memory upward, inside URLs and outside, where the question is asked.
 
     Parameters
     ----------
     gates : Traced
-        ``depth.`` i, f, o and g.
-    in_url : (N,) bool array
-        Where it is inside.
-    probes : list of Probe
-        Of each layer's depth memory.
+        ``depth.`` i, f, o and g on the text to judge by.
+    memory : (L, N, H) array
+        ``depth.c`` on the text to fit on.
+    question : Question
+        Whether it is inside a URL.
 
     Returns
     -------
@@ -102,7 +138,11 @@ def along_depth(gates: Traced, in_url: np.ndarray, probes: list[Probe]) -> dict[
         how much the probe of layer r is higher inside than outside, and which shares of that were written in layers 0
         to r.
     """
-    f, o, written = gates["depth.f"], gates["depth.o"], gates["depth.i"] * gates["depth.g"]
+    here = question.fit_at
+    probes = [fit_probe(blurred(layer[here]), question.fit[here]) for layer in memory]
+    in_url = question.judge[question.judge_at]
+    i, f, o, g = (gates[f"depth.{gate}"][:, question.judge_at] for gate in "ifog")
+    written = i * g
     kept = kept_to_end(f)
     values = {"forget": f, "read": o, "written": abs(written), "kept": kept, "share": abs(written * kept)}
     result: dict[str, Any] = {
@@ -141,7 +181,7 @@ def losses(model: CharModel, reading: Reading) -> dict[str, float]:
     }
 
 
-def clamped_gates(model: CharModel, fit: Traced, in_url: np.ndarray, reading: Reading) -> list[dict[str, Any]]:
+def clamped_gates(model: CharModel, fit: Traced, question: Question, reading: Reading) -> list[dict[str, Any]]:
     """Clamp forget gates closed, open, and at their means, and measure the losses.
 
     In all layers, then in each: all units, the FEW whose memory tells best whether one is inside a URL, and as many at
@@ -150,7 +190,7 @@ def clamped_gates(model: CharModel, fit: Traced, in_url: np.ndarray, reading: Re
     result = []
     for gate in FORGET_GATES[model.options["model"]]:
         means = fit[gate].mean(axis=1, dtype=float)  # (L, H)
-        for layers, which, units in choices(model, gate, fit, in_url):
+        for layers, which, units in choices(model, gate, fit, question):
             for value, at in {"closed": 0 * means, "open": 0 * means + 1, "mean": means}.items():
                 clamped = model
                 for layer in layers:
@@ -163,7 +203,7 @@ def clamped_gates(model: CharModel, fit: Traced, in_url: np.ndarray, reading: Re
 
 
 def choices(
-    model: CharModel, gate: str, fit: Traced, in_url: np.ndarray
+    model: CharModel, gate: str, fit: Traced, question: Question
 ) -> Iterator[tuple[list[int], str, np.ndarray]]:
     """Yield what to clamp: layers, what the units are called, units."""
     kind = gate.split(".")[0]
@@ -174,7 +214,8 @@ def choices(
         # what a gate along depth keeps or forgets is the memory of the layer below
         guarded = layer - 1 if kind == "depth" else layer
         if guarded >= 0:
-            _, accuracies = fit_units(blurred(fit[f"{kind}.c"][guarded]), in_url)
+            memory = fit[f"{kind}.c"][guarded][question.fit_at]
+            _, accuracies = fit_units(blurred(memory), question.fit[question.fit_at])
             yield [layer], "named", np.argsort(-accuracies)[:FEW]
             rng = np.random.default_rng((SEED, layer))
             for _ in range(DRAWS):

@@ -40,20 +40,25 @@ class Reading(NamedTuple):
         Symbols read, and the ones after them.
     facts : dict
         Name -> (T, B) bool array, of the symbols read.
+    letters : (T, B) int array
+        How many letters in a row end with the symbol read; 0 where it is none.
     """
 
     x: np.ndarray
     y: np.ndarray
     facts: dict[str, np.ndarray]
+    letters: np.ndarray
 
 
-def streams(ids: np.ndarray, facts: dict[str, np.ndarray], start: int, steps: int) -> Reading:
-    """Cut STREAMS streams of `steps` symbols out of a text, beginning at `start`."""
+def streams(text: bytes, ids: np.ndarray, facts: dict[str, np.ndarray], steps: int) -> Reading:
+    """Cut the first STREAMS * `steps` symbols of a text into streams."""
 
-    def cut(symbols: np.ndarray, first: int) -> np.ndarray:
+    def cut(symbols: np.ndarray, first: int = 0) -> np.ndarray:
         return np.ascontiguousarray(symbols[first : first + STREAMS * steps].reshape(STREAMS, steps).T)
 
-    return Reading(cut(ids, start), cut(ids, start + 1), {name: cut(fact, start) for name, fact in facts.items()})
+    return Reading(
+        cut(ids), cut(ids, 1), {name: cut(fact) for name, fact in facts.items()}, cut(letters_in_a_row(text))
+    )
 
 
 @functools.cache
@@ -67,17 +72,20 @@ def _toywiki(vocabulary: Vocabulary) -> dict[str, Reading]:
     for part, seed in TOYWIKI_SEEDS.items():
         text, truth = toywiki.generate(STREAMS * steps + 1, seed)
         facts = {name: truth[theirs] > 0 for name, theirs in IN_TOYWIKI.items()}
-        made[part] = streams(vocabulary.encode(text), facts, 0, steps)
+        made[part] = streams(text.encode(), vocabulary.encode(text), facts, steps)
     return made
 
 
 def _wiki_excerpt() -> dict[str, Reading]:
     corpus = load_corpus("wiki-excerpt")
     ids = np.asarray(corpus.ids[-round(HELD_OUT * len(corpus.ids)) :])
-    text = np.array(corpus.vocabulary.symbols, np.uint8)[ids].tobytes()
-    facts = {name: spans(pattern, text) for name, pattern in IN_WIKI.items()}
-    starts = {"fit": 0, "judge": len(ids) // 2}
-    return {part: streams(ids, facts, start, STEPS["wiki-excerpt"]) for part, start in starts.items()}
+    halves = {"fit": ids[: len(ids) // 2], "judge": ids[len(ids) // 2 :]}
+    made = {}
+    for part, half in halves.items():
+        text = np.array(corpus.vocabulary.symbols, np.uint8)[half].tobytes()
+        facts = {name: spans(pattern, text) for name, pattern in IN_WIKI.items()}
+        made[part] = streams(text, half, facts, STEPS["wiki-excerpt"])
+    return made
 
 
 def spans(pattern: bytes, text: bytes) -> np.ndarray:
@@ -86,3 +94,11 @@ def spans(pattern: bytes, text: bytes) -> np.ndarray:
     for match in re.finditer(pattern, text, re.DOTALL):
         inside[match.start() : match.end()] = True
     return inside
+
+
+def letters_in_a_row(text: bytes) -> np.ndarray:
+    """Count for each byte how many letters in a row end with it."""
+    symbols = np.frombuffer(text, np.uint8) | 0x20  # small letters
+    place = np.arange(1, len(symbols) + 1)
+    no_letter = (symbols < ord("a")) | (symbols > ord("z"))
+    return place - np.maximum.accumulate(np.where(no_letter, place, 0))
