@@ -192,6 +192,8 @@ def main(experiment: Experiment, description: str, report: Callable[[], None]) -
     options = parser.parse_args()
     if unknown := set(options.names) - set(experiment.all_runs):
         parser.error(f"no run is called {sorted(unknown)[0]}: choose among {', '.join(experiment.all_runs)}")
+    if not 1 <= options.jobs <= os.cpu_count():
+        parser.error(f"--jobs must be from 1 to {os.cpu_count()}, the number of cores, not {options.jobs}")
     try:
         good = options.report or experiment.train(options.names, options.jobs)
     except KeyboardInterrupt:

@@ -4,11 +4,18 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 from run_fixtures import PROJECT
 
+from experiments.addition import run as addition
 from experiments.depth_wiki import run as depth_wiki
+from experiments.no_dropout import figures, measures
+from experiments.no_dropout import run as no_dropout
 from experiments.report import fill, spread, table
+from experiments.samples.measures import closings, known_share, repeated_share
+from experiments.samples.run import pieces
+from minigrid import CharModel
 
 
 @pytest.fixture
@@ -64,3 +71,125 @@ def test_tables_and_spreads():
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
     assert spread([1.0, 2.0], ".1f") == "1.5 (1.0 to 2.0)"
     assert spread([1.0], ".1f") == "1.0"
+
+
+# -- no_dropout
+
+
+def test_a_start_has_the_scale_and_the_forget_bias_that_it_is_named_for(tmp_path, monkeypatch):
+    from minigrid.checkpoint import read_checkpoint
+
+    names = ("lstm-base-1", "lstm-scale-0.16-1", "lstm-forget-3-1")
+    monkeypatch.setattr(no_dropout, "start_file", lambda name: tmp_path / f"{name}.npz")
+    for name in names:
+        no_dropout.write_start(name)
+    base, wide, keeping = (read_checkpoint(tmp_path / f"{name}.npz").arrays for name in names)
+    np.testing.assert_allclose(wide["params/lstm.3.W_x"], 2 * base["params/lstm.3.W_x"], rtol=1e-6)
+    difference = (keeping["params/lstm.5.bias"] - base["params/lstm.5.bias"]).reshape(4, 64)  # [i | f | o | g]
+    np.testing.assert_allclose(difference, np.array([0, 2, 0, 0])[:, None] * np.ones(64), atol=1e-6)
+
+
+def test_names_are_taken_apart():
+    assert figures.split_name("grid-lr-0.002-1") == ("grid", "lr-0.002", 1)
+
+
+@pytest.mark.parametrize("model", ["lstm", "grid"])
+def test_what_reaches_which_layer(model):
+    net = CharModel(model, vocab_size=5, hidden=4, layers=3)
+    x, y = np.random.default_rng(0).integers(0, 5, (2, 6, 8))
+    measured = measures.measure(net, x, y)
+    top = net.forward(x, net.initial_state(8))[2].top
+    assert measured["variation"][-1] == pytest.approx(top.std(axis=1).mean())
+    assert (len(measured["variation"]), len(measured["gradient"])) == (4, 3)
+    net.params["embedding.weight"][...] = 0  # now nothing that is read makes a difference
+    measured = measures.measure(net, x, y)
+    np.testing.assert_allclose(measured["variation"], 0, atol=1e-7)
+    assert min(measured["gradient"]) > 0
+
+
+def test_unigram_entropy():
+    assert measures.unigram_entropy(np.array([[0, 1], [1, 0]])) == pytest.approx(np.log(2))
+    assert measures.unigram_entropy(np.array([3, 3, 3])) == 0
+
+
+def test_when_a_run_leaves_the_flat_line():
+    assert no_dropout.leaves_flat_line(np.full(20, 3.5), unigram=3.6) is None
+    assert no_dropout.leaves_flat_line(np.r_[np.full(10, 3.5), np.full(10, 3.0)], unigram=3.6) == 130
+
+
+def test_no_dropout_reports_what_is_there(page, monkeypatch):
+    folder = page(no_dropout, monkeypatch)
+    monkeypatch.setattr(no_dropout, "HERE", folder)
+    measured = {when: {"variation": [1.0] * 7, "gradient": [1.0] * 6} for when in ("before", "after")}
+    names = ("lstm-base-1", "lstm-base-2", "grid-base-1", "grid-lr-0.002-1")
+    monkeypatch.setattr(no_dropout, "measure_finished", lambda: {"unigram": 3.6} | dict.fromkeys(names, measured))
+    for name, loss in zip(names, (3.6, 3.5, 2.0, 1.9), strict=True):
+        records = [{"split": "train", "step": 10 * k, "loss": loss} for k in range(1, 21)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    no_dropout.report()
+    text = (folder / "README.md").read_text()
+    assert "| base | lstm | 2 | 3.550 (3.500 to 3.600) | never, never | 1.0e+00 | 1.0e+00 | 1.0e+00 |" in text
+    assert "| base | grid | 1 | 2.000 | 50 | 1.0e+00 |" in text
+    assert "has a loss of 3.600 nats" in text
+    assert (folder / "losses.png").exists()
+    assert (folder / "signal.png").exists()
+
+
+# -- addition
+
+
+def test_addition_reports_what_is_there(page, monkeypatch):
+    folder = page(addition, monkeypatch)
+    for name, digits in {"lstm-2": (0.2, 0.3), "grid-layers-2": (0.992, 1.0), "long-2": (0.9, 0.991)}.items():
+        records = [
+            {"split": "val", "step": 250 * k, "epoch": k / 4, "loss": 1, "digits": share, "answers": share / 2}
+            for k, share in enumerate(digits, 1)
+        ]
+        records.append({"split": "run", "parameters": 1000, "minutes": 3.0})
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    addition.report()
+    text = (folder / "README.md").read_text()
+    assert "| lstm | 2 | 1,000 | 50,000 | 30.00% | 15.00% | never | 3 |" in text
+    assert "| grid-layers | 2 | 1,000 | 50,000 | 100.00% | 50.00% | 25,000 | 3 |" in text
+    assert "| 2 | 50,000 | 99.10% | 49.55% | 50,000 |" in text
+    assert (folder / "digits.png").exists()
+
+
+# -- samples
+
+
+@pytest.mark.parametrize(
+    ("text", "closed", "wrong"),
+    [
+        ("no markup, 1 < 2", 0, 0),
+        ("[[a]] {{b|[[c]]}} <ref>d</ref> &lt;i&gt;e&lt;/i&gt; <br/>", 5, 0),
+        ('<text xml:space="preserve">[[still open', 0, 0),
+        ("</text> ends what began before", 0, 0),
+        ("{{b|[[c}}", 1, 1),
+        ("]] }}", 0, 2),
+        ("[[a\n\nb]]", 0, 2),
+        ("<b><i></b></i>", 1, 1),
+        ("[[a}}", 0, 1),
+    ],
+)
+def test_links_templates_and_tags_are_counted(text, closed, wrong):
+    assert closings(text) == (closed, wrong)
+
+
+def test_words_are_known_or_not():
+    assert known_share("The cat, the dgo & 12 a", {"the", "cat"}) == 3 / 4
+    assert known_share("12", set()) == 0
+
+
+def test_repetition():
+    assert repeated_share("one two three four five") == 0
+    assert repeated_share("one two three four " * 3) == pytest.approx(5 / 9)
+    assert repeated_share("too short") == 0
+
+
+def test_pieces_begin_after_a_blank_line():
+    text = "".join(f"\n\n{k:04d} " + "x" * 500 for k in range(100))
+    found = pieces(text, 5)
+    assert [len(piece) for piece in found] == [2000] * 5
+    assert all(piece[:4].isdigit() for piece in found)
+    assert len({piece[:4] for piece in found}) == 5

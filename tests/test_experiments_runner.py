@@ -158,11 +158,19 @@ def test_a_report_alone_trains_nothing(experiment, monkeypatch):
     assert (left.value.code, calls) == (0, [{}])
 
 
-def test_an_unknown_name_is_refused(experiment, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["run", "none"])
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["none"], "no run is called none: choose among one"),
+        (["--jobs", "0"], "--jobs must be from 1 to"),
+        (["--jobs", "100000"], "--jobs must be from 1 to"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(experiment, monkeypatch, capsys, arguments, answer):
+    monkeypatch.setattr("sys.argv", ["run", *arguments])
     with pytest.raises(SystemExit):
         runner.main(experiment(one=QUICK), "", print)
-    assert "no run is called none: choose among one" in capsys.readouterr().err
+    assert answer in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["torch_curves", "pretrained", "depth_wiki", "no_dropout", "addition"])

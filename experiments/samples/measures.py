@@ -28,12 +28,12 @@ def known_share(text: str, known: set[str]) -> float:
     return sum(word in known for word in found) / max(1, len(found))
 
 
-def closed_share(text: str) -> float:
-    """Return the share of links, templates and tags that are closed in the right order; 1 where there are none.
+def closings(text: str) -> tuple[int, int]:
+    """Count the links, templates and tags that are closed in the right order, and those that are not.
 
-    Wrong is an element over which an outer one is closed, a link that is open at a blank line, and ``]]`` or ``}}`` without
-    an opening. What is open at the end of the text does not count, nor does the end of a tag that may have begun before
-    it.
+    Wrong is an element over which an outer one is closed, a link that is open at a blank line, and ``]]`` or ``}}``
+    without an opening. What is open at the end of the text does not count, nor does the end of a tag that may have
+    begun before it.
     """
     closed = wrong = 0
     open_elements: list[str] = []
@@ -49,7 +49,7 @@ def closed_share(text: str) -> float:
             closed += 1
         else:
             wrong += name in _OPENING.values()
-    return closed / (closed + wrong) if closed + wrong else 1.0
+    return closed, wrong
 
 
 def _marks(text: str) -> Iterator[tuple[str, str]]:
@@ -74,5 +74,11 @@ def repeated_share(text: str, length: int = 4) -> float:
 
 
 def measures(text: str, known: set[str]) -> dict[str, float]:
-    """Return all three shares."""
-    return {"known": known_share(text, known), "closed": closed_share(text), "repeated": repeated_share(text)}
+    """Return the three shares, and how many ``elements`` that of the closed ones is about (without any, it is 1)."""
+    closed, wrong = closings(text)
+    return {
+        "known": known_share(text, known),
+        "closed": closed / (closed + wrong) if closed + wrong else 1.0,
+        "elements": closed + wrong,
+        "repeated": repeated_share(text),
+    }

@@ -24,7 +24,7 @@ SHOWN = 500  # characters of a text on the page
 HELD_OUT = 0.05  # share of the text, at its end
 
 Sample = dict[str, Any]
-"""``temperature``, ``seed``, ``text``, and the shares of :func:`experiments.samples.measures.measures`."""
+"""``temperature``, ``seed``, ``text``, and what :func:`experiments.samples.measures.measures` gives."""
 
 
 def split_text() -> tuple[str, str]:
@@ -75,8 +75,14 @@ def write_missing() -> None:
             keep(name, samples_of(*load(DEPTH.run_folder(name)), known))
 
 
-HEADER = ["model", "temperature", "words seen in training", "closed in order", "repeated runs of 4 words"]
-SHARES = ("known", "closed", "repeated")
+HEADER = [
+    "model",
+    "temperature",
+    "words seen in training",
+    "closed in order",
+    "of elements",
+    "repeated runs of 4 words",
+]
 
 
 def report() -> None:
@@ -84,21 +90,23 @@ def report() -> None:
     files = {name: kept(name) for name in DEPTH.all_runs if kept(name).exists()}
     written = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
     rows = [
-        [name, str(temperature), *shares([s for s in samples if s["temperature"] == temperature])]
+        [name, str(temperature), *columns([s for s in samples if s["temperature"] == temperature])]
         for name, samples in written.items()
         for temperature in TEMPERATURES
     ]
     held_out = json.loads(kept("held-out").read_text(encoding="utf-8"))
-    rows.append(["held-out text", "", *shares(held_out)])
+    rows.append(["held-out text", "", *columns(held_out)])
     fill(HERE / "README.md", "results", table(HEADER, rows))
     shown = {name: next(s for s in samples if s["temperature"] == 0.8) for name, samples in written.items()}
     texts = [f"`{name}`:\n\n~~~~text\n{sample['text'][:SHOWN]}\n~~~~" for name, sample in shown.items()]
     fill(HERE / "README.md", "texts", "\n\n".join(texts))
 
 
-def shares(samples: list[Sample]) -> list[str]:
-    """Write the three shares of some samples, in per cent."""
-    return [spread([100 * sample[share] for sample in samples], ".1f") for share in SHARES]
+def columns(samples: list[Sample]) -> list[str]:
+    """Write the measures of some samples, the shares in per cent."""
+    known, closed, repeated = ([100 * sample[share] for sample in samples] for share in ("known", "closed", "repeated"))
+    elements = sum(sample["elements"] for sample in samples) / len(samples)
+    return [spread(known, ".1f"), spread(closed, ".1f"), f"{elements:.0f}", spread(repeated, ".1f")]
 
 
 if __name__ == "__main__":
