@@ -17,6 +17,7 @@ from experiments.depth_gating.measures import (
     FORGET_GATES,
     STATES,
     Question,
+    Traced,
     along_depth,
     ask,
     best_units,
@@ -91,19 +92,29 @@ def measure_model(name: str, fit: Reading, judge: Reading) -> Metrics:
         "facts": {fact: probe_states(*states, ask(fit, judge, fact)) for fact in fit.facts},
         "sharp": probe_states(*states, anywhere, blur=0),
     }
-    fresh = CharModel(**model.options)  # as the model was before training
-    fresh_states = [traced(fresh, reading, STATES[kind]) for reading in (fit, judge)]
-    result["untrained"] = probe_states(*fresh_states, deep)
-    result["untrained_sharp"] = probe_states(*fresh_states, anywhere, blur=0)
     if kind == "grid":
-        closed = model
-        for layer in range(model.layers):
-            closed = clamp_gate(closed, "depth.f", layer, 0)
-        closed_states = [traced(closed, reading, STATES[kind]) for reading in (fit, judge)]
-        result["depth_closed"] = probe_states(*closed_states, deep)
         gates = traced(model, judge, tuple(f"depth.{gate}" for gate in "ifog"))
         result["along_depth"] = along_depth(gates, states[0]["depth.c"], deep)
-    return result | {"clamped": clamped_gates(model, fitted, deep, judge)}
+        result["depth_closed"] = probe_states(*states_of(without_depth_memory(model), fit, judge), deep)
+    del states
+    result["clamped"] = clamped_gates(model, fitted, deep, judge)
+    untrained = states_of(CharModel(**model.options), fit, judge)
+    result["untrained"] = probe_states(*untrained, deep)
+    result["untrained_sharp"] = probe_states(*untrained, anywhere, blur=0)
+    return result
+
+
+def states_of(model: CharModel, fit: Reading, judge: Reading) -> tuple[Traced, Traced]:
+    """Let a model read both texts."""
+    fitted, judged_by = (traced(model, reading, STATES[model.options["model"]]) for reading in (fit, judge))
+    return fitted, judged_by
+
+
+def without_depth_memory(model: CharModel) -> CharModel:
+    """Close the forget gates along depth in all layers."""
+    for layer in range(model.layers):
+        model = clamp_gate(model, "depth.f", layer, 0)
+    return model
 
 
 def row(count: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -136,7 +147,8 @@ def report() -> None:
     for corpus in CORPORA:
         if (HERE / f"{corpus}.json").exists():
             models = {kind: [read(name) for name in measured(corpus, kind)] for kind in MODELS}
-            fill(HERE / "README.md", corpus, tables.page(read(corpus), models))
+            if all(models.values()):
+                fill(HERE / "README.md", corpus, tables.page(read(corpus), models))
 
 
 def measured(corpus: str, kind: str) -> list[str]:
