@@ -39,6 +39,7 @@ from minigrid.toywiki import generate
 from minigrid.trace import kept_to_end
 
 SEED = 4
+EXAMPLE = 3  # the seed of the models that we look into here; the metrics are of all three
 METRICS = Path("../experiments/depth_gating")
 
 
@@ -78,8 +79,8 @@ plots.coloured_text(truth["in_url"][piece].astype(float), text[piece], "inside a
 # parameters. They have read another million characters of toywiki (seed 0).
 
 # %%
-grid, vocabulary = load("pretrained:toywiki-grid-1")
-lstm, _ = load("pretrained:toywiki-lstm-1")
+grid, vocabulary = load(f"pretrained:toywiki-grid-{EXAMPLE}")
+lstm, _ = load(f"pretrained:toywiki-lstm-{EXAMPLE}")
 print(f"{grid.params.flat.size:,} and {lstm.params.flat.size:,} parameters")
 assert abs(grid.params.flat.size / lstm.params.flat.size - 1) < 0.02
 
@@ -322,7 +323,7 @@ def probe_figure(models, letters, title):
         line.set_label("untrained, all states")
         ax.axhline(letters, color="black", linestyle="--", linewidth=1, label="the last letters")
         ax.set(xlabel="layer", xticks=LAYERS, title=TITLES[kind], ylim=(45, 102))
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 0.38), fontsize=9)
+        ax.legend(loc="center right", bbox_to_anchor=(1, 0.45), fontsize=9)
     axes[0].set_ylabel("balanced accuracy (%)")
     fig.suptitle(title)
     plt.show()
@@ -346,8 +347,8 @@ for kind in TITLES:
 # live, on less text
 for layer in (0, 3):
     live = 100 * accuracy(fit_states["depth.c"][layer], judge_states["depth.c"][layer])
-    print(f"live: grid 1, c along depth of layer {layer + 1}: {live:.1f} %")
-    assert abs(live - deep_grid["depth.c"][0, layer]) < 7
+    print(f"live: c along depth of layer {layer + 1}: {live:.1f} %")
+    assert abs(live - deep_grid["depth.c"][EXAMPLE - 1, layer]) < 7
 
 # %% [markdown]
 # **Sentence 2 is wrong here.** Output gate, tanh and matrix do not hinder the stacked LSTM at all: its hidden state
@@ -444,7 +445,7 @@ axes[0].set(
     ylim=(0, 1),
     title="Forget gates along depth",
 )
-axes[0].text(1, 0.5, "nothing\nto forget", ha="center", fontsize=9)
+axes[0].text(1, 0.55, "in layer 1 there is nothing to forget", fontsize=9)
 axes[0].legend(loc="lower right")
 bottom = np.zeros(3)
 for layer, colour in zip(LAYERS, plt.cm.viridis(np.linspace(0.15, 0.9, 4)), strict=True):
@@ -463,6 +464,7 @@ for layer, colour in zip(LAYERS, plt.cm.viridis(np.linspace(0.15, 0.9, 4)), stri
     bottom += heights
 axes[1].set_xticks(range(3), written)
 axes[1].set(ylabel="share", title="Which layer wrote what is at the top")
+axes[1].grid(False)
 plt.show()
 
 for side in forget:
@@ -518,7 +520,7 @@ for state, values in closed.items():
     print(f"{'':8s} path cut:   " + "   ".join(spread(c) for c in values.T))
 
 live = 100 * accuracy(states(without, x_fit)["time.c"][3], states(without, x)["time.c"][3])
-print(f"\nlive: grid 1, path cut, c along time of layer 4: {live:.1f} %")
+print(f"\nlive: path cut, c along time of layer 4: {live:.1f} %")
 assert live > 90
 assert closed["time.c"].min() > 95
 assert (closed["depth.c"][:, 3] < deep_grid["depth.c"][:, 3]).all()
@@ -566,7 +568,7 @@ def all_rises(models, *what):
 
 before, after = np.array(loss_inside_and_outside(grid)), np.array(loss_inside_and_outside(without))
 print(
-    f"live, grid 1: the loss rises by {after[0] - before[0]:.2f} inside and {after[1] - before[1]:.2f} outside\n"
+    f"live: the loss rises by {after[0] - before[0]:.2f} inside and {after[1] - before[1]:.2f} outside\n"
 )
 
 EVERY = [0, 1, 2, 3]
@@ -580,7 +582,7 @@ for layers, where in (([1], "layer 2"), ([2], "layer 3"), ([3], "layer 4"), (EVE
 
 cut = all_rises(toywiki["grid"], "depth.f", EVERY, "all", "closed")
 assert cut.min() > 1
-assert np.allclose(after - before, cut[0], rtol=0.25)
+assert np.allclose(after - before, cut[EXAMPLE - 1], rtol=0.25)
 assert (1 < cut[:, 0] / cut[:, 1]).all() and (cut[:, 0] / cut[:, 1] < 2).all()
 
 # %% [markdown]
@@ -593,44 +595,42 @@ assert (1 < cut[:, 0] / cut[:, 1]).all() and (cut[:, 0] / cut[:, 1] < 2).all()
 # that these cells can no longer be cleared.
 
 # %%
-FEW = [("grid", "depth.f", "closed", (1, 2, 3)), ("grid", "time.f", "open", (0, 1, 2, 3))]
-FEW += [("lstm", "lstm.f", "open", (0, 1, 2, 3))]
-fig, axes = plt.subplots(1, 3, figsize=(11, 4.3), sharey=True)
-for ax, (kind, gate, value, layers) in zip(axes, FEW, strict=True):
-    for which, colour, label in (
-        ("random", "gray", "8 at random"),
-        ("named", plots.COLOURS[1], "8 that tell best"),
-    ):
-        for layer in layers:
-            rise = all_rises(toywiki[kind], gate, [layer], which, value).clip(1e-3)
-            inside, outside = rise.T
-            ax.plot(outside, inside, ".", color=colour, markersize=5)
-            centre = np.exp(np.log(rise).mean(axis=0))
-            ax.text(
-                centre[1],
-                centre[0],
-                layer + 1,
-                color=colour,
-                ha="center",
-                va="center",
-                fontsize=13,
-                fontweight="bold",
-            )
-        ax.plot([], [], "o", color=colour, label=label)
-    ax.plot([1e-3, 10], [1e-3, 10], color="black", linewidth=0.8)
-    name = {"depth.f": "f along depth", "time.f": "f along time", "lstm.f": "f"}[gate]
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlim=(7e-4, 12),
-        ylim=(7e-4, 12),
-        xlabel="rise outside URLs (nats)",
-        title=f"{TITLES[kind]}, {name} {value}",
-    )
-    ax.legend(loc="lower right", fontsize=9)
-axes[0].set_ylabel("rise inside URLs (nats)")
-fig.suptitle("8 clamped gates; numbers: layer (mean), dots: seeds; above the line: hurts URLs more")
-plt.show()
+FEW = {
+    ("grid", "depth.f", "closed"): "grid, f along depth closed",
+    ("grid", "time.f", "open"): "grid, f along time open",
+    ("lstm", "lstm.f", "open"): "stacked LSTM, f open",
+}
+BARS = {
+    ("named", "inside"): plots.COLOURS[1],
+    ("named", "outside"): "#F3C4A0",
+    ("random", "inside"): "#555555",
+    ("random", "outside"): "#C0C0C0",
+}
+
+
+def bars_figure(models, title):
+    """Rise of the loss by layer, inside and outside, when 8 units are clamped; a dot for each seed."""
+    fig, axes = plt.subplots(1, 3, figsize=(11, 4))
+    for ax, ((kind, gate, value), name) in zip(axes, FEW.items(), strict=True):
+        for layer in (1, 2, 3) if gate == "depth.f" else (0, 1, 2, 3):
+            for place, ((which, side), colour) in enumerate(BARS.items()):
+                rise = all_rises(models[kind], gate, [layer], which, value)
+                rise = rise[:, ("inside", "outside").index(side)]
+                at = layer + 1 + 0.2 * (place - 1.5)
+                label = "8 that tell best" if which == "named" else "8 at random"
+                label = f"{label}, {side}" if layer == 1 and ax is axes[1] else None
+                ax.bar(at, rise.mean(), 0.18, color=colour, label=label)
+                ax.plot([at] * len(rise), rise, "k.", markersize=3)
+        ax.axhline(0, color="black", linewidth=0.8)
+        ax.set(title=name, xlabel="layer", xticks=LAYERS, xlim=(0.4, 4.6))
+        ax.grid(axis="x", visible=False)
+    axes[0].set_ylabel("rise of the loss (nats)")
+    fig.legend(loc="outside lower center", ncols=4)
+    fig.suptitle(title)
+    plt.show()
+
+
+bars_figure(toywiki, "toywiki: 8 forget gates of a layer clamped (mind the scales)")
 
 
 def factor(kind, gate, layer, which, value):
@@ -689,10 +689,10 @@ for seed, model in enumerate(along_depth, start=1):
 # **Sentence 4 is right, at the top.** In layer 2 a constant would do. In layer 4 a constant costs 0.2 nats inside URLs,
 # a third of the loss there, and more than outside in all three seeds. So here, at last, is something that the forget
 # gates do *for URLs*. But it is not what the story says: where the gates of layer 4 are steered most, they do not open
-# inside URLs to let something through, they **close**. Here is that unit of the first grid, at the end of a path:
+# inside URLs to let something through, they **close**. Here is that unit of our grid, over a URL and what surrounds it:
 
 # %%
-unit = along_depth[0]["moved"][3][0]
+unit = along_depth[EXAMPLE - 1]["moved"][3][0]
 end = text.index(" ", text.index("http", 2000))
 word = slice(end - 48, end + 22)
 before_it = trace_text(grid, vocabulary, text[end - 400 : word.start])
@@ -725,7 +725,7 @@ for symbol, share in sorted(shares.items(), key=lambda entry: -entry[1])[:6]:
     print(
         f"{symbol!r}: {100 * share:3.0f} % of the rise, {100 * frequency:3.0f} % of the characters"
     )
-assert shares["/"] + shares["."] + shares["?"] > 0.6
+assert shares["/"] + shares["."] + shares["?"] > 0.5
 
 # %% [markdown]
 # `.`, `/` and `?`: the characters that end a word inside a URL, where ordinary text would have a space. The layers below

@@ -78,7 +78,7 @@ def _toywiki(vocabulary: Vocabulary) -> dict[str, Reading]:
 
 def _wiki_excerpt() -> dict[str, Reading]:
     corpus = load_corpus("wiki-excerpt")
-    ids = np.asarray(corpus.ids[-round(HELD_OUT * len(corpus.ids)) :])
+    ids = corpus.ids[-round(HELD_OUT * len(corpus.ids)) :].astype(np.int32)
     halves = {"fit": ids[: len(ids) // 2], "judge": ids[len(ids) // 2 :]}
     made = {}
     for part, half in halves.items():
