@@ -13,6 +13,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,13 @@ HERE = Path(__file__).parent
 SIZES = ((2, 128), (3, 256), (3, 512), (6, 256), (3, 1000))
 SAMPLED = ((2, 128), (3, 512))
 GROWTH = {"T": (25, 50, 100, 200), "B": (10, 25, 50, 100), "H": (64, 128, 256, 512), "L": (1, 2, 4, 8)}
+
+TORCH7 = {  # milliseconds, and MB where known: figures of the Torch7 program from long ago, not measured here
+    ("lstm", 2, 128): "106 ms",
+    ("grid", 2, 128): "212 ms, 316 MB",
+    ("lstm", 3, 256): "353 ms",
+    ("grid", 3, 256): "648 ms, 842 MB",
+}
 
 Case = dict[str, Any]
 
@@ -88,6 +96,18 @@ def start_up(repeats: int = 10) -> float:
     return statistics.median(once("import minigrid") - once("pass") for _ in range(repeats))
 
 
+def loading() -> dict[str, dict[str, float]]:
+    """Load a text of 100 MB, encoding it, and once more when it lies encoded in the cache."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "benchmarks.loading", f"{folder}/text.txt"]
+        how = {"cwd": HERE.parent, "env": os.environ | {"MINIGRID_DATA": folder}, "check": True}
+        subprocess.run([*command, "--make"], **how)
+        return {
+            name: json.loads(subprocess.run(command, capture_output=True, text=True, **how).stdout)
+            for name in ("first", "cached")
+        }
+
+
 def machine() -> dict[str, Any]:
     """What this was measured on."""
     cpu = next(
@@ -113,25 +133,28 @@ def cpu_info() -> list[str]:
 
 def table(results: dict[str, Any]) -> str:
     """Write the results as Markdown."""
-    m = results["machine"]
+    m, loaded = results["machine"], results["loading"]
     lines = [
         f"{m['cpu']}, {m['cores']} cores, Python {m['python']}, NumPy {m['numpy']}, PyTorch {m['torch']}; "
         f"float32, T = B = 50, V = 65; medians of {results['turns']} turns. "
-        f"`import minigrid`: {results['start_up_seconds']:.3f} s.",
+        f"`import minigrid`: {results['start_up_seconds']:.3f} s. 100 MB of text: "
+        + ", ".join(f"{name} {r['seconds']:.3f} s, {r['peak_bytes'] / 1e6:.0f} MB" for name, r in loaded.items())
+        + ". The Torch7 column is history, from another machine.",
         "",
-        "| job | size | minigrid | peer | times as fast (spread) | share of the floor | peak memory, MB |",
-        "|---|---|---|---|---|---|---|",
+        "| job | size | minigrid | peer | times as fast (spread) | share of the floor | peak memory, MB | Torch7 |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for case in results["cases"]:
         own, ratios, peak = case["seconds"]["minigrid"], case["times_as_fast"], case["peak_bytes"]
         share = f"{ratios['floor']['median']:.0%}" if "floor" in ratios else ""
+        history = TORCH7.get((case["model"], case["L"], case["H"]), "") if case["job"] == "train" else ""
         for side in (s for s in case["sides"] if s not in ("minigrid", "floor")):
             r = ratios[side]
             lines.append(
                 f"| {case['job']} {case['model']} | {case['L']}x{case['H']} | {shown(case['job'], own)} "
                 f"| {side} {shown(case['job'], case['seconds'][side])} "
                 f"| {r['median']:.2f} ({r['low']:.2f} to {r['high']:.2f}) | {share} "
-                f"| {peak['minigrid'] / 1e6:.0f}, {side} {peak[side] / 1e6:.0f} |"
+                f"| {peak['minigrid'] / 1e6:.0f}, {side} {peak[side] / 1e6:.0f} | {history} |"
             )
     lines += ["", "| grid 2x128 but for | ms per training step | peak memory, MB |", "|---|---|---|"]
     for case in results["growth"]:
@@ -159,6 +182,7 @@ def main() -> None:
         "machine": machine(),
         "turns": turns,
         "start_up_seconds": start_up(),
+        "loading": loading(),
         "cases": [in_turns(case, turns, budget) for case in tqdm(cases(args.quick, args.compiled))],
         "growth": [] if args.quick else growth(budget),
     }

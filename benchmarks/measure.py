@@ -9,6 +9,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ Job = Callable[[], object]
 def minigrid_job(args: argparse.Namespace) -> Job:
     """Return what minigrid does in one repetition of the job."""
     from minigrid import CharModel, TrainStep
+    from minigrid.evaluation import evaluate
     from minigrid.sampling import generate
+    from minigrid.shards import Shards
     from minigrid.vocabulary import Vocabulary
 
     model = CharModel(args.model, vocab_size=args.V, hidden=args.H, layers=args.L)
@@ -28,10 +31,31 @@ def minigrid_job(args: argparse.Namespace) -> Job:
         step = TrainStep(model)
         return lambda: step(x, y)
     if args.job == "eval":
-        workspace, state = model.workspace(reuse=True), model.initial_state(args.B)
-        return lambda: model.loss(x, y, state, workspace=workspace)
+        shards = Shards(model)
+        return lambda: evaluate(model, OneMinibatch(x, y), shards)
     vocabulary = Vocabulary("chars", tuple(range(args.V)))
     return lambda: sum(1 for _ in generate(model, vocabulary, args.length))
+
+
+@dataclass(frozen=True)
+class OneMinibatch:
+    """All that an evaluation reads."""
+
+    x: np.ndarray
+    y: np.ndarray
+    carries_state: bool = True
+
+    @property
+    def batch(self) -> int:
+        """B."""
+        return self.x.shape[1]
+
+    def __len__(self) -> int:
+        return 1
+
+    def minibatch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """The minibatch."""
+        return self.x, self.y
 
 
 def torch_job(args: argparse.Namespace) -> Job:

@@ -6,6 +6,7 @@ Compute code never names a library. It asks an array for its module, ``xp = arra
 import importlib
 import importlib.util
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,9 @@ from minigrid.errors import UserError
 BACKENDS = ("auto", "numpy", "cupy")
 
 CACHE_LINE = 64  # bytes
+
+BLOCK = 1 << 16
+"""Numbers to work on at a time where several passes follow each other: so few that they stay in a CPU's cache."""
 
 Array = Any
 """A NumPy or a CuPy array."""
@@ -90,6 +94,16 @@ def describe_device(xp: ModuleType) -> str:
     return f"GPU {device['name'].decode()}, CuPy {xp.__version__}"
 
 
+def blocks(x: Array, part: slice = slice(None)) -> Iterator[slice]:
+    """Cut a part of x, along its first axis, into blocks that stay in a CPU's cache through several passes.
+
+    On a GPU the whole part is one block.
+    """
+    start, stop, _ = part.indices(len(x))
+    length = max(1, BLOCK * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)
+    return (slice(k, min(k + length, stop)) for k in range(start, stop, length))
+
+
 class Workspace:
     """Where forward and backward passes get their arrays from.
 
@@ -108,8 +122,7 @@ class Workspace:
     Notes
     -----
     A *padded* array has a cache line of unused numbers after each row. Without it, rows of a power of two of numbers
-    lie so far apart that all of a column falls into the same few places of a CPU's cache, and reading the array
-    transposed, as the cells do, is up to six times slower.
+    lie so far apart that what a product reads together falls into the same few places of a CPU's cache.
     """
 
     def __init__(self, xp: ModuleType, dtype: Any, reuse: bool = False):
@@ -117,12 +130,14 @@ class Workspace:
         self.dtype = np.dtype(dtype)
         self._kept: dict[tuple, Array] | None = {} if reuse else None
         self._scope = ""
+        self._scoped: dict[str, Workspace] = {}
 
     def scope(self, name: str) -> "Workspace":
         """Return this workspace with `name` put before the names of what :meth:`empty` gives, one per layer."""
-        scoped = Workspace(self.xp, self.dtype)
-        scoped._kept, scoped._scope = self._kept, f"{self._scope}{name}."
-        return scoped
+        if name not in self._scoped:
+            scoped = self._scoped[name] = Workspace(self.xp, self.dtype)
+            scoped._kept, scoped._scope = self._kept, f"{self._scope}{name}."
+        return self._scoped[name]
 
     def empty(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
         """Return an array for this scope to keep from the forward to the backward pass, contents undefined."""

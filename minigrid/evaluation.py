@@ -1,6 +1,7 @@
 """How well a model predicts a held-out part: loss, bits per character, digits right."""
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ from minigrid.addition import AdditionScore, accuracy
 from minigrid.backend import Workspace, to_host
 from minigrid.model import CharModel
 from minigrid.ops import cross_entropy_forward
+from minigrid.shards import Shards
 from minigrid.tasks import Batches
 
 
@@ -25,24 +27,32 @@ class Evaluation(NamedTuple):
     score: AdditionScore | None
 
 
-def evaluate(model: CharModel, batches: Batches, workspace: Workspace | None = None) -> Evaluation:
+def evaluate(model: CharModel, batches: Batches, shards: Shards | None = None) -> Evaluation:
     """Read all of `batches` once, from a state of zeros; nothing that a training run goes on with is touched.
 
-    `workspace` gives the arrays: a training step's own between two steps, so that an evaluation needs no memory of
-    its own.
+    `shards` gives the arrays: a training step's own between two steps, so that an evaluation needs no memory of its
+    own.
     """
-    workspace = workspace or model.workspace(reuse=True)
-    total, targets, state, scores = 0.0, 0, None, []
+    shards = shards or Shards(model)
+    parts = shards.map(partial(_evaluate_columns, model, batches), shards.columns(batches.batch))
+    losses, targets, scores = zip(*parts, strict=True)
+    score = None if batches.carries_state else AdditionScore(*np.sum(scores, axis=0).tolist())
+    return Evaluation(sum(losses) / sum(targets), sum(targets), score)
+
+
+def _evaluate_columns(
+    model: CharModel, batches: Batches, columns: slice, workspace: Workspace
+) -> tuple[float, int, np.ndarray]:
+    """Read some columns of every minibatch; return the summed loss, the counted targets, the summed addition score."""
+    total, targets, state, score = 0.0, 0, None, np.zeros(len(AdditionScore._fields), int)
     for index in range(len(batches)):
-        x, y = batches.minibatch(0, index)
+        x, y = (ids[:, columns] for ids in batches.minibatch(0, index))
         if state is None or not batches.carries_state:
             state = model.initial_state(x.shape[1])
         logits, state = model.predict(x, state, workspace=workspace)
-        loss, _ = cross_entropy_forward(logits, model.xp.asarray(y))
-        counted = int((y >= 0).sum())
-        total += float(loss) * counted
-        targets += counted
+        loss, _ = cross_entropy_forward(logits, model.xp.asarray(y), n=1)
+        total += float(loss)
+        targets += int((y >= 0).sum())
         if not batches.carries_state:
-            scores.append(accuracy(to_host(logits), y))
-    score = AdditionScore(*np.sum(scores, axis=0).tolist()) if scores else None
-    return Evaluation(total / targets, targets, score)
+            score += accuracy(to_host(logits), y)
+    return total, targets, score

@@ -1,70 +1,29 @@
 """The LSTM update, forward and backward: the heart of the project, used along time and along depth alike.
 
-Arrays here are *feature-major*: (4, H, B) for the four packed gates ``[i | f | o | g]`` and (H, B) for the rest, so
-that each gate is one contiguous block and every line below is one pass over it. All results go into arrays that the
-caller provides.
+Arrays are (4, ..., H) for the four gates, always in the order i, f, o, g, and (..., H) for the rest, so that each gate
+is one contiguous block and every line below is one pass over it. What stands in the middle, the batch or several steps
+of it, is all the same to the update. Results go into arrays that the caller provides.
 """
 
 from minigrid.backend import Array, array_module
 
 
+def by_gate(packed: Array) -> Array:
+    """View rows (..., B, 4H), packed ``[i | f | o | g]`` as the weights are, as (..., 4, B, H)."""
+    *outer, width = packed.shape
+    return packed.reshape(*outer, 4, width // 4).swapaxes(-2, -3)
+
+
 def activate(a: Array) -> None:
-    """Turn pre-activations into gates, in place: sigmoid for i, f and o, tanh for g.
+    """Turn pre-activations (4, ..., H) into gates, in place: sigmoid for i, f and o, tanh for g.
 
     One tanh serves all four, since sigmoid(x) = (1 + tanh(x / 2)) / 2.
-
-    Parameters
-    ----------
-    a : (4, H, B) array
-        Pre-activations in, gates out.
     """
     ifo = a[:3]
     ifo *= 0.5
     array_module(a).tanh(a, out=a)
     ifo *= 0.5
     ifo += 0.5
-
-
-def standard_output_forward(o: Array, c: Array, s: Array, h: Array) -> None:
-    """``h = o * tanh(c)``; keeps ``s = tanh(c)``. What grid-lstm, char-rnn and PyTorch compute."""
-    xp = array_module(c)
-    xp.tanh(c, out=s)
-    xp.multiply(o, s, out=h)
-
-
-def standard_output_backward(dh: Array, o: Array, c: Array, s: Array, do: Array, dc_from_h: Array) -> None:
-    """Gradients of ``h = o * s, s = tanh(c)``: into `do`, and of c into `dc_from_h`; all (H, B)."""
-    xp = array_module(c)
-    xp.multiply(s, s, out=dc_from_h)
-    xp.subtract(1, dc_from_h, out=dc_from_h)
-    dc_from_h *= o
-    dc_from_h *= dh  # dc_from_h = dh * o * (1 - s^2)
-    xp.multiply(dh, s, out=do)
-
-
-def paper_output_forward(o: Array, c: Array, s: Array, h: Array) -> None:
-    """``h = tanh(o * c)``, as printed in arXiv:1507.01526; keeps ``s = h``."""
-    xp = array_module(c)
-    xp.multiply(o, c, out=s)
-    xp.tanh(s, out=s)
-    h[...] = s
-
-
-def paper_output_backward(dh: Array, o: Array, c: Array, s: Array, do: Array, dc_from_h: Array) -> None:
-    """Gradients of ``h = s = tanh(o * c)``: into `do`, and of c into `dc_from_h`; all (H, B)."""
-    xp = array_module(c)
-    xp.multiply(s, s, out=dc_from_h)
-    xp.subtract(1, dc_from_h, out=dc_from_h)
-    dc_from_h *= dh  # the gradient at the product o * c: dh * (1 - s^2)
-    xp.multiply(dc_from_h, c, out=do)
-    dc_from_h *= o
-
-
-OUTPUTS = {
-    "standard": (standard_output_forward, standard_output_backward),
-    "paper": (paper_output_forward, paper_output_backward),
-}
-"""The two forms of ``--lstm-output``: a forward and a backward function each."""
 
 
 def lstm_forward(a: Array, c_prev: Array, c: Array, s: Array, h: Array, output: str = "standard") -> None:
@@ -74,78 +33,102 @@ def lstm_forward(a: Array, c_prev: Array, c: Array, s: Array, h: Array, output: 
 
         i = sigmoid(a_i)   f = sigmoid(a_f)   o = sigmoid(a_o)   g = tanh(a_g)
         c = f * c_prev + i * g
-        h = o * tanh(c)                       (`output` "paper": h = tanh(o * c))
+        h = o * s,  s = tanh(c)         what grid-lstm, char-rnn and PyTorch compute
+        h = s,      s = tanh(o * c)     `output` "paper": as printed in arXiv:1507.01526
 
     Parameters
     ----------
-    a : (4, H, B) array
+    a : (4, ..., H) array
         Pre-activations in; the gates i, f, o, g out.
-    c_prev : (H, B) array
+    c_prev : (..., H) array
         The memory cell before.
-    c, s, h : (H, B) arrays
+    c, s, h : (..., H) arrays
         Written: the new memory cell; the tanh that the backward pass needs; the new hidden state.
     output : {"standard", "paper"}
         The form of h.
     """
     xp = array_module(a)
-    output_forward, _ = OUTPUTS[output]
     activate(a)
     i, f, o, g = a
     xp.multiply(i, g, out=s)  # s is free until the output needs it
     xp.multiply(f, c_prev, out=c)
     c += s
-    output_forward(o, c, s, h)
+    if output == "paper":
+        xp.multiply(o, c, out=s)
+        xp.tanh(s, out=s)
+        h[...] = s
+    else:
+        xp.tanh(c, out=s)
+        xp.multiply(o, s, out=h)
 
 
-def lstm_backward(
-    dh: Array,
-    dc: Array,
-    gates: Array,
-    c_prev: Array,
-    c: Array,
-    s: Array,
-    da: Array,
-    dc_prev: Array,
-    scratch: Array,
-    output: str = "standard",
+def lstm_slopes(
+    gates: Array, c_prev: Array, c: Array, s: Array, slopes: Array, dh_dc: Array, output: str = "standard"
 ) -> None:
-    """Backward of :func:`lstm_forward`, line by line from the last to the first.
+    """Work out the local derivatives of :func:`lstm_forward`: all that its backward pass can know in advance.
+
+    ::
+
+        dc/da_i = g * i * (1 - i)     dc/da_f = c_prev * f * (1 - f)     dc/da_g = i * (1 - g^2)
+        dh/dc = o * (1 - s^2)         dh/da_o = s * o * (1 - o)
+                                      dh/da_o = (1 - s^2) * c * o * (1 - o)     (`output` "paper")
 
     Parameters
     ----------
-    dh, dc : (H, B) arrays
-        Gradients that arrive at h and, from the next update, at c.
-    gates, c_prev, c, s : (4, H, B) and (H, B) arrays
+    gates, c_prev, c, s : (4, ..., H) and (..., H) arrays
         As `lstm_forward` left them.
-    da : (4, H, B) array
-        Written: gradient of the pre-activations.
-    dc_prev : (H, B) array
-        Written: gradient of `c_prev`; may be the same array as `dc`.
-    scratch : (4, H, B) array
-        Overwritten.
+    slopes : (4, ..., H) array
+        Written: dc/da_i, dc/da_f, dh/da_o and dc/da_g.
+    dh_dc : (..., H) array
+        Written.
     output : {"standard", "paper"}
         The form of h.
     """
     xp = array_module(gates)
-    _, output_backward = OUTPUTS[output]
-    i, f, o, g = gates
-    di, df, do, dg = da
-    dc_from_h = scratch[0]
-    dc_total = (
-        dc_prev  # the same array: the gradient of c, until the last line that needs it turns it into that of c_prev
-    )
-    # h = o * tanh(c)
-    output_backward(dh, o, c, s, do, dc_from_h)
-    xp.add(dc, dc_from_h, out=dc_total)
-    # c = f * c_prev + i * g
-    xp.multiply(dc_total, g, out=di)
-    xp.multiply(dc_total, c_prev, out=df)
-    xp.multiply(dc_total, i, out=dg)
-    xp.multiply(dc_total, f, out=dc_prev)
-    # i, f, o = sigmoid(a): the slope is (1 - ifo) * ifo; g = tanh(a): the slope is 1 - g^2
-    slope = scratch
-    xp.subtract(1, gates[:3], out=slope[:3])
-    slope[:3] *= gates[:3]
-    xp.multiply(g, g, out=slope[3])
-    xp.subtract(1, slope[3], out=slope[3])
-    da *= slope
+    i, _, o, g = gates
+    to_i, to_f, to_o, to_g = slopes
+    xp.subtract(1, gates[:3], out=slopes[:3])
+    slopes[:3] *= gates[:3]
+    to_i *= g
+    to_f *= c_prev
+    xp.multiply(g, g, out=to_g)
+    xp.subtract(1, to_g, out=to_g)
+    to_g *= i
+    xp.multiply(s, s, out=dh_dc)
+    xp.subtract(1, dh_dc, out=dh_dc)
+    if output == "paper":
+        to_o *= c
+        to_o *= dh_dc
+    else:
+        to_o *= s
+    dh_dc *= o
+
+
+def lstm_backward(dh: Array, dc: Array, f: Array, slopes: Array, dh_dc: Array, da: Array) -> None:
+    """Backward of :func:`lstm_forward`: the chain rule, with the local derivatives from :func:`lstm_slopes`.
+
+    ::
+
+        dc += dh * dh/dc
+        da_i = dc * dc/da_i     da_f = dc * dc/da_f     da_o = dh * dh/da_o     da_g = dc * dc/da_g
+        dc_prev = dc * f
+
+    Parameters
+    ----------
+    dh : (..., H) array
+        Gradient that arrives at h.
+    dc : (..., H) array
+        Gradient that arrives at c from the next update, in; that of `c_prev`, out.
+    f : (..., H) array
+        The forget gate.
+    slopes, dh_dc : (4, ..., H) and (..., H) arrays
+        From `lstm_slopes`; `dh_dc` is used up.
+    da : (4, ..., H) array
+        Written: gradient of the pre-activations.
+    """
+    xp = array_module(da)
+    dh_dc *= dh
+    dc += dh_dc
+    xp.multiply(slopes, dc, out=da)  # all four in one pass, then the output gate's own
+    xp.multiply(slopes[2], dh, out=da[2])
+    dc *= f

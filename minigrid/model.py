@@ -135,6 +135,7 @@ class CharModel:
         ]
         shapes = self._parameter_shapes()
         self.params = Params(shapes, self.xp.asarray(initial_values(shapes, seed).astype(dtype)))
+        self._weights = [self._weights_of_layer(layer, self.params) for layer in range(layers)]
 
     # -- parameters and state
 
@@ -161,7 +162,7 @@ class CharModel:
 
     def weights_by_layer(self) -> list[dict[str, Array]]:
         """Return the weights of each layer as its cell names them, ``time.W_depth`` and so on, from the bottom up."""
-        return [self._weights_of_layer(layer, self.params) for layer in range(self.layers)]
+        return self._weights
 
     def state_names(self) -> list[str]:
         """Names of the state's arrays, ``time.0.h`` and so on, from the bottom layer up."""
@@ -227,9 +228,10 @@ class CharModel:
                 source,
                 memory,
                 self._state_of_layer(layer, state),
-                self._weights_of_layer(layer, self.params),
+                self._weights[layer],
                 len(ids),
-                workspace.scope(f"layer.{layer}"),
+                # without a backward pass, only the layer below is still needed
+                workspace.scope(f"layer.{layer if keep else layer % 2}"),
             )
             new_state |= {self._layer_states[layer][name]: s for name, s in state_of_layer.items()}
             if keep:
@@ -283,7 +285,7 @@ class CharModel:
                 dmemory,
                 self._state_of_layer(layer, dstate),
                 cache.layers[layer],
-                self._weights_of_layer(layer, self.params),
+                self._weights[layer],
                 self._weights_of_layer(layer, grads),
                 workspace.scope(f"layer.{layer}"),
             )
@@ -301,6 +303,7 @@ class CharModel:
         state: Mapping[str, Array],
         masks: Mapping[str, Array] | None = None,
         *,
+        counted: Array | None = None,
         workspace: Workspace | None = None,
     ) -> tuple[Array, Params, State]:
         """Return the mean loss of a minibatch in nats, its gradients, and the state after it.
@@ -313,6 +316,9 @@ class CharModel:
             State before the first step; no gradient flows into it (truncated backpropagation through time).
         masks : mapping, optional
             Dropout masks. None: drawn from (seed, number of draws so far) where ``dropout > 0``.
+        counted : int, optional
+            Number of targets that the mean is taken over: those of a whole batch, where x and y are a part of it. By
+            default those of y that count.
         workspace : Workspace, optional
             Gives the arrays; by default they are fresh.
         """
@@ -322,7 +328,7 @@ class CharModel:
             masks = self.draw_masks(*x.shape, self.draws)
             self.draws += 1
         logits, state, cache = self.forward(x, state, masks, workspace=workspace)
-        loss, loss_cache = cross_entropy_forward(logits, self._targets(y, logits.shape[:2]))
+        loss, loss_cache = cross_entropy_forward(logits, self.targets(y, logits.shape[:2]), counted)
         grads, _ = self.backward(cache, cross_entropy_backward(loss_cache), workspace=workspace)
         return loss, grads, state
 
@@ -331,7 +337,7 @@ class CharModel:
     ) -> tuple[Array, State]:
         """Return the mean loss in nats and the state after: no dropout, no gradients, no cache."""
         logits, state = self.predict(x, state, workspace=workspace)
-        return cross_entropy_forward(logits, self._targets(y, logits.shape[:2]))[0], state
+        return cross_entropy_forward(logits, self.targets(y, logits.shape[:2]))[0], state
 
     def predict(
         self, x: Array, state: Mapping[str, Array], *, workspace: Workspace | None = None
@@ -385,7 +391,8 @@ class CharModel:
                 )
         return self.xp.asarray(x)
 
-    def _targets(self, y: Array, shape: tuple[int, int]) -> Array:
+    def targets(self, y: Array, shape: tuple[int, int]) -> Array:
+        """Return targets (T, B) on the model's device, checked as by :meth:`ids`; -1 is allowed."""
         if np.shape(y) != shape:
             raise UserError(f"targets have shape {np.shape(y)}, characters {shape}: they must be alike")
         return self.ids(y, lowest=-1)

@@ -6,7 +6,7 @@ more than once.
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, array_module
+from minigrid.backend import Array, Workspace, array_module
 
 
 def rows(x: Array) -> Array:
@@ -14,9 +14,17 @@ def rows(x: Array) -> Array:
     return x.reshape(-1, x.shape[-1])
 
 
-def transposed(W: Array, uses: int) -> Array:
-    """Return ``W.T``; as a copy in its own order, which BLAS reads about a tenth faster, where the uses pay for it."""
-    return array_module(W).ascontiguousarray(W.T) if uses >= 16 else W.T
+def spaced(W: Array, uses: int, workspace: Workspace) -> Array:
+    """Return W laid out for many small products ``x @ W``: as a padded copy, where the uses pay for one.
+
+    A matrix that is transposed by name only, or whose rows are a power of two of numbers, takes BLAS up to 1.4 times
+    as long.
+    """
+    if uses < 16:
+        return W
+    copy = workspace.scratch("spaced", W.shape, padded=True)
+    copy[...] = W
+    return copy
 
 
 def column_sums(x: Array) -> Array:
@@ -120,7 +128,7 @@ dropout_backward = dropout_forward
 """The gradient passes where the value passed, times the same factor."""
 
 
-def cross_entropy_forward(logits: Array, y: Array) -> tuple[Array, tuple]:
+def cross_entropy_forward(logits: Array, y: Array, n: Array | None = None) -> tuple[Array, tuple]:
     """Softmax cross-entropy, mean over the counted targets.
 
     Parameters
@@ -129,6 +137,8 @@ def cross_entropy_forward(logits: Array, y: Array) -> tuple[Array, tuple]:
         Scores before the softmax.
     y : (T, B) int array
         Characters to predict; -1 is not counted.
+    n : int, optional
+        Number of targets that the mean is taken over; by default those that count.
 
     Returns
     -------
@@ -139,7 +149,7 @@ def cross_entropy_forward(logits: Array, y: Array) -> tuple[Array, tuple]:
     """
     xp = array_module(logits)
     targets, counted = y.ravel(), y.ravel() >= 0
-    n = xp.maximum(counted.sum(), 1)
+    n = xp.maximum(counted.sum() if n is None else n, 1)
     shifted = rows(logits) - rows(logits).max(axis=1, keepdims=True)  # (T * B, V)
     every = xp.arange(targets.size)
     target_scores = shifted[every, targets]

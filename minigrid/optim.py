@@ -8,11 +8,8 @@ optimisers accumulate, and its norm before clipping is the gradient norm that a 
 from abc import ABC, abstractmethod
 from typing import Any
 
-from minigrid.backend import Array, array_module
+from minigrid.backend import Array, array_module, blocks
 from minigrid.errors import UserError, did_you_mean
-
-BLOCK = 1 << 16
-"""Numbers that an optimiser updates at a time: so few that they stay in a CPU's cache through all its passes."""
 
 
 def clip_elements(g: Array, limit: float) -> None:
@@ -50,9 +47,8 @@ class Optimizer(ABC):
     def __init__(self, like: Array, names: tuple[str, ...]):
         xp = array_module(like)
         self.state = {name: xp.zeros_like(like) for name in names}
-        self._scratch = xp.empty(min(BLOCK, like.size), like.dtype)
 
-    def update(self, p: Array, g: Array, lr: float, step: int) -> None:
+    def update(self, p: Array, g: Array, lr: float, step: int, part: slice = slice(None)) -> None:
         """Change the parameters `p` in place.
 
         Parameters
@@ -63,11 +59,13 @@ class Optimizer(ABC):
             Learning rate.
         step : int
             Number of this update, from 1.
+        part : slice
+            Of the vectors, all by default: what to update in this call.
         """
-        for start in range(0, p.size, BLOCK):
-            block = slice(start, start + BLOCK)
+        scratch = array_module(p).empty_like(p[next(blocks(p, part))])
+        for block in blocks(p, part):
             state = [array[block] for array in self.state.values()]
-            self._update_block(p[block], g[block], *state, self._scratch[: p[block].size], lr, step)
+            self._update_block(p[block], g[block], *state, scratch[: p[block].size], lr, step)
 
     @abstractmethod
     def _update_block(self, p: Array, g: Array, *state_scratch_lr_step: Any) -> None:

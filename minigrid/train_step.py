@@ -1,12 +1,14 @@
 """One training step: forward, backward, clip, update, the state carried on."""
 
+from types import ModuleType
 from typing import Any
 
-from minigrid.backend import Array, to_host
+from minigrid.backend import Array, Workspace, array_module, blocks, to_host
 from minigrid.errors import UserError
 from minigrid.model import CharModel
-from minigrid.optim import clip_elements, clip_norm, global_norm, make_optimizer
+from minigrid.optim import clip_elements, clip_norm, make_optimizer
 from minigrid.params import Params
+from minigrid.shards import Shards
 
 
 class TrainStep:
@@ -39,8 +41,8 @@ class TrainStep:
         Steps done.
     norm : 0-d array
         Norm of T x grads of the last step, before clipping.
-    workspace : Workspace
-        Where its arrays come from; between two steps nothing in it is needed.
+    shards : Shards
+        The parts that batches are computed in; between two steps nothing in their arrays is needed.
     finite : 0-d bool array
         Whether every loss and every gradient norm so far was finite (in float32 a norm above 1.8e19 is not). Reading it
         waits for a GPU, so it is left to the caller when.
@@ -71,22 +73,18 @@ class TrainStep:
         self.norm = model.xp.zeros((), model.dtype)
         self.finite = model.xp.ones((), bool)
         self._optimizer = make_optimizer(optimizer, model.params.flat, alpha)
-        self.workspace = model.workspace(reuse=True)
+        self.shards = Shards(model)
         self._state: dict[str, Array] | None = None
 
     def __call__(self, x: Array, y: Array) -> Array:
         """Do one step on characters x and targets y, (T, B) each; y = -1 is not counted."""
         loss, grads, self._state = self.gradients(x, y)
         self.number += 1
-        g = grads.flat
-        g *= len(x)
-        self.norm = global_norm(g)
+        ranges = self.shards.ranges(grads.flat.size)
+        squares = self.shards.map(lambda part, _: _scale(grads.flat, len(x), part), ranges)
+        self.norm = self.model.xp.sqrt(sum(squares))
         self.finite = self.finite & self.model.xp.isfinite(loss) & self.model.xp.isfinite(self.norm)
-        if self.clip_norm is not None:
-            clip_norm(g, self.clip_norm, self.norm)
-        if self.clip is not None:
-            clip_elements(g, self.clip)
-        self._optimizer.update(self.model.params.flat, g, self.lr, self.number)
+        self.shards.map(lambda part, _: self._update(grads.flat, part), ranges)
         return loss
 
     def gradients(self, x: Array, y: Array) -> tuple[Array, Params, dict[str, Array]]:
@@ -95,9 +93,33 @@ class TrainStep:
         The gradients lie in an array that the next call overwrites.
         """
         model = self.model
-        x = model.ids(x)
-        masks = model.draw_masks(*x.shape, self.number) if model.dropout else None
-        return model.loss_and_grads(x, y, self.state(x.shape[1]), masks, workspace=self.workspace)
+        x, y = model.ids(x), model.targets(y, x.shape)
+        state, counted = self.state(x.shape[1]), (y >= 0).sum()
+        masks = model.draw_masks(*x.shape, self.number) if model.dropout else {}
+
+        def of_columns(columns: slice, workspace: Workspace) -> tuple[Array, Params, dict[str, Array]]:
+            return model.loss_and_grads(
+                x[:, columns],
+                y[:, columns],
+                {name: s[columns] for name, s in state.items()},
+                {name: mask[:, columns] for name, mask in masks.items()},
+                counted=counted,
+                workspace=workspace,
+            )
+
+        losses, grads, states = zip(*self.shards.map(of_columns, self.shards.columns(x.shape[1])), strict=True)
+        total, *others = (g.flat for g in grads)
+        self.shards.map(lambda part, _: _add(total, others, part), self.shards.ranges(total.size))
+        return sum(losses), grads[0], _joined(states, model.xp)
+
+    def _update(self, g: Array, part: slice) -> None:
+        """Clip T x gradients, and change the parameters by them, in one part of the vectors."""
+        for block in blocks(g, part):
+            if self.clip_norm is not None:
+                clip_norm(g[block], self.clip_norm, self.norm)
+            if self.clip is not None:
+                clip_elements(g[block], self.clip)
+        self._optimizer.update(self.model.params.flat, g, self.lr, self.number, part)
 
     def state(self, batch: int) -> dict[str, Array]:
         """Return the state in which the next minibatch begins: zeros at first and after :meth:`reset`."""
@@ -110,16 +132,17 @@ class TrainStep:
 
         ::
 
-            numbers = P * (2.5 + arrays of the optimiser) + 3.5 * T * B * V + T * B * H * (k * L + g)
+            numbers = P * (1 + arrays of the optimiser + 1.5 * S) + 3.5 * T * B * V + T * B * H * (k * L + g)
 
-        P parameters, their gradients, and half as much for products on their way there; logits, probabilities and their
-        gradient; k arrays that each layer keeps for its backward pass and g that pass gradients on
-        (:attr:`minigrid.cells.Cell.kept` and ``passing``), with dropout 2.5 more per layer for masks and masked inputs.
+        P parameters; for each of S shards of the batch, their gradients and half as much for products on their way
+        there; logits, probabilities and their gradient; k arrays that each layer keeps for its backward pass and g that
+        pass gradients on (:attr:`minigrid.cells.Cell.kept` and ``passing``), with dropout 2.5 more per layer for masks
+        and masked inputs.
         """
         model, T, B = self.model, steps, batch
         per_layer = model.cell.kept + (2.5 if model.dropout else 0)
         numbers = (
-            model.params.flat.size * (2.5 + len(self._optimizer.state))
+            model.params.flat.size * (1 + len(self._optimizer.state) + 1.5 * len(self.shards.columns(B)))
             + 3.5 * T * B * model.vocab_size
             + T * B * model.hidden * (per_layer * model.layers + model.cell.passing)
         )
@@ -158,3 +181,24 @@ class TrainStep:
             array[...] = xp.asarray(theirs[name])
         self._state = {name: xp.array(a) for name, a in state.items()} or None
         self.number, self.lr = int(saved["number"]), float(saved["lr"])
+
+
+def _add(total: Array, others: list[Array], part: slice) -> None:
+    for other in others:
+        total[part] += other[part]
+
+
+def _scale(g: Array, factor: int, part: slice) -> Array:
+    """Multiply one part of g by `factor`, in place; return the sum of its squares."""
+    total = 0
+    for block in blocks(g, part):
+        g[block] *= factor
+        total = total + array_module(g).dot(g[block], g[block])
+    return total
+
+
+def _joined(states: tuple[dict[str, Array], ...], xp: ModuleType) -> dict[str, Array]:
+    """Put the states of the parts of a batch together again."""
+    if len(states) == 1:
+        return states[0]
+    return {name: xp.concatenate([state[name] for state in states]) for name in states[0]}

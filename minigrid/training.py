@@ -248,7 +248,7 @@ class Run:
         self._require_finite()
         started = time.monotonic()
         if self.task.val is not None:
-            result = evaluate(self.model, self.task.val, self.step.workspace)
+            result = evaluate(self.model, self.task.val, self.step.shards)
             if not math.isfinite(result.loss):
                 raise DivergedError(self._divergence("validation loss"))
             sample, better = self._sample(), result.loss < self.best

@@ -352,9 +352,9 @@ assert all((state[name] == kept[name]).all() for name in state)
 #
 # $$dc_{t-1} = dc_t \odot f_t \;+\; \text{(what comes through } h_{t-1})$$
 #
-# We let a gradient arrive at the last step only and look at the norm of the input's gradient 1, 2, ... 59 steps
-# earlier, at initialisation. The dotted lines are $f^{\,n}$ with $f = \sigma(\text{forget bias})$, the direct way
-# alone.
+# We let a gradient arrive at the last step only and look at the norm of the input's gradient 1, 2, ... 49 steps
+# earlier, at initialisation. The dotted lines are $f^{\,n-1}$ for lag $n$, with $f = \sigma(\text{forget bias})$, the
+# direct way alone, from lag 1 on.
 
 # %%
 STEPS, BATCH, H = 60, 8, 64

@@ -247,7 +247,7 @@ for rounds in orders.values():  # every order respects what has to wait for what
 # ### What it buys
 #
 # The numbers are the same and so is the number of multiplications. But one large product reads the weight matrix once,
-# where $T$ small ones read it $T$ times; the fewer sequences run side by side, the more that matters. Here is the
+# where $T$ small ones read it $T$ times; with a single sequence this is plain to see. Here is the
 # product of one LSTM, $(T \cdot B, H) \times (H, 4H)$ for $T = 50$ and $H = 128$, at once and step by step. (Figures of
 # the machine on which this notebook was last executed; only what is asserted should hold on yours.)
 
@@ -481,7 +481,8 @@ assert np.allclose(np.log10(closed), np.log10(stacked), atol=1.5)
 # 1. **Count.** A grid with 4 layers of 64 units (`tie="depth"`) reads a text of 97 characters. How many parameters does
 #    it have? How many units must a stacked LSTM of 4 layers have to come closest to it?
 # 2. **Carry a number.** Build, by hand, a grid of 3 layers with one unit that writes $\tanh$ of the character's
-#    embedding to the depth memory cell in layer 1, and hands it up to the top unchanged. Which gates must be open, which closed?
+#    embedding to the depth memory cell in layer 1, and hands it up to the top unchanged. Which gates must be open,
+#    which closed?
 # 3. **Dropout.** A grid's dropout acts on $h^{depth}$ where it enters layers 2 to L, never on $c^{depth}$. Set the
 #    whole mask of layer 2 to 0. Can the loss still depend on the embedding, at the same step? In a grid? In a stacked
 #    LSTM?

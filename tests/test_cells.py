@@ -38,9 +38,9 @@ class Layer:
         self.weights = {name: draw(*shape) for name, shape in self.cell.weight_shapes(inputs).items()}
         self.state = {name: draw(B, H) for name in self.cell.states}
         self.x = draw(steps, B, inputs)
-        self.memory = draw(steps, H, B) if model == "grid" else None
+        self.memory = draw(steps, B, H) if model == "grid" else None
         self.dout, self.dstate = draw(steps, B, H), {name: draw(B, H) for name in self.cell.states}
-        self.dmemory = draw(steps, H, B) if model == "grid" else None
+        self.dmemory = draw(steps, B, H) if model == "grid" else None
         self.workspace = Workspace(np, "float64", reuse)
 
     def forward(self):

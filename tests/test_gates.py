@@ -5,10 +5,12 @@ import pytest
 from helpers import assert_close
 from naive import sigmoid
 
-from minigrid.gates import OUTPUTS, activate, lstm_backward, lstm_forward
+from minigrid.gates import activate, by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.gradcheck import check_entries
+from minigrid.model import CHOICES
 
 H, B = 3, 2
+OUTPUTS = CHOICES["lstm_output"]
 
 
 def draw(*shape: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:
@@ -24,7 +26,7 @@ def update(a: np.ndarray, c_prev: np.ndarray, output: str) -> dict[str, np.ndarr
 
 
 def test_activate():
-    a = draw(4, H, B, scale=3)
+    a = draw(4, B, H, scale=3)
     gates = a.copy()
     activate(gates)
     assert_close(gates[:3], np.vectorize(sigmoid)(a[:3]), 1e-14)
@@ -43,9 +45,9 @@ def test_far_out_the_gates_are_shut_or_open_and_nothing_overflows(dtype):
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_one_unit_at_a_time(output):
-    a, c_prev = draw(4, H, B, seed=1), draw(H, B, seed=2)
+    a, c_prev = draw(4, B, H, seed=1), draw(B, H, seed=2)
     result = update(a, c_prev, output)
-    for unit in np.ndindex(H, B):
+    for unit in np.ndindex(B, H):
         i, f, o = (sigmoid(a[gate][unit]) for gate in range(3))
         c = f * c_prev[unit] + i * tanh(a[3][unit])
         h = {"standard": o * tanh(c), "paper": tanh(o * c)}[output]
@@ -54,32 +56,37 @@ def test_one_unit_at_a_time(output):
 
 
 def test_the_two_outputs_differ():
-    a, c_prev = draw(4, H, B, seed=1), draw(H, B, seed=2)
+    a, c_prev = draw(4, B, H, seed=1), draw(B, H, seed=2)
     assert np.abs(update(a, c_prev, "standard")["h"] - update(a, c_prev, "paper")["h"]).max() > 0.01
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_an_open_forget_gate_carries_the_cell_on_and_a_shut_output_hides_it(output):
-    a = np.zeros((4, H, B))
+    a = np.zeros((4, B, H))
     a[0], a[1], a[2] = -1000, 1000, -1000  # i = 0, f = 1, o = 0
-    c_prev = draw(H, B)
+    c_prev = draw(B, H)
     result = update(a, c_prev, output)
     assert np.array_equal(result["c"], c_prev)
     assert not result["h"].any()
 
 
-def gradients(a, c_prev, dh, dc, output, in_place=False):
+def slopes_of(forward, c_prev, output):
+    slopes, dh_dc = np.full((4, *c_prev.shape), np.nan), np.full(c_prev.shape, np.nan)
+    lstm_slopes(forward["gates"], c_prev, forward["c"], forward["s"], slopes, dh_dc, output)
+    return slopes, dh_dc
+
+
+def gradients(a, c_prev, dh, dc, output):
     forward = update(a, c_prev, output)
-    dc = dc.copy()
-    da, dc_prev, scratch = np.full((4, H, B), np.nan), dc if in_place else np.full((H, B), np.nan), np.empty((4, H, B))
-    lstm_backward(dh, dc, forward["gates"], c_prev, forward["c"], forward["s"], da, dc_prev, scratch, output)
-    return {"a": da, "c_prev": dc_prev}
+    da, dc = np.full_like(a, np.nan), dc.copy()
+    lstm_backward(dh, dc, forward["gates"][1], *slopes_of(forward, c_prev, output), da)
+    return {"a": da, "c_prev": dc}
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_backward_is_the_gradient_of_forward(output):
-    arrays = {"a": draw(4, H, B, seed=1), "c_prev": draw(H, B, seed=2)}
-    dh, dc = draw(H, B, seed=3), draw(H, B, seed=4)
+    arrays = {"a": draw(4, B, H, seed=1), "c_prev": draw(B, H, seed=2)}
+    dh, dc = draw(B, H, seed=3), draw(B, H, seed=4)
 
     def loss():
         result = update(*arrays.values(), output)
@@ -90,16 +97,33 @@ def test_backward_is_the_gradient_of_forward(output):
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_dc_prev_may_be_written_over_dc(output):
-    given = draw(4, H, B, seed=1), draw(H, B, seed=2), draw(H, B, seed=3), draw(H, B, seed=4), output
-    assert_close(gradients(*given, in_place=True), gradients(*given), 0)
+def test_several_steps_at_once_are_each_step_alone(output):
+    T = 3
+    a, c_prev, dh, dc = (draw(*outer, T, B, H, seed=seed) for seed, outer in enumerate([(4,), (), (), ()]))
+    together = gradients(a, c_prev, dh, dc, output)
+    for t in range(T):
+        alone = gradients(a[:, t], c_prev[t], dh[t], dc[t], output)
+        assert np.array_equal(together["a"][:, t], alone["a"])
+        assert np.array_equal(together["c_prev"][t], alone["c_prev"])
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
-def test_backward_changes_nothing_that_it_reads(output):
-    a, c_prev, dh, dc = draw(4, H, B, seed=1), draw(H, B, seed=2), draw(H, B, seed=3), draw(H, B, seed=4)
+def test_backward_changes_nothing_but_what_it_says(output):
+    a, c_prev, dh, dc = draw(4, B, H, seed=1), draw(B, H, seed=2), draw(B, H, seed=3), draw(B, H, seed=4)
     forward = update(a, c_prev, output)
-    read = [dh, dc, forward["gates"], c_prev, forward["c"], forward["s"]]
+    read = [dh, c_prev, *forward.values()]
     before = [array.copy() for array in read]
-    lstm_backward(*read, np.empty((4, H, B)), np.empty((H, B)), np.empty((4, H, B)), output)
+    slopes, dh_dc = slopes_of(forward, c_prev, output)
+    worked_out = slopes.copy()
+    lstm_backward(dh, dc, forward["gates"][1], slopes, dh_dc, np.empty_like(a))
     assert all(np.array_equal(array, copy) for array, copy in zip(read, before, strict=True))
+    assert np.array_equal(slopes, worked_out)
+
+
+def test_by_gate_is_a_view_of_the_packed_quarters():
+    packed = draw(5, B, 4 * H)
+    gates = by_gate(packed)
+    assert gates.shape == (5, 4, B, H)
+    assert np.shares_memory(gates, packed)
+    for k in range(4):
+        assert np.array_equal(gates[:, k], packed[..., k * H : (k + 1) * H])

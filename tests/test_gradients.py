@@ -18,7 +18,6 @@ from helpers import CONFIGURATIONS, Options, label, make_model
 
 from minigrid import TrainStep, ops
 from minigrid.cells import GRU, LSTM, RNN, Grid, gru, rnn
-from minigrid.gates import OUTPUTS
 from minigrid.gradcheck import Report, check_directions, check_entries, model_problem, train_step_problem
 
 NOTICED = 1e-6
@@ -149,10 +148,6 @@ def in_backward_of(cell: type, broken: Callable[[Callable], Callable]) -> Callab
     return lambda patch: patch.setattr(cell, "backward", broken(cell.backward))
 
 
-def in_output(form: str, broken: Callable[[Callable], Callable]) -> Callable[[Patch], None]:
-    return lambda patch: patch.setitem(OUTPUTS, form, (OUTPUTS[form][0], broken(OUTPUTS[form][1])))
-
-
 def in_line(cell: type, module: Any, right: str, wrong: str) -> Callable[[Patch], None]:
     """Make a mistake in the middle of a method, by rewriting one expression of its source."""
 
@@ -172,18 +167,40 @@ def in_line(cell: type, module: Any, right: str, wrong: str) -> Callable[[Patch]
 
 
 def slope_without_the_gate(a, _):
-    for gate, dgate in zip(a["gates"][:3], a["new_da"][:3], strict=True):
-        dgate /= gate  # 1 - s
+    a["new_slopes"][:3] /= a["gates"][:3]  # 1 - s
 
 
 def slope_without_the_complement(a, _):
-    for gate, dgate in zip(a["gates"][:3], a["new_da"][:3], strict=True):
-        dgate /= 1 - gate  # s
+    a["new_slopes"][:3] /= 1 - a["gates"][:3]  # s
 
 
 def candidate_slope_without_the_square(a, _):
     g = a["gates"][3]
-    a["new_da"][3] *= (1 - g) / (1 - g * g)
+    a["new_slopes"][3] *= (1 - g) / (1 - g * g)
+
+
+def new_cell_for_the_old(a):
+    a["c_prev"] = a["c"]
+
+
+def no_gradient_from_the_output(a, _):
+    a["new_dh_dc"][...] = 0
+
+
+def slope_at_the_wrong_place(a, _):
+    a["new_dh_dc"][...] *= (1 - a["c"] ** 2) / (1 - a["s"] ** 2)  # tanh' = 1 - tanh(c)^2, not 1 - c^2
+
+
+def cell_for_its_tanh(a, _):
+    a["new_slopes"][2] *= a["c"] / a["s"]
+
+
+def paper_slope_forgotten(a, _):
+    a["new_slopes"][2] /= 1 - a["s"] ** 2
+
+
+def paper_output_gate_forgotten(a, _):
+    a["new_dh_dc"][...] /= a["gates"][2]
 
 
 def swap_gates(a, _):
@@ -191,36 +208,16 @@ def swap_gates(a, _):
     da[[2, 3]] = da[[3, 2]]  # PyTorch's order, i f g o
 
 
+def cell_gradient_for_the_output_gate(a, _):
+    a["new_da"][2] = a["slopes"][2] * a["new_dc"] / a["f"]
+
+
 def no_forget_gate(a, _):
-    a["new_dc_prev"][...] /= a["gates"][1]
-
-
-def new_cell_for_the_old(a):
-    a["c_prev"] = a["c"]
+    a["new_dc"][...] /= a["f"]
 
 
 def no_gradient_from_the_next_cell(a):
-    a["dc"] = np.zeros_like(a["dc"])
-
-
-def no_gradient_from_the_output(a, _):
-    a["new_dc_from_h"][...] = 0
-
-
-def slope_at_the_wrong_place(a, _):
-    a["new_dc_from_h"][...] *= (1 - a["c"] ** 2) / (1 - a["s"] ** 2)  # tanh' = 1 - tanh(c)^2, not 1 - c^2
-
-
-def cell_for_its_tanh(a, _):
-    a["new_do"][...] *= a["c"] / a["s"]
-
-
-def paper_slope_forgotten(a, _):
-    a["new_do"][...] /= 1 - a["s"] ** 2
-
-
-def paper_output_gate_forgotten(a, _):
-    a["new_dc_from_h"][...] /= a["o"]
+    a["dc"][...] = 0
 
 
 def nothing_through_time(a):
@@ -324,7 +321,8 @@ def gates_replaced(change):
 
 
 def swap_roles_of_z(gates):
-    gates[:, 0] = 1 - gates[:, 0]
+    z = gates[..., : gates.shape[-1] // 3]
+    z[...] = 1 - z
 
 
 def state_not_reset(a):
@@ -341,20 +339,21 @@ GRU_MODEL, RNN_MODEL = {"model": "gru"}, {"model": "rnn"}
 
 MUTANTS = [
     # the LSTM update
-    Mutant("sigmoid' is 1 - s", in_function("lstm_backward", change_results(slope_without_the_gate))),
-    Mutant("sigmoid' is s", in_function("lstm_backward", change_results(slope_without_the_complement)), STACK),
-    Mutant("the slope of g is 1 - g", in_function("lstm_backward", change_results(candidate_slope_without_the_square))),
+    Mutant("sigmoid' is 1 - s", in_function("lstm_slopes", change_results(slope_without_the_gate))),
+    Mutant("sigmoid' is s", in_function("lstm_slopes", change_results(slope_without_the_complement)), STACK),
+    Mutant("the slope of g is 1 - g", in_function("lstm_slopes", change_results(candidate_slope_without_the_square))),
+    Mutant("df with c for c_prev", in_function("lstm_slopes", change_arguments(new_cell_for_the_old))),
+    Mutant("dc through h dropped", in_function("lstm_slopes", change_results(no_gradient_from_the_output))),
+    Mutant("tanh' at c for tanh(c)", in_function("lstm_slopes", change_results(slope_at_the_wrong_place))),
+    Mutant("do with c for tanh(c)", in_function("lstm_slopes", change_results(cell_for_its_tanh)), STACK),
+    Mutant("paper: do without tanh'", in_function("lstm_slopes", change_results(paper_slope_forgotten)), PAPER),
+    Mutant("paper: dc without o", in_function("lstm_slopes", change_results(paper_output_gate_forgotten)), PAPER),
     Mutant("o and g in the wrong order", in_function("lstm_backward", change_results(swap_gates))),
+    Mutant("do from dc for dh", in_function("lstm_backward", change_results(cell_gradient_for_the_output_gate))),
     Mutant("dc_prev without f", in_function("lstm_backward", change_results(no_forget_gate)), STACK),
-    Mutant("df with c for c_prev", in_function("lstm_backward", change_arguments(new_cell_for_the_old))),
     Mutant(
         "dc of the next update dropped", in_function("lstm_backward", change_arguments(no_gradient_from_the_next_cell))
     ),
-    Mutant("dc through h dropped", in_output("standard", change_results(no_gradient_from_the_output))),
-    Mutant("tanh' at c for tanh(c)", in_output("standard", change_results(slope_at_the_wrong_place))),
-    Mutant("do with c for tanh(c)", in_output("standard", change_results(cell_for_its_tanh)), STACK),
-    Mutant("paper: do without tanh'", in_output("paper", change_results(paper_slope_forgotten)), PAPER),
-    Mutant("paper: dc without o", in_output("paper", change_results(paper_output_gate_forgotten)), PAPER),
     # through time
     Mutant("lstm: no recurrent term", in_function("sequence_backward", change_arguments(nothing_through_time)), STACK),
     Mutant("grid: no recurrent term", in_function("sequence_backward", change_arguments(nothing_through_time))),

@@ -55,7 +55,7 @@ class Cell(ABC):
         ----------
         source : TokenInput or DenseInput
             What the layer reads at each step.
-        memory : (T, H, B) array or None
+        memory : (T, B, H) array or None
             The memory cell along depth that arrives from the layer below; None is zero. Only the grid has one, the
             stacked cells hand on what they were given.
         state, weights, steps, workspace
@@ -65,7 +65,7 @@ class Cell(ABC):
         -------
         out : (T, B, H) array
             What the layer above reads.
-        memory : (T, H, B) array or None
+        memory : (T, B, H) array or None
             The memory cell along depth that leaves for the layer above.
         state : dict
             State after the last step.
@@ -103,7 +103,7 @@ class Cell(ABC):
         `dread` (T, B, H) arrives at the steps `read`, the new states by default, and `dh_last` (B, H) at the last one.
         """
         T, B, H = dread.shape
-        dh = workspace.scratch("dh_outside", (T + 1, B, H), padded=True)
+        dh = workspace.scratch("dh_outside", (T + 1, B, H))
         dh[...] = 0
         dh[read] = dread
         dh[T] += dh_last

@@ -7,21 +7,21 @@ LSTM along depth has no recurrence in time at all: its products are done for the
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, array_module
+from minigrid.backend import Array, array_module, blocks
 from minigrid.cells import lstm
 from minigrid.cells.cell import Cell
-from minigrid.gates import lstm_backward, lstm_forward
-from minigrid.ops import rows, transposed
+from minigrid.gates import by_gate, lstm_backward, lstm_forward
+from minigrid.ops import rows
 
 
 class Cache(NamedTuple):
     """What the backward pass needs, and what a picture of the gates shows."""
 
     time: lstm.Cache
-    gates: Array  # (T, 4, H, B), i f o g of the depth LSTM
-    c_below: Array  # (T, H, B), memory cell along depth that came in
-    c: Array  # (T, H, B), memory cell along depth that goes out
-    s: Array  # (T, H, B), the tanh inside the output of the depth LSTM
+    gates: Array  # (T, 4, B, H), i f o g of the depth LSTM
+    c_below: Array  # (T, B, H), memory cell along depth that came in
+    c: Array  # (T, B, H), memory cell along depth that goes out
+    s: Array  # (T, B, H), the tanh inside the output of the depth LSTM
     h: Array  # (T, B, H), hidden state along depth that goes out
 
 
@@ -65,69 +65,59 @@ class Grid(Cell):
         )
 
         workspace = workspace.scope("depth")
-        gates = workspace.empty("gates", (T, 4, H, B))
-        c = workspace.empty("c", (T, H, B))
-        s = workspace.empty("s", (T, H, B))
-        h = workspace.empty("h", (T, B, H), padded=True)
+        gates = workspace.empty("gates", (T, 4, B, H))
+        c = workspace.empty("c", (T, B, H))
+        s = workspace.empty("s", (T, B, H))
+        h = workspace.empty("h", (T, B, H))
         if memory is None:
-            memory = xp.broadcast_to(xp.zeros((H, B), gates.dtype), (T, H, B))
-        from_below = workspace.scratch("a_rows", (T, B, 4 * H), padded=True)
+            memory = workspace.empty("c_below", (T, B, H))
+            memory[...] = 0
 
-        source.project(depth.W_x, depth.bias, out=from_below)
-        W_hT = transposed(depth.W_h, uses=T)  # (4H, H)
-        a = gates.reshape(T, 4 * H, B)
-        for t, h_time in enumerate(time_cache.h[self.read]):
-            xp.matmul(W_hT, h_time.T, out=a[t])
-            a[t] += from_below[t].T
-            lstm_forward(gates[t], memory[t], c[t], s[t], h[t].T, self.output)
+        from_x = workspace.scratch("a", (T, B, 4 * H))
+        source.project(depth.W_x, depth.bias, out=from_x)
+        h_time = time_cache.h[self.read]
+        for steps in blocks(from_x):
+            from_h = (rows(h_time[steps]) @ depth.W_h).reshape(from_x[steps].shape)
+            xp.add(by_gate(from_x[steps]), by_gate(from_h), out=gates[steps])
+            lstm_forward(gates[steps].swapaxes(0, 1), memory[steps], c[steps], s[steps], h[steps], self.output)
         return h, c, lstm.final_state(time_cache), Cache(time_cache, gates, memory, c, s, h)
 
     def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
-        T, _, H, B = cache.gates.shape
+        T, B, H = cache.s.shape
         time, depth = self._split(weights)
         dtime, ddepth = self._split(grads)
-        da_rows = workspace.scratch("a_rows", (T, B, 4 * H), padded=True)
-        da = workspace.scratch("da", (4, H, B))
-        dh_t = workspace.scratch("dh", (H, B))
-        scratch = workspace.scratch("slope", (4, H, B))
-        dmemory_below = workspace.scratch("dmemory", (T, H, B))
-        if dmemory is None:
-            dmemory = dmemory_below
-            dmemory[...] = 0
+        da = workspace.scratch("a", (T, B, 4 * H))
+        dmemory_below = workspace.scratch("dmemory", (T, B, H))
+        dmemory_below[...] = 0 if dmemory is None else dmemory
 
         # h_depth[t], c_depth[t] = lstm(a_depth, c_below[t])
-        for t in reversed(range(T)):
-            dh_t[...] = dout[t].T
+        for steps in blocks(da):
+            gates, c_below, c, s = (kept[steps] for kept in (cache.gates, cache.c_below, cache.c, cache.s))
+            slopes, dh_dc = lstm.slopes_of(gates, c_below, c, s, self.output, workspace)
             lstm_backward(
-                dh_t,
-                dmemory[t],
-                cache.gates[t],
-                cache.c_below[t],
-                cache.c[t],
-                cache.s[t],
-                da,
-                dmemory_below[t],
-                scratch,
-                self.output,
+                dout[steps],
+                dmemory_below[steps],
+                gates[:, 1],
+                slopes.swapaxes(0, 1),
+                dh_dc,
+                by_gate(da[steps]).swapaxes(0, 1),
             )
-            da_rows[t] = da.reshape(4 * H, B).T
         # a_depth = h_time @ depth.W_time + x @ depth.W_depth + depth.bias
-        read = cache.time.h[self.read]
-        ddepth.W_h[...] += rows(read).T @ rows(da_rows)
-        dread = (rows(da_rows) @ depth.W_h.T).reshape(T, B, H)
-        dsource_depth = cache.time.source.project_backward(da_rows, depth.W_x, ddepth.W_x, ddepth.bias)
+        ddepth.W_h[...] += rows(cache.time.h[self.read]).T @ rows(da)
+        dh_time = self.gradient_of_h((rows(da) @ depth.W_h.T).reshape(T, B, H), dstate["h"], workspace, self.read)
+        dsource = cache.time.source.project_backward(da, depth.W_x, ddepth.W_x, ddepth.bias)
         # h_time[t], c_time[t] = lstm(a_time, c_time[t-1])
-        dh_time = self.gradient_of_h(dread, dstate["h"], workspace, self.read)
         dsource_time, dh0, dc0 = lstm.sequence_backward(
             dh_time, dstate["c"], cache.time, time, dtime, self.output, workspace
         )
-        return dsource_depth + dsource_time, dmemory_below, {"h": dh0, "c": dc0}
+        dsource += dsource_time
+        return dsource, dmemory_below, {"h": dh0, "c": dc0}
 
     def named_arrays(self, cache, weights):
         time, depth = self._split(weights)
         along_time = lstm.named_arrays(cache.time, time)
         along_depth = lstm.named_gates(cache.time.source, cache.time.h[self.read], cache.gates, depth)
-        along_depth |= {"c": cache.c.swapaxes(1, 2), "h": cache.h, "c_prev": cache.c_below.swapaxes(1, 2)}
+        along_depth |= {"c": cache.c, "h": cache.h, "c_prev": cache.c_below}
         return {f"time.{name}": array for name, array in along_time.items()} | {
             f"depth.{name}": array for name, array in along_depth.items()
         }

@@ -12,7 +12,7 @@ class Cache(NamedTuple):
 
     source: LayerInput
     h: Array  # (T + 1, B, H), h[0] before the first step
-    gates: Array  # (T, 3, H, B), z r n
+    gates: Array  # (T, B, 3H), z r n
     reset: Array  # (T, B, H), r * h_prev
 
 
@@ -46,62 +46,56 @@ class GRU(Cell):
         W_x, W_h, bias = weights.values()
         xp = array_module(W_h)
         h = workspace.empty("h", (T + 1, B, H))
-        gates = workspace.empty("gates", (T, 3, H, B))
+        gates = workspace.empty("gates", (T, B, 3 * H))
         reset = workspace.empty("reset", (T, B, H))
-        from_x = workspace.scratch("a_rows", (T, B, 3 * H), padded=True)
-        source.project(W_x, bias, out=from_x)
-        U_zr, U_n = W_h[:, : 2 * H].T, W_h[:, 2 * H :].T
+        source.project(W_x, bias, out=gates)
+        U_zr, U_n = W_h[:, : 2 * H], W_h[:, 2 * H :]
         h[0] = state["h"]
         for t in range(T):
-            h_prev = h[t].T
-            gates[t] = from_x[t].T.reshape(3, H, B)
-            zr = gates[t, :2]
-            zr += (U_zr @ h_prev).reshape(2, H, B)
+            z, r, n = split(gates[t])
+            zr = gates[t, :, : 2 * H]
+            zr += h[t] @ U_zr
             zr *= 0.5  # sigmoid(x) = (1 + tanh(x / 2)) / 2
             xp.tanh(zr, out=zr)
             zr *= 0.5
             zr += 0.5
-            z, r, n = gates[t]
-            reset[t] = (r * h_prev).T
-            n += U_n @ reset[t].T
+            xp.multiply(r, h[t], out=reset[t])
+            n += reset[t] @ U_n
             xp.tanh(n, out=n)
-            h[t + 1] = (h_prev + z * (n - h_prev)).T
+            h[t + 1] = h[t] + z * (n - h[t])
         return h[1:], memory, {"h": h[T].copy()}, Cache(source, h, gates, reset)
 
     def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
         source, h, gates, reset = cache
-        T, _, H, B = gates.shape
+        T, B, H = reset.shape
         W_x, W_h, _ = weights.values()
         dW_x, dW_h, dbias = grads.values()
-        da_rows = workspace.scratch("a_rows", (T, B, 3 * H), padded=True)
-        da = workspace.scratch("da", (3, H, B))
-        U_zr, U_n = W_h[:, : 2 * H], W_h[:, 2 * H :]
-        daz, dar, dan = da
+        da = workspace.scratch("da", (T, B, 3 * H))
+        U_zrT, U_nT = W_h[:, : 2 * H].T, W_h[:, 2 * H :].T
 
         outside = self.gradient_of_h(dout, dstate["h"], workspace)
-        dh = outside[T].T
+        dh = outside[T]
         for t in reversed(range(T)):
-            z, r, n = gates[t]
-            h_prev = h[t].T
+            z, r, n = split(gates[t])
+            daz, dar, dan = split(da[t])
             # h = z * n + (1 - z) * h_prev
-            dz = dh * (n - h_prev)
+            dz = dh * (n - h[t])
             dn = dh * z
             dh_prev = dh * (1 - z)
             # n = tanh(a_n), a_n = ... + (r * h_prev) @ U_n
             dan[...] = dn * (1 - n * n)
-            dreset = U_n @ dan
-            dr = dreset * h_prev
+            dreset = dan @ U_nT
+            dr = dreset * h[t]
             dh_prev += dreset * r
             # z, r = sigmoid(a), a_zr = ... + h_prev @ U_zr
             daz[...] = dz * z * (1 - z)
             dar[...] = dr * r * (1 - r)
-            dh_prev += U_zr @ da[:2].reshape(2 * H, B)
-            da_rows[t] = da.reshape(3 * H, B).T
-            dh = dh_prev + outside[t].T
-        dW_h[:, : 2 * H] += rows(h[:-1]).T @ rows(da_rows)[:, : 2 * H]
-        dW_h[:, 2 * H :] += rows(reset).T @ rows(da_rows)[:, 2 * H :]
-        dsource = source.project_backward(da_rows, W_x, dW_x, dbias)
-        return dsource, dmemory, {"h": dh.T}
+            dh_prev += da[t, :, : 2 * H] @ U_zrT
+            dh = dh_prev + outside[t]
+        dW_h[:, : 2 * H] += rows(h[:-1]).T @ rows(da)[:, : 2 * H]
+        dW_h[:, 2 * H :] += rows(reset).T @ rows(da)[:, 2 * H :]
+        dsource = source.project_backward(da, W_x, dW_x, dbias)
+        return dsource, dmemory, {"h": dh}
 
     def named_arrays(self, cache, weights):
         W_x, W_h, bias = weights.values()
@@ -110,6 +104,12 @@ class GRU(Cell):
         cache.source.project(W_x, bias, out=a)
         a[..., : 2 * H] += h[:-1] @ W_h[:, : 2 * H]
         a[..., 2 * H :] += cache.reset @ W_h[:, 2 * H :]
-        named = {f"gru.a_{gate}": a[..., k * H : (k + 1) * H] for k, gate in enumerate("zrn")}
-        named |= {f"gru.{gate}": cache.gates[:, k].swapaxes(1, 2) for k, gate in enumerate("zrn")}
+        named = {f"gru.a_{gate}": a_gate for gate, a_gate in zip("zrn", split(a), strict=True)}
+        named |= {f"gru.{gate}": array for gate, array in zip("zrn", split(cache.gates), strict=True)}
         return named | {"gru.h": h[1:], "gru.h_prev": h[:-1]}
+
+
+def split(packed: Array) -> tuple[Array, Array, Array]:
+    """View (..., 3H) as its thirds z, r and n, (..., H) each."""
+    H = packed.shape[-1] // 3
+    return packed[..., :H], packed[..., H : 2 * H], packed[..., 2 * H :]

@@ -5,10 +5,10 @@ A stacked LSTM is made of these; so is the time dimension of a grid, layer by la
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, Workspace, array_module
+from minigrid.backend import Array, Workspace, array_module, blocks
 from minigrid.cells.cell import Cell
-from minigrid.gates import lstm_backward, lstm_forward
-from minigrid.ops import LayerInput, linear_forward, rows, transposed
+from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
+from minigrid.ops import LayerInput, linear_forward, rows, spaced
 
 
 class Weights(NamedTuple):
@@ -20,16 +20,13 @@ class Weights(NamedTuple):
 
 
 class Cache(NamedTuple):
-    """What the backward pass needs, and what a picture of the gates shows.
-
-    The hidden states are batch-major, h[0] before the first step; the rest is feature-major.
-    """
+    """What the backward pass needs, and what a picture of the gates shows."""
 
     source: LayerInput
-    h: Array  # (T + 1, B, H)
-    c: Array  # (T + 1, H, B)
-    gates: Array  # (T, 4, H, B), i f o g
-    s: Array  # (T, H, B), the tanh inside the output
+    h: Array  # (T + 1, B, H), h[0] before the first step
+    c: Array  # (T + 1, B, H)
+    gates: Array  # (T, 4, B, H), i f o g
+    s: Array  # (T, B, H), the tanh inside the output
 
 
 def sequence_forward(
@@ -67,20 +64,21 @@ def sequence_forward(
     """
     T, (B, H) = steps, h0.shape
     xp = array_module(h0)
-    h = workspace.empty("h", (T + 1, B, H), padded=True)
-    c = workspace.empty("c", (T + 1, H, B))
-    gates = workspace.empty("gates", (T, 4, H, B))
-    s = workspace.empty("s", (T, H, B))
-    from_x = workspace.scratch("a_rows", (T, B, 4 * H), padded=True)
+    h = workspace.empty("h", (T + 1, B, H))
+    c = workspace.empty("c", (T + 1, B, H))
+    gates = workspace.empty("gates", (T, 4, B, H))
+    s = workspace.empty("s", (T, B, H))
+    from_x = workspace.scratch("a", (T, B, 4 * H))
+    from_h = workspace.scratch("from_h", (B, 4 * H))
 
     source.project(weights.W_x, weights.bias, out=from_x)
-    h[0], c[0] = h0, c0.T
-    W_hT = transposed(weights.W_h, uses=T)  # (4H, H)
-    a = gates.reshape(T, 4 * H, B)
+    h[0], c[0] = h0, c0
+    W_h = spaced(weights.W_h, T, workspace)
+    a_x, a_h = by_gate(from_x), by_gate(from_h)
     for t in range(T):
-        xp.matmul(W_hT, h[t].T, out=a[t])
-        a[t] += from_x[t].T
-        lstm_forward(gates[t], c[t], c[t + 1], s[t], h[t + 1].T, output)
+        xp.matmul(h[t], W_h, out=from_h)
+        xp.add(a_x[t], a_h, out=gates[t])
+        lstm_forward(gates[t], c[t], c[t + 1], s[t], h[t + 1], output)
     return Cache(source, h, c, gates, s)
 
 
@@ -110,31 +108,43 @@ def sequence_backward(
         Gradients of the initial state.
     """
     source, h, c, gates, s = cache
-    T, _, H, B = gates.shape
+    T, B, H = s.shape
     xp = array_module(h)
-    da_rows = workspace.scratch("a_rows", (T, B, 4 * H), padded=True)
-    da = workspace.scratch("da", (4, H, B))
-    dh_t = workspace.scratch("dh", (H, B))
-    dc_t = workspace.scratch("dc", (H, B))
-    scratch = workspace.scratch("slope", (4, H, B))
+    da = workspace.scratch("a", (T, B, 4 * H))
+    dh_t = workspace.scratch("dh", (B, H))
+    dc_t = workspace.scratch("dc", (B, H))
 
-    dc_t[...] = dc.T
-    dh_t[...] = dh[T].T
-    for t in reversed(range(T)):
-        lstm_backward(dh_t, dc_t, gates[t], c[t], c[t + 1], s[t], da, dc_t, scratch, output)
-        da_t = da.reshape(4 * H, B)
-        da_rows[t] = da_t.T
-        # a[t] = ... + h[t-1] @ W_h; h[t-1] also has the gradient that arrives from outside
-        xp.matmul(weights.W_h, da_t, out=dh_t)
-        dh_t += dh[t].T
-    grads.W_h[...] += rows(h[:-1]).T @ rows(da_rows)
-    dsource = source.project_backward(da_rows, weights.W_x, grads.W_x, grads.bias)
-    return dsource, dh_t.T.copy(), dc_t.T.copy()
+    dh_t[...] = dh[T]
+    dc_t[...] = dc
+    W_hT = spaced(weights.W_h.T, T, workspace)
+    for steps in reversed(list(blocks(da))):
+        slopes, dh_dc = slopes_of(gates[steps], c[:-1][steps], c[1:][steps], s[steps], output, workspace)
+        for k, t in reversed(list(enumerate(range(T)[steps]))):
+            lstm_backward(dh_t, dc_t, gates[t, 1], slopes[k], dh_dc[k], by_gate(da[t]))
+            # a[t] = ... + h[t-1] @ W_h; h[t-1] also has the gradient that arrives from outside
+            xp.matmul(da[t], W_hT, out=dh_t)
+            dh_t += dh[t]
+    grads.W_h[...] += rows(h[:-1]).T @ rows(da)
+    dsource = source.project_backward(da, weights.W_x, grads.W_x, grads.bias)
+    return dsource, dh_t.copy(), dc_t.copy()
+
+
+def slopes_of(
+    gates: Array, c_prev: Array, c: Array, s: Array, output: str, workspace: Workspace
+) -> tuple[Array, Array]:
+    """Return the local derivatives of some steps, see :func:`minigrid.gates.lstm_slopes`.
+
+    `gates` and the slopes are (steps, 4, B, H), the rest (steps, B, H).
+    """
+    slopes = workspace.scratch("slopes", gates.shape)
+    dh_dc = workspace.scratch("dh_dc", s.shape)
+    lstm_slopes(gates.swapaxes(0, 1), c_prev, c, s, slopes.swapaxes(0, 1), dh_dc, output)
+    return slopes, dh_dc
 
 
 def final_state(cache: Cache) -> dict[str, Array]:
     """Return copies of the last h and c, (B, H) each."""
-    return {"h": cache.h[-1].copy(), "c": cache.c[-1].T.copy()}
+    return {"h": cache.h[-1].copy(), "c": cache.c[-1].copy()}
 
 
 def named_gates(source: LayerInput, h: Array, gates: Array, weights: Weights) -> dict[str, Array]:
@@ -143,14 +153,13 @@ def named_gates(source: LayerInput, h: Array, gates: Array, weights: Weights) ->
     from_x = array_module(a).empty_like(a)
     source.project(weights.W_x, array_module(a).zeros_like(weights.bias), out=from_x)
     a += from_x
-    H = h.shape[-1]
-    named = {f"a_{gate}": a[..., k * H : (k + 1) * H] for k, gate in enumerate("ifog")}
-    return named | {gate: gates[:, k].swapaxes(1, 2) for k, gate in enumerate("ifog")}
+    named = {f"a_{gate}": a_gate for gate, a_gate in zip("ifog", by_gate(a).swapaxes(0, 1), strict=True)}
+    return named | dict(zip("ifog", gates.swapaxes(0, 1), strict=True))
 
 
 def named_arrays(cache: Cache, weights: Weights) -> dict[str, Array]:
     """Name everything that :func:`sequence_forward` computed: (T, B, H) each."""
-    h, c = cache.h, cache.c.swapaxes(1, 2)
+    h, c = cache.h, cache.c
     named = named_gates(cache.source, h[:-1], cache.gates, weights)
     return named | {"c": c[1:], "h": h[1:], "c_prev": c[:-1], "h_prev": h[:-1]}
 

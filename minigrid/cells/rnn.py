@@ -33,11 +33,11 @@ class RNN(Cell):
         W_x, W_h, bias = weights.values()
         xp = array_module(W_h)
         h = workspace.empty("h", (T + 1, B, H))
-        from_x = workspace.scratch("a_rows", (T, B, H))
-        source.project(W_x, bias, out=from_x)
+        source.project(W_x, bias, out=h[1:])
         h[0] = state["h"]
         for t in range(T):
-            h[t + 1] = xp.tanh(from_x[t] + h[t] @ W_h)
+            h[t + 1] += h[t] @ W_h
+            xp.tanh(h[t + 1], out=h[t + 1])
         return h[1:], memory, {"h": h[T].copy()}, Cache(source, h)
 
     def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
@@ -45,7 +45,7 @@ class RNN(Cell):
         T, B, H = dout.shape
         W_x, W_h, _ = weights.values()
         dW_x, dW_h, dbias = grads.values()
-        da = workspace.scratch("a_rows", (T, B, H))
+        da = workspace.scratch("da", (T, B, H))
         outside = self.gradient_of_h(dout, dstate["h"], workspace)
         dh = outside[T]
         for t in reversed(range(T)):

@@ -1,0 +1,88 @@
+"""Show where the time of a training step goes: products, gates, or the rest.
+
+``python -m benchmarks.profile`` needs line_profiler (``pip install line_profiler``), which slows every line down by
+about a third of a microsecond: small sizes look worse than they are. One part of a batch in one thread is profiled, as
+each core works on one.
+"""
+
+import argparse
+import inspect
+import linecache
+import os
+from collections import Counter
+from types import FunctionType
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
+
+import numpy as np
+from line_profiler import LineProfiler
+
+from minigrid import CharModel, TrainStep, gates, model, ops, optim, train_step
+from minigrid.cells import cell, grid, lstm
+
+MODULES = (gates, ops, optim, cell, grid, lstm, model, train_step)
+STEPS = 10
+SIZES = (("lstm", 2, 128), ("grid", 2, 128), ("lstm", 3, 256), ("grid", 3, 256), ("lstm", 3, 512), ("grid", 3, 512))
+
+
+def functions() -> list[FunctionType]:
+    """Every function and method of the modules that a training step goes through."""
+    found = []
+    for module in MODULES:
+        for thing in vars(module).values():
+            if getattr(thing, "__module__", None) == module.__name__:
+                members = vars(thing).values() if inspect.isclass(thing) else [thing]
+                found += [f for f in members if inspect.isfunction(f)]
+    return found
+
+
+def kind_of(path: str, line: str) -> str | None:
+    """Sort a line of source into products or gates; None: the rest, or a line that calls one of these."""
+    if " @ " in line or "matmul(" in line:
+        return "products"
+    in_gates = path == gates.__file__ and "activate(a)" not in line
+    return "gates" if in_gates or "xp.add(" in line else None
+
+
+def shares(kind: str, layers: int, hidden: int, batch: int) -> Counter[str]:
+    """Milliseconds per training step by kind of work."""
+    x, y = np.random.default_rng(0).integers(0, 65, (2, 50, batch))
+    step = TrainStep(CharModel(kind, vocab_size=65, hidden=hidden, layers=layers))
+    for _ in range(3):
+        step(x, y)
+    profiler = LineProfiler(*functions())
+    profiler.enable()
+    for _ in range(STEPS):
+        step(x, y)
+    profiler.disable()
+    stats = profiler.get_stats()
+    found = Counter(rest=0.0)
+    for (path, _, name), lines in stats.timings.items():
+        for number, _, time in lines:
+            ms = time * stats.unit / STEPS * 1e3
+            if kind := kind_of(path, linecache.getline(path, number)):
+                found[kind] += ms
+                found["rest"] -= ms
+            if name == "TrainStep.__call__":
+                found["rest"] += ms
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=25, help="columns of the part (default: 25)")
+    args = parser.parse_args()
+    print(f"milliseconds per training step of {args.batch} columns in one thread\n")
+    print("| | products | gates | rest | products' share |\n|---|---|---|---|---|")
+    for kind, layers, hidden in SIZES:
+        ms = shares(kind, layers, hidden, args.batch)
+        print(
+            f"| {kind} {layers}x{hidden} | {ms['products']:.1f} | {ms['gates']:.1f} | {ms['rest']:.1f} "
+            f"| {ms['products'] / ms.total():.0%} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
