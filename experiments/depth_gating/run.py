@@ -149,6 +149,9 @@ def report() -> None:
             models = {kind: [read(name) for name in measured(corpus, kind)] for kind in MODELS}
             if all(models.values()):
                 fill(HERE / "README.md", corpus, tables.page(read(corpus), models))
+    if closed := measured("toywiki", "without"):
+        trained = [read(name.replace("without", "grid")) for name in closed]
+        fill(HERE / "README.md", "without", tables.without(trained, [read(name) for name in closed]))
 
 
 def measured(corpus: str, kind: str) -> list[str]:

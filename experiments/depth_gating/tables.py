@@ -150,3 +150,14 @@ def page(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
         clamped(models),
     ]
     return "\n\n".join(parts)
+
+
+def without(trained: Sequence[Metrics], closed: Sequence[Metrics]) -> str:
+    """Compare grids with others whose forget gates along depth were closed in training."""
+    rows = []
+    for name, those in {"as usual": trained, "forget gates along depth closed": closed}.items():
+        loss = (spread([one["loss"][side] for one in those], ".3f") for side in ("inside", "outside"))
+        top = (percent(one["deep"][state][-1] for one in those) for state in ("time.c", "depth.c", "depth.h"))
+        rows.append([name, str(len(those)), *loss, *top])
+    header = ["trained", "seeds", "loss inside URLs, nats", "outside"]
+    return table([*header, "layer 4 tells, %: c along time", "c along depth", "h along depth"], rows)
