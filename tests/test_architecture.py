@@ -21,7 +21,7 @@ ROOMS = [
     ["vocabulary", "corpora", "batches", "addition", "toywiki"],
     ["config", "checkpoint"],
     ["tasks", "runs"],
-    ["evaluation", "sampling", "trace"],
+    ["evaluation", "sampling", "trace", "probes", "interventions"],
     ["plots", "html"],
     ["training"],
     ["cli"],

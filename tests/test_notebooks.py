@@ -1,7 +1,11 @@
+import base64
 import importlib.util
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("jupytext", reason="the notebooks need the extra jupyter")
 nbformat = pytest.importorskip("nbformat", reason="the notebooks need the extra jupyter")
@@ -57,6 +61,19 @@ def test_build_writes_the_same_bytes_each_time(text):
     assert notebook.read_bytes() == first
     assert nbformat.read(notebook, as_version=4).cells[1].outputs[0].data["text/plain"] == "2"
     nbformat.validate(nbformat.read(notebook, as_version=nbformat.NO_CONVERT))
+
+
+def test_pictures_are_kept_small_and_look_the_same(text):
+    text.write_text(
+        "# %%\n# %matplotlib inline\nimport matplotlib.pyplot as plt\n_ = plt.plot([0, 1, 4], 'o-', color='#0072B2')\n"
+    )
+    build.build(text)
+    output = nbformat.read(text.with_suffix(".ipynb"), as_version=4).cells[0].outputs[-1]
+    picture = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+    assert picture.mode == "P"
+    colours = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    for colour in ((0, 0x72, 0xB2), (255, 255, 255)):
+        assert abs(colours.astype(int) - colour).sum(axis=1).min() < 8
 
 
 def test_check_writes_nothing(text):

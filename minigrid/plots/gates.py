@@ -47,6 +47,7 @@ def side_by_side(models: Mapping[str, np.ndarray], text: Sequence[str], label: s
         column = column[rows - layers :]
         for layer, axes in enumerate(reversed(column)):
             image = axes.imshow(values[layer].T, cmap=colour_map, norm=norm, aspect="auto", interpolation="nearest")
+            axes.grid(False)  # whatever the reader's settings say
             axes.set_ylabel(f"layer {layer + 1}\nunit")
             axes.tick_params(axis="x", length=0, labelbottom=layer == 0)
             label_units(axes, units)

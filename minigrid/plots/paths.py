@@ -99,4 +99,5 @@ def time_paths(trace: Trace, text: Sequence[str], layer: int, unit: int, batch: 
 def _colours(axes: Axes, values: np.ndarray, signed: bool) -> AxesImage:
     """Draw values as coloured boxes."""
     colour_map, norm = colours_for(values, signed)
+    axes.grid(False)  # whatever the reader's settings say
     return axes.imshow(values, cmap=colour_map, norm=norm, aspect="auto", interpolation="nearest")

@@ -1,0 +1,1 @@
+"""Does a grid carry upward, along depth, that it is inside a URL?"""

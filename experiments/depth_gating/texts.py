@@ -1,0 +1,104 @@
+"""Two held-out texts for each corpus, one to fit probes on and one to judge them, with the truth about each symbol."""
+
+import functools
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from minigrid import toywiki
+from minigrid.corpora import load_corpus
+from minigrid.vocabulary import Vocabulary
+
+STREAMS = 50
+STEPS = {"toywiki": 1100, "wiki-excerpt": 2900}  # real text has fewer URLs
+WARM_UP = 100  # steps of each stream that only fill the state and are not judged
+TOYWIKI_SEEDS = {"fit": 1001, "judge": 1002}  # the models have read seed 0
+HELD_OUT = 0.05  # of wiki-excerpt, at its end, which the models have not read
+
+IN_TOYWIKI = {
+    "in_url": "in_url",
+    "in_link": "link_depth",
+    "in_ref": "in_ref",
+    "in_quote": "in_quote",
+    "in_comment": "in_comment",
+}
+"""The facts, and what toywiki calls them; they hold where its truth is above 0."""
+IN_WIKI = {
+    "in_url": rb"https?://(?:&amp;|[^\s\[\]{}<>|\"&])+",
+    "in_link": rb"\[\[[^\[\]]*\]\]",
+}
+"""What counts as a URL and as a link in wiki-excerpt, where & is written &amp;: patterns, not truth as in toywiki."""
+
+
+class Reading(NamedTuple):
+    """A text in streams side by side.
+
+    Attributes
+    ----------
+    x, y : (T, B) int arrays
+        Symbols read, and the ones after them.
+    facts : dict
+        Name -> (T, B) bool array, of the symbols read.
+    letters : (T, B) int array
+        How many letters in a row end with the symbol read; 0 where it is none.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    facts: dict[str, np.ndarray]
+    letters: np.ndarray
+
+
+def streams(text: bytes, ids: np.ndarray, facts: dict[str, np.ndarray], steps: int) -> Reading:
+    """Cut the first STREAMS * `steps` symbols of a text into streams."""
+
+    def cut(symbols: np.ndarray, first: int = 0) -> np.ndarray:
+        return np.ascontiguousarray(symbols[first : first + STREAMS * steps].reshape(STREAMS, steps).T)
+
+    return Reading(
+        cut(ids), cut(ids, 1), {name: cut(fact) for name, fact in facts.items()}, cut(letters_in_a_row(text))
+    )
+
+
+@functools.cache
+def readings(corpus: str, vocabulary: Vocabulary) -> dict[str, Reading]:
+    """Return the texts to ``fit`` on and to ``judge`` by."""
+    return _toywiki(vocabulary) if corpus == "toywiki" else _wiki_excerpt()
+
+
+def _toywiki(vocabulary: Vocabulary) -> dict[str, Reading]:
+    steps, made = STEPS["toywiki"], {}
+    for part, seed in TOYWIKI_SEEDS.items():
+        text, truth = toywiki.generate(STREAMS * steps + 1, seed)
+        facts = {name: truth[theirs] > 0 for name, theirs in IN_TOYWIKI.items()}
+        made[part] = streams(text.encode(), vocabulary.encode(text), facts, steps)
+    return made
+
+
+def _wiki_excerpt() -> dict[str, Reading]:
+    corpus = load_corpus("wiki-excerpt")
+    ids = corpus.ids[-round(HELD_OUT * len(corpus.ids)) :].astype(np.int32)
+    halves = {"fit": ids[: len(ids) // 2], "judge": ids[len(ids) // 2 :]}
+    made = {}
+    for part, half in halves.items():
+        text = np.array(corpus.vocabulary.symbols, np.uint8)[half].tobytes()
+        facts = {name: spans(pattern, text) for name, pattern in IN_WIKI.items()}
+        made[part] = streams(text, half, facts, STEPS["wiki-excerpt"])
+    return made
+
+
+def spans(pattern: bytes, text: bytes) -> np.ndarray:
+    """Mark the bytes of a text that matches of a pattern cover."""
+    inside = np.zeros(len(text), bool)
+    for match in re.finditer(pattern, text, re.DOTALL):
+        inside[match.start() : match.end()] = True
+    return inside
+
+
+def letters_in_a_row(text: bytes) -> np.ndarray:
+    """Count for each byte how many letters in a row end with it."""
+    symbols = np.frombuffer(text, np.uint8) | 0x20  # small letters
+    place = np.arange(1, len(symbols) + 1)
+    no_letter = (symbols < ord("a")) | (symbols > ord("z"))
+    return place - np.maximum.accumulate(np.where(no_letter, place, 0))
