@@ -115,7 +115,7 @@ def norms_by_layer(
 
 def _norms(d: Array) -> np.ndarray:
     """Norm over the units of each text: (B, H) -> (B,), on the host."""
-    return np.linalg.norm(to_host(d), axis=1)
+    return np.linalg.norm(to_host(d).astype(np.float64), axis=1)  # the square of 1e-23 is 0 in single precision
 
 
 def _checked(

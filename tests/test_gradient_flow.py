@@ -107,3 +107,10 @@ def test_one_target_for_each_text():
     for measure in (norms_by_lag, norms_by_layer):
         with pytest.raises(UserError, match="1 targets for 2 texts"):
             measure(model, batch.x, batch.y[0, :1])
+
+
+def test_what_is_too_small_to_be_squared_in_single_precision_still_has_a_norm():
+    model = make_model(model="lstm", layers=2, dtype="float32")
+    model.params["lstm.1.W_x"][...] *= 1e-30
+    norms = norms_by_layer(model, np.array([[1]]), np.array([2]))["lstm.h"]
+    assert 0 < norms[0, 0] < 1e-25
