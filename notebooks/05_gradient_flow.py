@@ -345,6 +345,7 @@ for layers in DEPTHS:
     for dropout in (0, 0.25):
         for run in measured("lstm", dropout, layers):
             assert (final_loss(run) > UNIGRAM - 0.05) == (layers >= 8)
+            assert (lowest_to_top(run, "after") > 0.1) == (layers < 8)
         for run in measured("grid", dropout, layers):
             assert final_loss(run) < UNIGRAM - 0.2
             assert 0.1 < lowest_to_top(run, "after") < 10
@@ -354,15 +355,14 @@ for layers in DEPTHS:
 
 # %% [markdown]
 # - **Stacks** of 8 layers and more end on the dotted line. Their lowest layers get a gradient of less than a
-#   ten-thousandth of the top's, and the top has nothing to work with, since what comes *up* to it through the untrained
-#   layers hardly depends on the text.
+#   ten-thousandth of the top's, and the top has nothing to work with: what comes *up* to it through untrained layers
+#   hardly depends on the text (below).
 # - **Grids** of all depths leave the line, with dropout, too. (In so short a training dropout only costs; what it is
 #   good for, less overfitting, cannot show here.)
 # - Deeper is *not better* here: after 400 minibatches the loss of the grids that begin as usual grows with every step
 #   of depth. The grid makes depth possible, not free.
 #
-# (That what comes up hardly depends on the text is quickly seen: how much does $h$ of a layer differ from text to
-# text?)
+# How much does $h$ of a layer of an untrained stack differ from text to text?
 
 # %%
 h = trace(fresh("lstm", 8), x)["lstm.h"][:, -1]  # (layer, text, unit), at the last step
