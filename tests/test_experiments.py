@@ -10,6 +10,7 @@ from run_fixtures import PROJECT
 
 from experiments.addition import run as addition
 from experiments.depth_wiki import run as depth_wiki
+from experiments.gradient_flow import run as gradient_flow
 from experiments.no_dropout import figures, measures
 from experiments.no_dropout import run as no_dropout
 from experiments.report import fill, spread, table
@@ -193,3 +194,24 @@ def test_pieces_begin_after_a_blank_line():
     assert [len(piece) for piece in found] == [2000] * 5
     assert all(piece[:4].isdigit() for piece in found)
     assert len({piece[:4] for piece in found}) == 5
+
+
+def test_gradient_flow_measures_before_and_after(monkeypatch):
+    monkeypatch.setattr(gradient_flow, "MINIBATCHES", 20)
+    text = gradient_flow.read_text()
+    assert 3 < gradient_flow.unigram_entropy(text) < 3.5
+    start, opened = (gradient_flow.train_and_measure(text, kind, 3, 0.25, 1) for kind in ("grid", "grid-open"))
+    assert {name: len(values) for name, values in start["after"].items()} == {"h": 3, "c": 3, "kept": 3}
+    assert start["before"]["kept"] == pytest.approx([0.73**2, 0.73, 1], rel=0.02)
+    assert opened["before"]["kept"] == pytest.approx([0.953**2, 0.953, 1], rel=0.02)
+    assert len(start["losses"]) == 2
+    assert set(gradient_flow.train_and_measure(text, "lstm", 2, 0, 1)["after"]) == {"h"}
+
+
+def test_gradient_flow_has_measured_every_run_and_its_page_says_so(tmp_path, monkeypatch):
+    measures = json.loads(gradient_flow.MEASURES.read_text())
+    assert set(measures) == {"unigram", *gradient_flow.RUNS}
+    shutil.copy(gradient_flow.HERE / "README.md", tmp_path)
+    monkeypatch.setattr(gradient_flow, "HERE", tmp_path)
+    gradient_flow.report(measures)
+    assert (tmp_path / "README.md").read_text() == (PROJECT / "experiments/gradient_flow/README.md").read_text()

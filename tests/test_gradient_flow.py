@@ -3,7 +3,8 @@ import pytest
 from helpers import CELL_OPTIONS, assert_close, label, make_model, minibatch
 
 from minigrid import UserError
-from minigrid.gradient_flow import norms_by_lag
+from minigrid.gradient_flow import norms_by_lag, norms_by_layer
+from minigrid.ops import DenseInput
 
 
 def last_losses(model, x, target, state):
@@ -45,6 +46,53 @@ def test_the_norms_are_those_of_finite_differences(options):
         _, state = model.predict(x[4 - lag : 5 - lag], state)
 
 
+def losses_from(model, layer, h, c, batch, target):
+    """The loss of each text at the last step, if `layer` (from 0) had handed up h (B, H) and c (B, H): (B,)."""
+    _, state = model.predict(batch.x[:-1], batch.state)
+    memory = None if c is None else c.T[None]
+    for above in range(layer + 1, model.layers):
+        h = h * batch.masks[f"layer.{above}"][0]
+        own = {name: state[f"{model.cell.kind}.{above}.{name}"] for name in model.cell.states}
+        weights = model.weights_by_layer()[above]
+        (h,), memory, _, _ = model.cell.forward(DenseInput(h[None]), memory, own, weights, 1, model.workspace())
+    scores = h * batch.masks["top"][0] @ model.params["decoder.weight"] + model.params["decoder.bias"]
+    return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(target)), target]
+
+
+@pytest.mark.parametrize("options", CELL_OPTIONS, ids=label)
+def test_the_norms_by_layer_are_those_of_finite_differences(options):
+    model = make_model(**options, layers=3, dropout=0.4)
+    batch, target = minibatch(model, steps=3), np.array([2, 0])
+    batch = batch._replace(masks={name: mask[-1:] for name, mask in batch.masks.items()})
+    norms = norms_by_layer(model, batch.x, target, batch.state, batch.masks)
+    kind, is_grid = ("depth", True) if options["model"] == "grid" else (options["model"], False)
+    assert set(norms) == ({"depth.h", "depth.c"} if is_grid else {f"{kind}.h"})
+
+    _, state = model.predict(batch.x[:-1], batch.state)
+    layers = model.forward(batch.x[-1:], state, batch.masks)[2].layers
+    named = [model.cell.named_arrays(*pair) for pair in zip(layers, model.weights_by_layer(), strict=True)]
+    for layer in range(3):
+        handed = {name: named[layer][f"{kind}.{name}"][-1] for name in (("h", "c") if is_grid else ("h",))}
+        for name, values in handed.items():
+            squares = 0
+            for nudge in 1e-5 * np.eye(values.shape[1]):
+                up, down = (
+                    losses_from(model, layer, batch=batch, target=target, **{"c": None} | handed | {name: changed})
+                    for changed in (values + nudge, values - nudge)
+                )
+                squares = squares + ((up - down) / 2e-5) ** 2
+            assert_close(norms[f"{kind}.{name}"][layer], np.sqrt(squares), 1e-7, f"{name} of layer {layer}")
+
+
+def test_one_step_of_a_grid_reaches_its_lowest_layer_without_a_state():
+    model = make_model(model="grid", layers=3)
+    batch = minibatch(model, steps=1)
+    norms = norms_by_layer(model, batch.x, np.array([1, 3]))
+    assert norms["depth.h"].shape == norms["depth.c"].shape == (3, 2)
+    assert (norms["depth.c"][-1] == 0).all()
+    assert (norms["depth.c"][:-1] > 0).all()
+
+
 def test_texts_do_not_mix_and_start_from_zeros():
     model = make_model(model="grid")
     batch = minibatch(model, steps=4, batch=3)
@@ -56,5 +104,13 @@ def test_texts_do_not_mix_and_start_from_zeros():
 def test_one_target_for_each_text():
     model = make_model(model="rnn")
     batch = minibatch(model)
-    with pytest.raises(UserError, match="1 targets for 2 texts"):
-        norms_by_lag(model, batch.x, batch.y[0, :1])
+    for measure in (norms_by_lag, norms_by_layer):
+        with pytest.raises(UserError, match="1 targets for 2 texts"):
+            measure(model, batch.x, batch.y[0, :1])
+
+
+def test_what_is_too_small_to_be_squared_in_single_precision_still_has_a_norm():
+    model = make_model(model="lstm", layers=2, dtype="float32")
+    model.params["lstm.1.W_x"][...] *= 1e-30
+    norms = norms_by_layer(model, np.array([[1]]), np.array([2]))["lstm.h"]
+    assert 0 < norms[0, 0] < 1e-25

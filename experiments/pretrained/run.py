@@ -22,6 +22,12 @@ TRAINING = {
     "wiki-excerpt": {"epochs": 4, "lr_decay_after": 2, "lr_decay": 0.5},
 }
 SEEDS = {"toywiki": (1, 2, 3), "shakespeare": (1,), "wiki-excerpt": (1, 2, 3)}
+ADDITION = {"task": "addition", "digits": 2, "model": "grid", "hidden": 48, "layers": 3, "batch": 100} | {
+    "epochs": 12,
+    "lr_decay_after": 6,
+    "lr_decay": 0.6,
+}
+TIES = {"tied": "layers", "untied": "none"}
 EXPERIMENT = Experiment(
     Path(__file__).parent,
     {
@@ -31,6 +37,11 @@ EXPERIMENT = Experiment(
         for corpus, seeds in SEEDS.items()
         for seed in seeds
         for model, hidden in HIDDEN.items()
+    }
+    | {
+        f"addition-{tied}-{seed}": ADDITION | {"tie": tie, "seed": seed}
+        for seed in (1, 2)
+        for tied, tie in TIES.items()
     },
     threads=1,
 )

@@ -1,0 +1,147 @@
+"""Train grids and stacks of 2 to 24 layers for a short while, and measure what reaches which layer before and after.
+
+``python -m experiments.gradient_flow.run``; call it again after a stop. Takes about 15 minutes on one core.
+"""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.report import fill, table
+from minigrid import CharModel, TrainStep
+from minigrid.corpora.sources import written_whole
+from minigrid.gradient_flow import norms_by_layer
+from minigrid.toywiki import generate
+from minigrid.trace import kept_to_end, trace
+from minigrid.vocabulary import Vocabulary
+
+HERE = Path(__file__).parent
+MEASURES = HERE / "measures.json"
+
+DEPTHS = (2, 4, 8, 16, 24)
+KINDS = {
+    "lstm": {"model": "lstm"},
+    "grid": {"model": "grid"},
+    "grid-open": {"model": "grid"},  # its forget gates along depth begin at bias 3
+}
+RUNS = {
+    f"{kind}-{layers}-{dropout}-{seed}": (kind, layers, dropout, seed)
+    for seed in (1, 2)
+    for layers in DEPTHS
+    for kind in KINDS
+    for dropout in ((0, 0.25) if kind != "grid-open" else (0,))
+}
+HIDDEN, BATCH, STEPS, MINIBATCHES = 32, 32, 20, 400
+LAST = 50  # minibatches whose mean loss is the loss that a training has reached
+
+
+class Text(NamedTuple):
+    """Characters of toywiki for BATCH streams, (time, BATCH)."""
+
+    train: np.ndarray
+    held_out: np.ndarray
+    vocab_size: int
+
+
+def read_text() -> Text:
+    """Make the text, and another one by the same rules to measure on."""
+    texts = [generate(BATCH * length, seed)[0] for seed, length in ((1, MINIBATCHES * STEPS + 1), (2, 2 * STEPS + 1))]
+    vocabulary = Vocabulary.from_text("".join(texts), tokens="chars")
+    train, held_out = (vocabulary.encode(text).reshape(BATCH, -1).T for text in texts)
+    return Text(train, held_out, len(vocabulary))
+
+
+def unigram_entropy(text: Text) -> float:
+    """Return the loss, in nats, of the best answer that pays no heed to what it reads."""
+    shares = np.bincount(text.train[1:].ravel()) / text.train[1:].size
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum())
+
+
+def measure(model: CharModel, text: Text) -> dict[str, list[float]]:
+    """Measure by layer, from the bottom up, on the held-out text and without dropout.
+
+    Returns
+    -------
+    dict
+        ``h`` and, of a grid, ``c``: norm of the gradient of the last step's loss with respect to what a layer hands
+        upward at that step, mean over the streams, nats. Of a grid, ``kept``: the share of a layer's write to the
+        memory cell along depth that arrives at the top, mean over steps, streams and units.
+    """
+    x = text.held_out
+    norms = norms_by_layer(model, x[:-1], x[-1])
+    measured = {name.split(".")[1]: norm.mean(axis=1).tolist() for name, norm in norms.items()}
+    if model.options["model"] == "grid":
+        measured["kept"] = kept_to_end(trace(model, x[:-1])["depth.f"]).mean(axis=(1, 2, 3)).tolist()
+    return measured
+
+
+def train_and_measure(text: Text, kind: str, layers: int, dropout: float, seed: int) -> dict[str, Any]:
+    """Train one model; return ``before`` and ``after`` as measured, and the ``losses`` of its minibatches in nats."""
+    options = KINDS[kind] | {"layers": layers, "dropout": dropout, "seed": seed}
+    model = CharModel(vocab_size=text.vocab_size, hidden=HIDDEN, **options)
+    if kind == "grid-open":
+        model.params["depth.bias"][HIDDEN : 2 * HIDDEN] += 2  # they begin at 1
+    before, step = measure(model, text), TrainStep(model)
+    losses = []
+    for first in range(0, MINIBATCHES * STEPS, STEPS):
+        x = text.train[first : first + STEPS + 1]
+        losses.append(float(step(x[:-1], x[1:])))
+    return {
+        "parameters": model.params.flat.size,
+        "before": before,
+        "after": measure(model, text),
+        "losses": np.reshape(losses, (-1, 10)).mean(axis=1).tolist(),  # of 10 minibatches each
+    }
+
+
+def rounded(value: Any) -> Any:
+    """Round every number of a measurement to four digits, which is more than two seeds agree in."""
+    if isinstance(value, dict):
+        return {name: rounded(v) for name, v in value.items()}
+    return [float(f"{v:.4g}") for v in value] if isinstance(value, list) else value
+
+
+def report(measures: dict[str, Any]) -> None:
+    """Fill in the page: the loss that was reached, and the share of the gradient that reaches the lowest layer."""
+    rows = []
+    for kind in KINDS:
+        for dropout in (0, 0.25):
+            for layers in DEPTHS:
+                names = [f"{kind}-{layers}-{dropout}-{seed}" for seed in (1, 2)]
+                if found := [measures[name] for name in names if name in measures]:
+                    rows.append([kind, str(dropout), str(layers), *_cells(found)])
+    header = ["model", "dropout", "layers", "parameters", "loss at the end", "lowest / top before", "after"]
+    entropy = f"The entropy of single characters is {measures['unigram']:.3f} nats."
+    fill(HERE / "README.md", "results", f"{entropy}\n\n{table(header, rows)}")
+
+
+def _cells(runs: list[dict[str, Any]]) -> list[str]:
+    losses = [statistics.mean(run["losses"][-LAST // 10 :]) for run in runs]
+    shares = [[run[when]["h"][0] / run[when]["h"][-1] for run in runs] for when in ("before", "after")]
+    return [
+        f"{runs[0]['parameters']:,}",
+        ", ".join(f"{loss:.3f}" for loss in losses),
+        *(", ".join(f"{share:.0e}" for share in each) for each in shares),
+    ]
+
+
+def main() -> None:
+    """Do what is missing, keeping every result as soon as it is there."""
+    text = read_text()
+    measures = json.loads(MEASURES.read_text()) if MEASURES.exists() else {"unigram": round(unigram_entropy(text), 4)}
+    for name, (kind, layers, dropout, seed) in RUNS.items():
+        if name not in measures:
+            measures[name] = rounded(train_and_measure(text, kind, layers, dropout, seed))
+            print(name, measures[name]["losses"][-1], flush=True)
+            with written_whole(MEASURES) as temporary:
+                lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in measures.items()]
+                temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    report(measures)
+
+
+if __name__ == "__main__":
+    main()

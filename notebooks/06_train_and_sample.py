@@ -1,0 +1,410 @@
+# %% [markdown]
+# # 6. Train on your own text, read the curves, sample, resume
+#
+# The notebooks before this one looked inside. This one is about use: from a text file to a trained model that writes,
+# through the shell commands and from Python.
+#
+# Afterwards you can
+# - train on a text of your own, stop, and go on as if you had never stopped,
+# - read a pair of loss curves: too small a model, too little text, or simply not done yet,
+# - say what temperature and top-k do to the probabilities, and choose them,
+# - say what changes when the model runs on a GPU.
+
+# %%
+# %matplotlib inline
+import json
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from minigrid import CharModel, TrainStep, UserError, load, plots
+from minigrid.backend import backend_module, describe_device
+from minigrid.batches import split_text
+from minigrid.evaluation import bits, evaluate
+from minigrid.sampling import Sampler, generate
+from minigrid.toywiki import generate as write_toywiki
+from minigrid.vocabulary import Vocabulary
+
+SEED = 6
+
+# %% [markdown]
+# ## The text
+#
+# Put the path of a text of your own here: any UTF-8 file, 100,000 characters at least. If you leave it empty, we take
+# *toywiki*: wiki-like markup in a made-up language, which minigrid can write by itself. Everything below is written
+# into a temporary folder that goes away with this notebook; only what is asserted about the losses belongs to toywiki.
+
+# %%
+MY_TEXT = ""  # for example "/home/me/books/all.txt"
+
+folder = tempfile.TemporaryDirectory()
+HERE = Path(folder.name)
+text = Path(MY_TEXT).expanduser().read_text("utf-8") if MY_TEXT else write_toywiki(200_000, SEED)[0]
+(HERE / "mine.txt").write_text(text, "utf-8")
+print(f"{len(text):,} characters, {len(set(text))} different ones\n")
+print(text[:400])
+
+# %% [markdown]
+# What can be known before any training? Who guesses among $V$ characters at random needs $\ln V$ nats per character.
+# Who knows how often each one occurs, and nothing else, needs the entropy of these frequencies. A model that does not
+# get below *that* has learnt nothing about order.
+
+# %%
+vocabulary = Vocabulary.from_text(text, tokens="chars")
+ids = vocabulary.encode(text)
+V = len(vocabulary)
+
+shares = np.bincount(ids) / len(ids)
+unigram = -(shares * np.log(shares)).sum()
+print(
+    f"guessing {np.log(V):.2f} nats, knowing the frequencies {unigram:.2f} nats ({bits(unigram):.2f} bits)"
+)
+assert unigram < np.log(V)
+
+# %% [markdown]
+# ## The shell commands
+#
+# In a shell it would be `python train.py ...`, or from any folder `python -m minigrid train ...`; a small function runs
+# such a command and shows what it prints. (The progress bar, which a terminal shows too, is left out.)
+
+
+# %%
+def command(line):
+    """Return what to start for a line of shell: this Python in place of `python`."""
+    return [sys.executable, *line.split()[1:]]
+
+
+def shell(line, code=0):
+    """Run a command in the temporary folder, show what it prints and check its exit code."""
+    print(f"$ {line}")
+    done = subprocess.run(command(line), cwd=HERE, capture_output=True, text=True)
+    print(
+        done.stdout.strip() + "\n" if done.returncode == 0 else done.stderr.strip().splitlines()[-1]
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+TRAIN = "python -m minigrid train --data mine.txt --hidden 48 --batch 20 --steps 40 --lr 5e-3"
+_ = shell(f"{TRAIN} --max-steps 200 --eval-every 100 --run straight")
+
+# %% [markdown]
+# The folder of the run now holds its settings, its measurements, a picture of its curves, and two **checkpoints**: the
+# last state and the best one so far, by validation loss. Every line of the measurements is one record:
+
+# %%
+print(sorted(path.name for path in (HERE / "straight").iterdir()))
+records = [json.loads(line) for line in (HERE / "straight" / "metrics.jsonl").open()]
+print(records[0])
+
+first, last = (r["loss"] for r in (records[0], [r for r in records if r["split"] == "val"][-1]))
+assert last < unigram < first  # it has learnt something about order
+
+# %% [markdown]
+# `loss` is in nats per character, the mean over the minibatches since the last record; `grad_norm` is the size of the
+# gradient before clipping ([notebook 2](02_backpropagation_through_time.ipynb)); `per_second` counts characters.
+#
+# ## Stopping, and going on
+#
+# Now the same training again, but we press Ctrl-C on the way (in a program: the signal `SIGINT`). The run saves itself
+# and says how to go on; its exit code is 130.
+
+# %%
+line = f"{TRAIN} --max-steps 200 --eval-every 100 --run stopped"
+run = subprocess.Popen(command(line), cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+metrics = HERE / "stopped" / "metrics.jsonl"
+while run.poll() is None and not (metrics.exists() and metrics.read_text().count("\n") >= 4):
+    time.sleep(0.02)
+run.send_signal(signal.SIGINT)
+said = run.communicate()[0].decode()
+print(said.strip().splitlines()[-1])
+assert run.returncode == 130
+
+_ = shell("python -m minigrid train --run stopped --resume")
+
+# %% [markdown]
+# A resumed run should end where one that was never stopped ends. Not nearly: exactly, **bit by bit**. For that it is
+# not enough to save the parameters. The optimiser's running means belong to the state of a training, the carried state
+# of the model, the place in the text, and how many random numbers have been drawn:
+
+# %%
+straight, stopped = (np.load(HERE / name / "last.npz") for name in ("straight", "stopped"))
+arrays = [name for name in straight.files if "/" in name]
+print("\n".join(f"{name:28s} {straight[name].shape}" for name in arrays))
+assert {name.split("/")[0] for name in arrays} == {"params", "optimizer", "state"}
+assert set(straight.files) == set(stopped.files)
+for name in arrays:
+    assert (straight[name] == stopped[name]).all()
+
+# %% [markdown]
+# Only how long a run lasts may change on the way (`--max-steps`, `--epochs`). So "train for a bit longer" is a resume,
+# too, while any other change is refused, since the result would be that of neither run:
+
+# %%
+_ = shell("python -m minigrid train --run stopped --resume --max-steps 250")
+_ = shell("python -m minigrid train --run stopped --resume --hidden 64", code=2)
+
+# %% [markdown]
+# `eval` measures a model on its held-out text, `plot` draws the curves of several runs into one picture, `sample`
+# writes:
+
+# %%
+said = shell("python -m minigrid eval straight")
+assert f"{last:.4f}" in said
+_ = shell("python -m minigrid plot straight stopped --out curves.png")
+assert (HERE / "curves.png").exists()
+_ = shell("python -m minigrid sample straight --length 200 --temperature 0.7 --seed 1")
+
+# %% [markdown]
+# That is not much of a text yet: the model has seen 160,000 characters, one pass. The longer trainings are in
+# `minigrid/pretrained`, and we shall sample from one below.
+#
+# ## The same from Python
+#
+# A training is a loop over minibatches. `split_text` holds the end of the text out and cuts the rest into `batch`
+# streams; `TrainStep` does forward, backward, clipping and update and carries the state from call to call.
+
+
+# %%
+def train(hidden, text_length, minibatches=300, held_out=0.1, every=20):
+    """Train a grid of two layers on the text's first characters; return the model and its measurements."""
+    parts = split_text(ids[:text_length], batch=20, steps=40, val_fraction=held_out)
+    model = CharModel("grid", vocab_size=V, hidden=hidden, layers=2, seed=SEED)
+    step, losses, records = TrainStep(model, lr=5e-3), [], []
+    for k in range(1, minibatches + 1):
+        epoch, index = divmod(k - 1, len(parts.train))
+        if index == 0:
+            step.reset()  # the text begins again
+        losses.append(float(step(*parts.train.minibatch(epoch, index))))
+        if k % every == 0:
+            records.append({"split": "train", "step": k, "loss": np.mean(losses[-every:])})
+            records.append({"split": "val", "step": k, "loss": evaluate(model, parts.val).loss})
+    return model, records
+
+
+curves = {
+    "6 units, whole text": train(6, len(ids)),
+    "64 units, 4000 characters": train(64, 4000, held_out=0.3),
+    "64 units, whole text": train(64, len(ids)),
+}
+plots.loss_curves({name: records for name, (_, records) in curves.items()})
+
+
+# %% [markdown]
+# ## Reading the curves
+#
+# Two numbers matter: how far the **training** loss (thin) goes down, and how far the **validation** loss (dots) stays
+# above it.
+#
+# | what you see | what it means | what helps |
+# |---|---|---|
+# | both high, side by side, hardly falling | **underfitting**: it cannot do better | more units, another rate |
+# | training falls, validation turns and rises | **overfitting**: it learns by heart | more text, dropout |
+# | both still falling, side by side | not done | more minibatches |
+#
+# Early on, a training loss *above* the validation loss is no mistake: it is the mean over the last minibatches, while
+# the model got better all the time.
+
+
+# %%
+def losses(name, split):
+    return [r["loss"] for r in curves[name][1] if r["split"] == split]
+
+
+for name in curves:
+    best = np.argmin(losses(name, "val"))
+    print(
+        f"{name:26s} training {losses(name, 'train')[-1]:.2f}, validation {losses(name, 'val')[-1]:.2f} nats, "
+        f"best {losses(name, 'val')[best]:.2f} after {20 * (best + 1)} minibatches"
+    )
+
+small, little, both = curves
+if not MY_TEXT:
+    gap = {name: losses(name, "val")[-1] - losses(name, "train")[-1] for name in curves}
+    assert losses(small, "train")[-1] > losses(both, "train")[-1] + 0.8  # underfitting:
+    assert abs(gap[small]) < 0.1  # high, but side by side
+    assert gap[little] > 0.8  # overfitting:
+    assert losses(little, "val")[-1] > min(losses(little, "val")) + 0.05  # it has turned
+    assert abs(gap[both]) < 0.1
+    assert losses(both, "val")[-1] < losses(both, "val")[-4] - 0.02  # still falling
+
+# %% [markdown]
+# ## Sampling
+#
+# A trained model gives a score $z_v$ for every character. Sampling draws the next one from
+#
+# $$p_v = \frac{e^{z_v / \tau}}{\sum_w e^{z_w / \tau}}$$
+#
+# and feeds it back as the next character read. The **temperature** $\tau$ sharpens ($\tau < 1$) or flattens ($\tau >
+# 1$) the distribution; **top-k** allows only the $k$ likeliest characters. We take a model that was trained for some
+# minutes and comes with minigrid. What does it expect after `The vo`?
+
+# %%
+model, its_vocabulary = load("pretrained:toywiki-grid-1")
+prime = "The vo"
+logits, _ = model.predict(its_vocabulary.encode(prime)[:, None], model.initial_state(1))
+scores = np.sort(logits[-1, 0].astype("float64"))[::-1]
+letters = [its_vocabulary.decode([n]) for n in np.argsort(-logits[-1, 0])]
+
+TEMPERATURES = (0.3, 0.7, 1.0, 1.5)
+SHOWN = 12
+fig, axes = plt.subplots(1, len(TEMPERATURES), figsize=(11, 3.2), sharey=True)
+entropy = {}
+for ax, tau in zip(axes, TEMPERATURES, strict=True):
+    p = np.exp((scores - scores[0]) / tau)
+    p /= p.sum()
+    entropy[tau] = -(p * np.log(p)).sum()
+    ax.bar(range(SHOWN), p[:SHOWN])
+    ax.set_xticks(range(SHOWN), letters[:SHOWN], family="monospace", fontsize=9)
+    ax.set(title=f"temperature {tau}\nentropy {entropy[tau]:.2f} nats", xlabel="next character")
+axes[0].set_ylabel("probability")
+fig.suptitle(f"What the model expects after {prime!r}: the {SHOWN} likeliest of {len(scores)}")
+plt.show()
+
+assert list(entropy.values()) == sorted(entropy.values())
+
+# %%
+LENGTH = 1200
+
+
+def sample(**how):
+    return "".join(
+        generate(model, its_vocabulary, LENGTH, prime=prime, sampler=Sampler(**how), seed=SEED)
+    )
+
+
+texts = {f"temperature {tau}": sample(temperature=tau) for tau in TEMPERATURES}
+texts["temperature 1.5, top-k 3"] = sample(temperature=1.5, top_k=3)
+texts["argmax"] = sample(argmax=True)
+for name, written in texts.items():
+    print(f"--- {name}\n{prime}{written[:320]}\n")
+
+# %% [markdown]
+# Admiring is not measuring. toywiki's words are made up, but not at random: the language has a fixed stock of them, so
+# we can count which share of the written words *exist* (appear in a long text of the same language), and, for variety,
+# how many different words there are.
+
+
+# %%
+def words(written):
+    return re.findall(r"\b[a-z]{4,}\b", written)
+
+
+known = set(words(write_toywiki(400_000, seed=99)[0]))
+exist, different = {}, {}
+print("                           words that exist   different words")
+for name, written in texts.items():
+    found = words(written)
+    exist[name] = np.mean([word in known for word in found])
+    different[name] = len(set(found)) / len(found)
+    print(f"{name:26s} {exist[name]:12.0%} {different[name]:19.0%}")
+
+assert exist["temperature 0.3"] > 0.9
+assert exist["temperature 0.3"] > exist["temperature 1.0"] > exist["temperature 1.5"] + 0.2
+assert exist["temperature 1.5, top-k 3"] > exist["temperature 1.5"] + 0.2
+assert different["argmax"] < 0.5 * different["temperature 1.0"]
+
+# %% [markdown]
+# - Low temperatures write what is safe; taking the likeliest character every time (**argmax**, the limit $\tau \to 0$)
+#   ends in a loop.
+# - High temperatures take unlikely characters often, and after the first wrong letter the model reads a text of a kind
+#   that it has never seen.
+# - Top-k cuts off that long tail, so that a high temperature stays among the plausible ones.
+# - Temperature 1 writes the model's own distribution, errors included: what it has learnt, no better and no worse. It
+#   is the setting for judging a model; 0.5 to 0.8 makes texts that are nicer to read.
+#
+# ## CPU and GPU
+#
+# There is one code for both: every function asks its arrays which module they belong to (`numpy` or `cupy`). For small
+# models like those above a CPU is fast enough; a GPU pays with hundreds of units and large batches. The shell commands
+# take one by themselves if it is there (`--backend auto`); in Python you say so. Checkpoints hold plain arrays and load
+# on either. The next cell trains the same three minibatches on both, where there is a GPU, and says so where there is
+# none.
+
+# %%
+x, y = split_text(ids, batch=20, steps=40).train.minibatch(0, 0)
+
+
+def three_losses(backend):
+    model = CharModel("grid", vocab_size=V, hidden=64, layers=2, seed=SEED, backend=backend)
+    step = TrainStep(model)
+    return [float(step(x, y)) for _ in range(3)]
+
+
+print("CPU:", np.round(three_losses("numpy"), 4))
+try:
+    gpu = backend_module("cupy")
+except UserError as reason:
+    print(f"No GPU was used here: {reason}.")
+else:
+    print("GPU:", np.round(three_losses("cupy"), 4), describe_device(gpu))
+    # not bit by bit: a GPU adds in another order
+    assert np.allclose(three_losses("cupy"), three_losses("numpy"), rtol=1e-3)
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. **Before the first update.** What loss should an untrained model have, nearly, on any text? Check it on ours.
+# 2. **How much text is an epoch?** A text of 1,000,000 characters, 5 % of it held out, `--batch 50 --steps 50`. How
+#    many minibatches has an epoch? After how many does the carried state start from zero again?
+# 3. **Argmax as a limit.** Show on the scores above that $p_1 \to 1$ for $\tau \to 0$, and that $p_v \to 1/V$ for $\tau
+#    \to \infty$.
+# 4. **Top-1.** What does `top_k=1` do at temperature 5?
+# 5. **Starting from someone else's parameters.** `--init-from RUN` begins a *new* run with the parameters of another.
+#    What does it not take over that `--resume` does, and when would you want that?
+#
+# ## Solutions
+#
+# **1.** Its weights are small, so all scores are near 0 and all characters nearly equally likely: $\ln V$.
+
+# %%
+untrained = CharModel("grid", vocab_size=V, hidden=64, layers=2, seed=SEED)
+loss, _ = untrained.loss(x, y, untrained.initial_state(20))
+assert abs(float(loss) - np.log(V)) < 0.02
+
+# %% [markdown]
+# **2.** 950,000 characters give $\lfloor 949{,}999 / 2500 \rfloor = 379$ minibatches (the very last character can only
+# be predicted, not read). The state starts from zero at the beginning of each epoch, so after 379.
+
+# %%
+million = np.zeros(1_000_000, int)
+assert len(split_text(million, batch=50, steps=50, val_fraction=0.05).train) == 379
+
+
+# %% [markdown]
+# **3.** $p_v / p_1 = e^{(z_v - z_1) / \tau}$ with $z_v < z_1$: to 0 for $\tau \to 0$, to 1 for $\tau \to \infty$.
+
+
+# %%
+def probabilities(tau):
+    p = np.exp((scores - scores[0]) / tau)
+    return p / p.sum()
+
+
+assert probabilities(1e-3)[0] > 0.999
+assert np.allclose(probabilities(1e6), 1 / len(scores), rtol=1e-3)
+
+# %% [markdown]
+# **4.** Only the likeliest is allowed, so its probability is 1 at any temperature: the same as argmax.
+
+# %%
+assert sample(temperature=5.0, top_k=1) == texts["argmax"]
+
+# %% [markdown]
+# **5.** The optimiser's running means, the carried state, the step (and with it the learning rate's decay) and the
+# place in the text. You want it when something else than the length is to change: another text, a lower rate, dropout.
+# Sizes and vocabulary must agree:
+
+# %%
+_ = shell(f"{TRAIN.replace('5e-3', '1e-3')} --max-steps 20 --init-from straight --run slower")
+begun = json.loads((HERE / "slower" / "metrics.jsonl").open().readline())
+assert begun["step"] == 10  # it counts from the beginning,
+assert begun["loss"] < unigram  # with what the other has learnt
+folder.cleanup()
