@@ -107,7 +107,7 @@ def norms_by_layer(
         dh = dropout_backward(dh, masks.get(f"layer.{layer}"))
         h.append(_norms(dh[0]))
         if dc is not None:
-            c.append(_norms(dc[0].T))
+            c.append(_norms(dc[0]))
     if dc is None:
         return {f"{model.cell.kind}.h": np.array(h[::-1])}
     return {"depth.h": np.array(h[::-1]), "depth.c": np.array(c[::-1])}

@@ -49,7 +49,7 @@ def test_the_norms_are_those_of_finite_differences(options):
 def losses_from(model, layer, h, c, batch, target):
     """The loss of each text at the last step, if `layer` (from 0) had handed up h (B, H) and c (B, H): (B,)."""
     _, state = model.predict(batch.x[:-1], batch.state)
-    memory = None if c is None else c.T[None]
+    memory = None if c is None else c[None]
     for above in range(layer + 1, model.layers):
         h = h * batch.masks[f"layer.{above}"][0]
         own = {name: state[f"{model.cell.kind}.{above}.{name}"] for name in model.cell.states}
