@@ -6,25 +6,12 @@ more than once.
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, Workspace, array_module, blocks
+from minigrid.backend import Array, array_module, blocks
 
 
 def rows(x: Array) -> Array:
     """View (..., N) as rows of N numbers."""
     return x.reshape(-1, x.shape[-1])
-
-
-def spaced(W: Array, uses: int, workspace: Workspace) -> Array:
-    """Return W laid out for many small products ``x @ W``: as a padded copy, where the uses pay for one.
-
-    A matrix that is transposed by name only, or whose rows are a power of two of numbers, takes BLAS up to 1.4 times
-    as long.
-    """
-    if uses < 16:
-        return W
-    copy = workspace.scratch("spaced", W.shape, padded=True)
-    copy[...] = W
-    return copy
 
 
 def column_sums(x: Array) -> Array:

@@ -15,13 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minigrid.backend import BLOCK, Workspace
+from minigrid.blas import one_thread, threads
 from minigrid.model import CharModel
 
 NARROWEST = 16
 """Columns that a part of a batch has at least: BLAS works on that many at a time."""
-
-WIDEST = 640
-"""Units up to which parts are faster. Beyond, each part would wait for all the weights to come from memory."""
 
 Result = TypeVar("Result")
 
@@ -30,8 +28,7 @@ class Shards:
     """The parts that a model's batches are computed in, with the arrays that each of them re-uses.
 
     There are as many parts as BLAS may use threads (``OPENBLAS_NUM_THREADS``; by default one for each core), one on a
-    GPU, for layers of more than `WIDEST` units, and where parts of at least `NARROWEST` columns would keep no more than
-    half of the cores busy.
+    GPU, and one where parts of at least `NARROWEST` columns would keep no more than half of the cores busy.
 
     Parameters
     ----------
@@ -47,8 +44,7 @@ class Shards:
         """Cut a batch into the columns of each part."""
         threads = self._threads()
         count = min(threads, batch // NARROWEST)
-        pays = 2 * count > threads and self._model.hidden <= WIDEST
-        return _cut(batch, count if pays else 1)
+        return _cut(batch, count if 2 * count > threads else 1)
 
     def ranges(self, size: int) -> list[slice]:
         """Cut a vector into the ranges that are worked on side by side: one where it is short."""
@@ -68,7 +64,7 @@ def side_by_side(function: Callable[..., Result], arguments: list[tuple[Any, ...
     """Return ``function(*a)`` for each of `arguments`, computed at the same time, with one BLAS thread each."""
     if len(arguments) == 1:
         return [function(*arguments[0])]
-    with _blas().limit(limits=1):
+    with one_thread():
         others: list[Future] = [
             # a context carries the caller's np.errstate into the thread
             _pool().submit(contextvars.copy_context().run, function, *a)
@@ -80,21 +76,9 @@ def side_by_side(function: Callable[..., Result], arguments: list[tuple[Any, ...
             wait(others)
 
 
-def threads() -> int:
-    """Threads that BLAS may use now; 1 where it cannot be told to use fewer (Accelerate on a Mac)."""
-    return min((library.num_threads for library in _blas().lib_controllers), default=1)
-
-
 def _cut(size: int, count: int) -> list[slice]:
     edges = [size * k // count for k in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(edges)]
-
-
-@cache
-def _blas() -> Any:
-    from threadpoolctl import ThreadpoolController  # looks at every library of the process: not at import time
-
-    return ThreadpoolController().select(user_api="blas")
 
 
 @cache

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "minigrid"
 ROOMS = [
     ["errors"],
     ["backend"],
-    ["kernels", "params"],
+    ["blas", "kernels", "params"],
     ["ops", "gates"],
     ["cells"],
     ["model"],

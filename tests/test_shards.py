@@ -113,14 +113,6 @@ def test_how_batches_are_cut(threads, batch, widths, monkeypatch):
     assert np.array_equal(np.concatenate([np.arange(batch)[part] for part in columns]), np.arange(batch))
 
 
-def test_wide_layers_are_not_cut(monkeypatch):
-    monkeypatch.setattr(shards, "threads", lambda: 2)
-    assert [len(Shards(make_model(hidden=H, layers=1)).columns(50)) for H in (shards.WIDEST, shards.WIDEST + 1)] == [
-        2,
-        1,
-    ]
-
-
 def test_parts_run_at_the_same_time_and_answer_in_order():
     both = threading.Barrier(2, timeout=10)
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, array_module, blocks
+from minigrid.blas import product_at_each_step
 from minigrid.cells.cell import Cell
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.kernels import fused
-from minigrid.ops import LayerInput, linear_forward, rows, spaced
+from minigrid.ops import LayerInput, linear_forward, rows
 
 
 class Weights(NamedTuple):
@@ -65,7 +66,6 @@ def sequence_forward(
         Gives the arrays.
     """
     T, (B, H) = steps, h0.shape
-    xp = array_module(h0)
     h = workspace.empty("h", (T + 1, B, H))
     c = workspace.empty("c", (T + 1, B, H))
     gates = workspace.empty("gates", (T, 4, B, H))
@@ -75,10 +75,10 @@ def sequence_forward(
 
     source.project(weights.W_x, weights.bias, out=from_x)
     h[0], c[0] = h0, c0
-    W_h = spaced(weights.W_h, T, workspace)
+    multiply = product_at_each_step(h, weights.W_h, from_h, workspace)
     a_x, a_h = by_gate(from_x), by_gate(from_h)
     for t in range(T):
-        xp.matmul(h[t], W_h, out=from_h)
+        multiply(t)  # from_h = h[t] @ W_h, the h that step t reads
         lstm_forward(a_x[t], a_h, gates[t], c[t], c[t + 1], s[t], h[t + 1], output)
     return Cache(source, h, c, gates, s)
 
@@ -110,20 +110,19 @@ def sequence_backward(
     """
     source, h, c, gates, s = cache
     T, B, H = s.shape
-    xp = array_module(h)
     da = workspace.scratch("a", (T, B, 4 * H))
     dh_t = workspace.scratch("dh", (B, H))
     dc_t = workspace.scratch("dc", (B, H))
 
     dh_t[...] = dh[T]
     dc_t[...] = dc
-    W_hT = spaced(weights.W_h.T, T, workspace)
+    multiply = product_at_each_step(da, weights.W_h.T, dh_t, workspace)
     for steps in reversed(list(blocks(da))):
         update_backward = backward_of(gates[steps], c[:-1][steps], c[1:][steps], s[steps], output, workspace)
         for k, t in reversed(list(enumerate(range(T)[steps]))):
             update_backward(k, dh_t, dc_t, by_gate(da[t]))
             # a[t] = ... + h[t-1] @ W_h; h[t-1] also has the gradient that arrives from outside
-            xp.matmul(da[t], W_hT, out=dh_t)
+            multiply(t)  # dh_t = da[t] @ W_h.T
             dh_t += dh[t]
     grads.W_h[...] += rows(h[:-1]).T @ rows(da)
     dsource = source.project_backward(da, weights.W_x, grads.W_x, grads.bias)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from helpers import assert_close
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrid import blas
+from minigrid.backend import Workspace
+from minigrid.blas import FEW, NARROWEST, SMALL, one_thread, product_at_each_step, threads
+
+SIZES = [(25, 128, 512), (25, 512, 128), (50, 2048, 512), (3, 7, 5), (25, 211, 844), (40, 400, 100), (1, 9, 64)]
+"""Rows of x, rows and columns of W: cut across, down, both ways, or not at all."""
+
+
+def test_one_thread_holds_as_long_as_it_is_asked_for():
+    before = threads()
+    with one_thread():
+        assert threads() == 1
+    assert threads() == before >= 1
+
+
+@pytest.mark.parametrize(("B", "K", "N"), SIZES)
+@pytest.mark.parametrize("T", [FEW - 1, FEW])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("cores", [1, 2])
+def test_the_product_is_numpys(B, K, N, T, transposed, cores, monkeypatch):
+    monkeypatch.setattr(blas, "threads", lambda: cores)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((T, B, K + 3))[..., :K]  # rows that do not touch
+    W = rng.standard_normal((N, K)).T if transposed else rng.standard_normal((K, N))
+    out = np.empty((B, N))
+    multiply = product_at_each_step(x, W, out, Workspace(np, "float64"))
+    for t in (0, T - 1):
+        multiply(t)
+        assert_close({"out": out}, {"out": x[t] @ W}, 1e-12)
+
+
+def test_x_may_be_written_between_two_products():
+    x, W, out = np.zeros((FEW, 25, 128)), np.random.default_rng(0).standard_normal((128, 512)), np.empty((25, 512))
+    multiply = product_at_each_step(x, W, out, Workspace(np, "float64"))
+    multiply(0)
+    assert not out.any()
+    x[1] = 1
+    multiply(1)
+    assert_close({"out": out[0]}, {"out": W.sum(axis=0)}, 1e-12)
+
+
+@given(st.integers(1, 60), st.integers(1, 700), st.integers(1, 700))
+def test_tiles_cut_evenly_into_small_products(B, quarter, N):
+    K = 4 * quarter
+    down, across = blas._tiles(B, K, N)
+    assert K % down == N % across == 0
+    if (down, across) != (1, 1):
+        assert B * (K // down) * (N // across) <= SMALL
+        assert N // across >= NARROWEST
+
+
+def test_a_matrix_that_cannot_be_cut_stays_whole():
+    assert blas._tiles(25, 211, 4 * 211) == (1, 1)
+    assert blas._tiles(25, 128, 512) == (1, 2)
+    assert blas._tiles(25, 2048, 512) == (2, 16)
