@@ -117,10 +117,11 @@ def sequence_backward(
     dh_t[...] = dh[T]
     dc_t[...] = dc
     multiply = product_at_each_step(da, weights.W_h.T, dh_t, workspace)
+    da_gates = by_gate(da)
     for steps in reversed(list(blocks(da))):
         update_backward = backward_of(gates[steps], c[:-1][steps], c[1:][steps], s[steps], output, workspace)
         for k, t in reversed(list(enumerate(range(T)[steps]))):
-            update_backward(k, dh_t, dc_t, by_gate(da[t]))
+            update_backward(k, dh_t, dc_t, da_gates[t])
             # a[t] = ... + h[t-1] @ W_h; h[t-1] also has the gradient that arrives from outside
             multiply(t)  # dh_t = da[t] @ W_h.T
             dh_t += dh[t]
