@@ -185,9 +185,10 @@ class Workspace:
     def _take(self, name: str, shape: tuple[int, ...], padded: bool) -> Array:
         if self._kept is None:
             return self._new(shape, padded)
-        if (name, shape) not in self._kept:
-            self._kept[name, shape] = self._new(shape, padded)
-        return self._kept[name, shape]
+        array = self._kept.get((name, shape))
+        if array is None:
+            array = self._kept[name, shape] = self._new(shape, padded)
+        return array
 
     def _new(self, shape: tuple[int, ...], padded: bool) -> Array:
         *outer, width = shape

@@ -58,10 +58,10 @@ def product_at_each_step(x: Array, W: Array, out: Array, workspace: Workspace) -
     workspace : Workspace
         Gives the copy, which must not be asked for by anybody else before the last call.
     """
-    (T, B, K), N = x.shape, W.shape[1]
     xp = array_module(x)
-    if xp is not np or T < FEW:
+    if xp is not np or len(x) < FEW:
         return lambda t: xp.matmul(x[t], W, out=out)
+    (T, B, K), N = x.shape, W.shape[1]
     down, across = _tiles(B, K, N) if threads() == 1 else (1, 1)
     depth, width = K // down, N // across
     tiles = workspace.scratch("tiles", (down, across, depth, width), padded=across == 1)

@@ -12,8 +12,7 @@ from minigrid.kernels import fused
 
 def by_gate(packed: Array) -> Array:
     """View rows (..., B, 4H), packed ``[i | f | o | g]`` as the weights are, as (..., 4, B, H)."""
-    *outer, width = packed.shape
-    return packed.reshape(*outer, 4, width // 4).swapaxes(-2, -3)
+    return packed.reshape(*packed.shape[:-1], 4, -1).swapaxes(-2, -3)
 
 
 def activate(a: Array) -> None:

@@ -134,6 +134,7 @@ class CharModel:
         self._layer_states = [
             {name: f"{self.cell.kind}.{layer}.{name}" for name in self.cell.states} for layer in range(layers)
         ]
+        self._state_names = {full: None for names in self._layer_states for full in names.values()}  # an ordered set
         shapes = self._parameter_shapes()
         self.params = Params(shapes, self.xp.asarray(initial_values(shapes, seed).astype(dtype)))
         self._weights = [self._weights_of_layer(layer, self.params) for layer in range(layers)]
@@ -167,7 +168,7 @@ class CharModel:
 
     def state_names(self) -> list[str]:
         """Names of the state's arrays, ``time.0.h`` and so on, from the bottom layer up."""
-        return [full for names in self._layer_states for full in names.values()]
+        return list(self._state_names)
 
     def initial_state(self, batch: int) -> State:
         """Return zeros: name -> (B, H) array."""
@@ -401,9 +402,9 @@ class CharModel:
         return self.ids(y, lowest=-1)
 
     def _checked_state(self, state: Mapping[str, Array], shape: tuple, whole: bool = True) -> dict[str, Array]:
-        names = set(self.state_names())
-        if wrong := (names.symmetric_difference(state) if whole else set(state) - names):
-            raise UserError(f"the state's names must be {', '.join(self.state_names())}; look at {sorted(wrong)}")
+        names = self._state_names.keys()
+        if wrong := (state.keys() ^ names if whole else state.keys() - names):
+            raise UserError(f"the state's names must be {', '.join(names)}; look at {sorted(wrong)}")
         for name, s in state.items():
             self._check_array(f"state {name}", s, (shape[1], self.hidden))
         return dict(state)

@@ -46,9 +46,9 @@ class Sampler(NamedTuple):
         scores = (logits.astype(np.float64) - logits.max()) / max(self.temperature, 1e-100)
         if self.top_k is not None and self.top_k < len(scores):
             scores[np.argpartition(scores, -self.top_k)[: -self.top_k]] = -np.inf
-        cumulative = np.cumsum(np.exp(scores))
+        cumulative = np.exp(scores).cumsum()
         # cumulative[-1] itself is never drawn, so the last character with any probability is the highest answer
-        return int(np.searchsorted(cumulative, generator.random() * cumulative[-1], side="right"))
+        return int(cumulative.searchsorted(generator.random() * cumulative[-1], side="right"))
 
 
 def generate(
