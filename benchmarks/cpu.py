@@ -21,6 +21,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.report import page, readme
+from experiments.report import fill
+
 HERE = Path(__file__).parent
 SIZES = {
     "lstm": ((2, 128), (3, 256), (3, 512), (6, 256), (3, 1000)),
@@ -29,13 +32,6 @@ SIZES = {
 BUDGET = 3.0  # seconds for each measurement
 SAMPLED = ((2, 128), (3, 512))
 GROWTH = {"T": (25, 50, 100, 200), "B": (10, 25, 50, 100), "H": (64, 128, 256, 512), "L": (1, 2, 4, 8)}
-
-TORCH7 = {  # milliseconds, and MB where known: figures of the Torch7 program from long ago, not measured here
-    ("lstm", 2, 128): "106 ms",
-    ("grid", 2, 128): "212 ms, 316 MB",
-    ("lstm", 3, 256): "353 ms",
-    ("grid", 3, 256): "648 ms, 842 MB",
-}
 
 Case = dict[str, Any]
 
@@ -135,43 +131,6 @@ def cpu_info() -> list[str]:
         return []
 
 
-def table(results: dict[str, Any]) -> str:
-    """Write the results as Markdown."""
-    m, loaded = results["machine"], results["loading"]
-    lines = [
-        f"{m['cpu']}, {m['cores']} cores, Python {m['python']}, NumPy {m['numpy']}, PyTorch {m['torch']}; "
-        f"float32, T = B = 50, V = 65; medians of {results['turns']} turns. "
-        f"`import minigrid`: {results['start_up_seconds']:.3f} s. 100 MB of text: "
-        + ", ".join(f"{name} {r['seconds']:.3f} s, {r['peak_bytes'] / 1e6:.0f} MB" for name, r in loaded.items())
-        + ". The Torch7 column is history, from another machine.",
-        "",
-        "| job | size | minigrid | peer | times as fast (spread) | share of the floor | peak memory, MB | Torch7 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for case in results["cases"]:
-        own, ratios, peak = case["seconds"]["minigrid"], case["times_as_fast"], case["peak_bytes"]
-        share = f"{ratios['floor']['median']:.0%}" if "floor" in ratios else ""
-        history = TORCH7.get((case["model"], case["L"], case["H"]), "") if case["job"] == "train" else ""
-        for side in (s for s in case["sides"] if s not in ("minigrid", "floor")):
-            r = ratios[side]
-            lines.append(
-                f"| {case['job']} {case['model']} | {case['L']}x{case['H']} | {shown(case['job'], own)} "
-                f"| {side} {shown(case['job'], case['seconds'][side])} "
-                f"| {r['median']:.2f} ({r['low']:.2f} to {r['high']:.2f}) | {share} "
-                f"| {peak['minigrid'] / 1e6:.0f}, {side} {peak[side] / 1e6:.0f} | {history} |"
-            )
-    lines += ["", "| grid 2x128 but for | ms per training step | peak memory, MB |", "|---|---|---|"]
-    for case in results["growth"]:
-        name = next(iter(case))
-        lines.append(f"| {name} = {case[name]} | {case['seconds'] * 1e3:.0f} | {case['peak_bytes'] / 1e6:.0f} |")
-    return "\n".join(lines) + "\n"
-
-
-def shown(job: str, seconds: float) -> str:
-    """Milliseconds, or characters per second for a sample of 500."""
-    return f"{500 / seconds:,.0f} chars/s" if job == "sample" else f"{seconds * 1e3:.1f} ms"
-
-
 def name_of(case: Case) -> str:
     """Job, model and size, as in the table: ``train lstm 2x128``."""
     return f"{case['job']} {case['model']} {case['L']}x{case['H']}"
@@ -193,7 +152,7 @@ def measured_anew(only: str, turns: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, write ``cpu.json`` and ``cpu.md`` beside this file, and print the table."""
+    """Measure, write ``cpu.json`` and ``cpu.md`` beside this file and the README's tables, and print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two sizes, two turns; nothing is written")
     parser.add_argument(
@@ -216,8 +175,9 @@ def main() -> None:
         }
     if not args.quick:
         (HERE / "cpu.json").write_text(json.dumps(results, indent=1) + "\n")
-        (HERE / "cpu.md").write_text(table(results))
-    print(table(results))
+        (HERE / "cpu.md").write_text(page(results))
+        fill(HERE.parent / "README.md", "speed", readme(results))
+    print(page(results))
 
 
 if __name__ == "__main__":
