@@ -21,7 +21,8 @@
 # - say what this evidence shows, and what it does not.
 #
 # What takes more than seconds was measured by a script, `experiments/depth_gating/run.py`, on three seeds of each
-# model; here we load its figures and do a part of each measurement again, live.
+# model; here we load its numbers, and do a part of each measurement again, live, on a shorter text. At the end we look
+# at the same numbers on real text.
 
 # %%
 # %matplotlib inline
@@ -59,6 +60,14 @@ def spread(values):
     return f"{np.mean(values):5.1f} ({min(values):.1f} to {max(values):.1f})"
 
 
+def loss_table(models):
+    """Print the loss in nats, mean of the seeds (lowest to highest)."""
+    for kind, side in [(kind, side) for kind in models for side in ("inside", "outside")]:
+        losses = [model["loss"][side] for model in models[kind]]
+        row = f"{np.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f})"
+        print(f"{kind}, {side:7s} URLs: {row}")
+
+
 # %% [markdown]
 # ## A text with the truth about it
 #
@@ -75,23 +84,19 @@ plots.coloured_text(truth["in_url"][piece].astype(float), text[piece], "inside a
 # To predict what comes next, one has to know it. After the end of a word, ` ` is likely outside of a URL and `/` or
 # `.` inside. And the letters do not tell: the words of a URL are words of the language.
 #
-# The models are small: a grid of 4 layers of 64 units, and a stacked LSTM of 4 layers of 71 units, which has as many
-# parameters. They have read another million characters of toywiki (seed 0).
+# The models are small: a grid of 4 layers of 64 units, which share the weights of their LSTM along depth
+# (`tie="depth"`), and a stacked LSTM of 4 layers of 71 units, which has nearly as many parameters. They have read
+# another million characters of toywiki (seed 0).
 
 # %%
 grid, vocabulary = load(f"pretrained:toywiki-grid-{EXAMPLE}")
 lstm, _ = load(f"pretrained:toywiki-lstm-{EXAMPLE}")
-print(f"{grid.params.flat.size:,} and {lstm.params.flat.size:,} parameters")
-assert abs(grid.params.flat.size / lstm.params.flat.size - 1) < 0.02
+print(f"{grid.params.flat.size:,} and {lstm.params.flat.size:,} parameters\n")
+assert grid.options["tie"] == "depth"
+assert 0.98 < lstm.params.flat.size / grid.params.flat.size < 1
 
 toywiki = measured("toywiki")
-print("\nloss in nats, mean of three seeds (lowest to highest)")
-for kind, models in toywiki.items():
-    for side in ("inside", "outside"):
-        losses = [model["loss"][side] for model in models]
-        print(
-            f"{kind} {side:7s} URLs: {np.mean(losses):.3f} ({min(losses):.3f} to {max(losses):.3f})"
-        )
+loss_table(toywiki)
 
 for side in ("inside", "outside"):
     worst_grid = max(model["loss"][side] for model in toywiki["grid"])
@@ -108,11 +113,12 @@ for side in ("inside", "outside"):
 # we are inside a URL? A **linear probe** is the simplest reader: a weighted sum of the units and a threshold. To find
 # good weights we do what the model's decoder does, for two classes: $p = \sigma(w \cdot c + b)$ is the probability of
 # "inside", and the cross-entropy is made small (*logistic regression*). Its gradient you can derive by now:
-# $dw = \sum (p - truth)\, c$. The problem is convex, and a few of Newton's steps solve it; `minigrid/probes.py` is
-# short.
+# $dw = \sum (p - truth)\, c$. There is one minimum, and a few of Newton's steps (the gradient divided by the curvature)
+# find it. (Where $w$ separates the two without a mistake it would grow for ever; a weak pull towards 0 stops it.)
+# `minigrid/probes.py` is short.
 #
 # The probe is **fitted on one text and judged on another**. So we need two texts, and the states that a model has while
-# it reads them.
+# it reads them. `trace` runs a model and keeps every state and every gate, each as an array (L, T, B, H).
 
 # %%
 STREAMS, STEPS, WARM_UP = 20, 800, 100  # the first steps of each stream only fill the state
@@ -152,16 +158,16 @@ print(f"{100 * (said == judged(url)).mean():.1f} % of the answers are right")
 # %% [markdown]
 # It looks good. Before we believe it: there are three ways to be fooled.
 #
-# **The fact is rare.** One character in twelve is inside a URL, so whoever always says "no" is right most of the time.
-# We therefore take the mean of two shares: how many of the characters inside are recognised, and how many of those
-# outside. This **balanced accuracy** is 50 % for any constant answer.
+# **The fact is rare.** One character in thirteen is inside a URL, so whoever always says "no" is right most of the
+# time. We therefore take the mean of two shares: how many of the characters inside are recognised, and how many of
+# those outside. This **balanced accuracy** is 50 % for any constant answer.
 
 # %%
 always_no = np.zeros_like(said)
 print(f"always no:     {100 * (always_no == judged(url)).mean():.1f} % right")
 print(f"balanced:      {100 * balanced_accuracy(judged(url), always_no):.1f} %")
 print(f"the probe's:   {100 * balanced_accuracy(judged(url), said):.1f} %")
-assert (always_no == judged(url)).mean() > 0.9
+assert 1 / 14 < judged(url).mean() < 1 / 12
 assert balanced_accuracy(judged(url), always_no) == 0.5
 assert balanced_accuracy(judged(url), said) > 0.9
 
@@ -173,11 +179,13 @@ assert balanced_accuracy(judged(url), said) > 0.9
 
 
 # %%
+IS_LETTER = np.array([chr(symbol).isalpha() for symbol in vocabulary.symbols])
+
+
 def letters_in_a_row(x):
     """How many letters in a row end with each character, (T, B)."""
-    is_letter = np.array([chr(symbol).isalpha() for symbol in vocabulary.symbols])[x]
     counts, count = [], 0
-    for row in is_letter:
+    for row in IS_LETTER[x]:
         count = (count + 1) * row  # starts again after anything that is no letter
         counts.append(count)
     return np.array(counts)
@@ -200,8 +208,6 @@ assert max(told["facts"]["in_url"]["letters"].values()) > 0.8
 assert LETTERS < 70
 
 # %% [markdown]
-# From here on we ask deep in a word.
-#
 # **Any recurrent network remembers something.** Here is the same probe on a grid that was *never trained*:
 
 # %%
@@ -217,11 +223,12 @@ for layer in range(4):
     assert balanced_accuracy(asked, answers) > 0.8
 
 # %% [markdown]
-# That cannot be knowledge. Random weights leave an imprint of all that was read, and a probe whose weights may be as
-# large as they like finds it, however faint. But look at the last number: the units vary by a hundredth, or a
-# thousandth. No layer above, whose gates add these units up with weights of ordinary size, could make anything of it.
-# What counts is what is written in *large letters*. So we add noise to every unit, with a standard deviation of 0.1
-# (hidden states lie between -1 and 1), when fitting and when judging:
+# That is no knowledge that the model could use. Random weights leave an imprint of all that was read, and a probe whose
+# weights may be nearly as large as they like finds it, however faint. But look at the last number: the units vary by a
+# hundredth, or a thousandth. A layer above, whose gates add them up with weights of ordinary size, would hardly notice.
+# What counts is what is written in *large letters*. So we add noise to every unit, with a standard deviation of 0.1,
+# when fitting and when judging. (A hidden state lies between -1 and 1, a memory cell may be larger and suffers less. So
+# compare h with h, and c with c.)
 
 # %%
 BLUR = 0.1
@@ -245,47 +252,74 @@ for layer in range(4):
     assert trained > 0.9 and untrained < 0.7
 
 # %% [markdown]
-# Now the numbers mean something. All that follows is asked deep in a word, with this noise.
+# Now the numbers mean something. From here on all probes are fitted and judged deep in a word, with this noise; gates
+# and shares too are of characters deep in a word, if nothing else is said. Losses are over all characters.
 #
 # ## Sentence 1: a cell in a low layer knows
 #
 # First the best *single* unit: for each unit the best threshold, and of all units the one that does best on the text to
 # fit on. Here is that unit of the grid's lowest layer, in $c^{time}_1$, over the piece of text from above:
 
+
 # %%
-_, accuracies = fit_units(blurred(fit_states["time.c"][0][deep_fit]), known)
+def underlined(text, inside, piece):
+    """The characters of a piece, those inside underlined."""
+    return [
+        char + "\N{COMBINING LOW LINE}" if is_inside else char
+        for char, is_inside in zip(text[piece], inside[piece], strict=True)
+    ]
+
+
+cells_fit, cells = (those["time.c"][0] for those in (fit_states, judge_states))
+probes, accuracies = fit_units(blurred(cells_fit[deep_fit]), known)
 unit = int(accuracies.argmax())
-print(f"unit {unit}: {100 * accuracies[unit]:.1f} %")
-seen = trace_text(grid, vocabulary, text[start - 400 : start + 400])
+told_right = balanced_accuracy(asked, probes[unit].says(blurred(cells[deep])))
+print(f"unit {unit}, judged on the other text: {100 * told_right:.1f} %")
+assert cells[deep, unit][asked].mean() > 0 > cells[deep, unit][~asked].mean()
+
+seen = trace_text(grid, vocabulary, text[start - 400 : piece.stop])["time.c"][0, 400:, 0, unit]
 plots.coloured_text(
-    seen["time.c"][0, 400:, 0, unit], text[piece], f"grid: c along time, layer 1, unit {unit}"
+    seen.clip(-1.5, 1.5),
+    underlined(text, truth["in_url"], piece),
+    f"grid: c along time, layer 1, unit {unit}, cut off at -1.5 and 1.5; underlined: URL",
 )
 
 # %% [markdown]
-# There it is, the cell of the story: below zero in ordinary text, above zero from `//` to the last character of the
-# URL. Nobody asked for it; it was found by learning to predict the next character. (In the two other grids the best
-# unit of this layer lingers for a while after the URL.) Over all seeds, and all layers:
+# There it is, the cell of the story: below zero in ordinary text, above zero from `:` on, and falling back near the
+# URL's end, or just after it. Nobody asked for it; it was found by learning to predict the next character. Over all
+# seeds, and all layers:
 
 # %%
-toywiki_best = {
-    state: 100
-    * np.array([model["best_units"][state]["accuracy"] for model in toywiki[kind]])  # (seed, layer)
-    for kind, state in (("grid", "time.c"), ("grid", "depth.c"), ("lstm", "lstm.c"))
-}
-print("best single unit, %       " + "".join(f"layer {layer:<19d}" for layer in range(1, 5)))
-for state, values in toywiki_best.items():
-    print(f"{state:10s}" + "   ".join(spread(column) for column in values.T))
+first = text.index("://", start) - start
+assert (seen[first : first + 20] > 0).all() and (seen[: first - 4] < 0).all()
 
-cell = judge_states["time.c"][0, deep, unit]
-assert cell[asked].mean() > 0 > cell[~asked].mean()
+
+def layer_table(what, values_by_state):
+    """Print accuracies (seed, layer) by state and layer, mean of the seeds (lowest to highest)."""
+    print(f"{what:26s}" + "".join(f"layer {layer:<18d}" for layer in range(1, 5)))
+    for state, values in values_by_state.items():
+        print(f"{state:22s}" + "  ".join(f"{spread(column):22s}" for column in values.T))
+
+
+def best_units(models):
+    """State -> (seed, layer), balanced accuracy of the best single unit in percent."""
+    return {
+        state: 100 * np.array([model["best_units"][state]["accuracy"] for model in models[kind]])
+        for kind, state in (("grid", "time.c"), ("grid", "depth.c"), ("lstm", "lstm.c"))
+    }
+
+
+toywiki_best = best_units(toywiki)
+layer_table("best single unit, %", toywiki_best)
+
 assert toywiki_best["time.c"][:, 0].min() > 90
 assert toywiki_best["lstm.c"].min() > 95
-assert toywiki_best["depth.c"].max() < 90
+assert (abs(toywiki_best["depth.c"] - 78.5) < 7.5).all()
 
 # %% [markdown]
 # **Sentence 1 is right**: the lowest layer of each of the six models has a cell that knows. But such cells are *in
-# every layer*, not only low down, and in the stacked LSTM they are the clearest. Along depth (`depth.c`) no single unit
-# comes near them.
+# every layer*, not only low down, and in the stacked LSTM they are the clearest. Along depth (`depth.c`) single units
+# tell only 72 to 85 %.
 #
 # ## Sentence 2: a stacked LSTM can hardly tell its higher layers
 #
@@ -293,13 +327,13 @@ assert toywiki_best["depth.c"].max() < 90
 # `depth.c`. What a layer keeps for itself from character to character is `lstm.c`, and `time.c`.
 
 # %%
-NAMES = {
-    "time.c": "c along time",
-    "time.h": "h along time",
-    "depth.c": "c along depth",
-    "depth.h": "h along depth",
-    "lstm.c": "c",
-    "lstm.h": "h",
+LOOKS = {  # state -> its name, and its colour in all figures
+    "time.c": ("c along time", "#0072B2"),
+    "time.h": ("h along time", "#56B4E9"),
+    "depth.c": ("c along depth", "#009E73"),
+    "depth.h": ("h along depth", "#CC79A7"),
+    "lstm.c": ("c", "#E69F00"),
+    "lstm.h": ("h", "#D55E00"),
 }
 TITLES = {"grid": "grid", "lstm": "stacked LSTM"}
 LAYERS = np.arange(1, 5)
@@ -315,20 +349,19 @@ def by_state(models, which):
 
 def probe_figure(models, letters, title):
     """Accuracy of all units by layer, a line for each state's mean, a dot for each seed."""
-    fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+    fig, axes = plt.subplots(1, 2, figsize=(10, 4.4), sharey=True)
     for ax, kind in zip(axes, TITLES, strict=True):
-        for (state, values), colour in zip(
-            by_state(models[kind], "deep").items(), plots.COLOURS, strict=False
-        ):
-            ax.plot(LAYERS, values.mean(axis=0), color=colour, label=NAMES[state])
-            for seed in values:
-                ax.plot(LAYERS, seed, ".", color=colour, markersize=6)
+        for place, (state, values) in enumerate(by_state(models[kind], "deep").items()):
+            (name, colour), style = LOOKS[state], "--" if state.endswith(".c") else "-"
+            ax.plot(LAYERS, values.mean(axis=0), style, color=colour, label=name)
+            for seed in values:  # the states' dots beside each other
+                ax.plot(LAYERS + 0.05 * (place - 1), seed, ".", color=colour, markersize=6)
         for values in by_state(models[kind], "untrained").values():
             (line,) = ax.plot(LAYERS, values.mean(axis=0), ":", color="gray")
         line.set_label("untrained, all states")
-        ax.axhline(letters, color="black", linestyle="--", linewidth=1, label="the last letters")
+        ax.axhline(letters, color="black", linewidth=1, label="last 1 to 5 characters, by heart")
         ax.set(xlabel="layer", xticks=LAYERS, title=TITLES[kind], ylim=(45, 102))
-        ax.legend(loc="center right", bbox_to_anchor=(1, 0.45), fontsize=9)
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=9)
     axes[0].set_ylabel("balanced accuracy (%)")
     fig.suptitle(title)
     plt.show()
@@ -338,14 +371,13 @@ probe_figure(toywiki, LETTERS, "toywiki: deep in a word, is it part of a URL?")
 
 # %%
 deep_grid, deep_lstm = (by_state(toywiki[kind], "deep") for kind in TITLES)
-print("all units, %              " + "".join(f"layer {layer:<19d}" for layer in LAYERS))
-for state, values in (deep_grid | deep_lstm).items():
-    print(f"{state:10s}" + "   ".join(spread(column) for column in values.T))
+layer_table("all units, %", deep_grid | deep_lstm)
 
-assert deep_lstm["lstm.h"].min() > 99  # every layer of the stacked LSTM tells the next
+assert deep_lstm["lstm.h"].min() > 99  # every layer of the stacked LSTM offers it to the next
 assert deep_grid["time.c"].min() > 95
 assert deep_grid["depth.c"].min() > LETTERS + 20
-assert (deep_grid["depth.c"].mean(axis=0) < deep_lstm["lstm.h"].mean(axis=0)).all()
+for state in ("depth.c", "depth.h"):
+    assert (deep_grid[state].mean(axis=0) < deep_lstm["lstm.h"].mean(axis=0)).all()
 for kind in TITLES:
     assert max(values.max() for values in by_state(toywiki[kind], "untrained").values()) < 60
 
@@ -360,70 +392,83 @@ assert live > 98
 
 # %% [markdown]
 # **Sentence 2 is wrong here.** Output gate, tanh and matrix do not hinder the stacked LSTM at all: its hidden state
-# says "URL" without a mistake, up to the top. What a chain of squashing functions does to a *gradient at
-# initialisation* (notebook 3) need not be what it does to a *value after training*: four layers learn to hand on one
-# bit. And yet the stacked LSTM predicts worse inside URLs than the grid. Knowing that one is inside a URL is not where
-# it falls short.
+# says "URL" (almost) without a mistake, up to the top. What a chain of squashing functions does to a *gradient at
+# initialisation* (notebook 3) need not be what it does to a *value after training*: every layer's hidden state holds
+# the bit, and offers it to the next. (Whether that one uses it, or finds out by itself, a probe cannot say.) And yet
+# the stacked LSTM predicts worse inside URLs than the grid. Knowing that one is inside a URL is not where it falls
+# short.
 #
 # ## Sentence 3: written low, carried along depth, read high
 #
 # In the grid, the memory along depth does hold it: far more than the letters say, at every layer. But less than the
-# stacked LSTM's hidden state, and less than the grid's own memory along time. Why would it hold *less*? Let us look at
-# when. Along the horizontal axis: how many letters in a row have just been read.
+# stacked LSTM's states, and less than the grid's own memory along time. Why would it hold *less*? Let us look at
+# when. Along the horizontal axis: how many letters in a row have just been read. For each count the probes are fitted
+# anew, and the last characters learnt by heart anew.
 
 # %%
 ROWS = list(told["by_letters"])
 
 
-def letters_figure(told, models, title):
+def by_letters(models, state):
+    """Accuracy of layer 4 in percent by the number of letters in a row: (seed, count)."""
+    rows = [[model["by_letters"][count][state][-1] for count in ROWS] for model in models]
+    return 100 * np.array(rows)
+
+
+def letters_figure(by_heart, models, title):
+    """Accuracy of layer 4 by the number of letters in a row: mean and span of the seeds."""
     _, ax = plt.subplots(figsize=(8.5, 4.4))
-    best = [100 * max(told["by_letters"][count].values()) for count in ROWS]
-    ax.plot(ROWS, best, "k--", linewidth=1, label="the last 1 to 5 characters, by heart")
-    for (kind, state), colour in zip(
-        (("lstm", "lstm.h"), ("grid", "time.c"), ("grid", "depth.c"), ("grid", "depth.h")),
-        (plots.COLOURS[1], plots.COLOURS[4], plots.COLOURS[0], plots.COLOURS[5]),
-        strict=True,
+    best = [100 * max(by_heart["by_letters"][count].values()) for count in ROWS]
+    ax.plot(ROWS, best, "k", linewidth=1, label="last 1 to 5 characters, by heart")
+    for kind, state, width, style in (
+        ("lstm", "lstm.h", 5, "-"),
+        ("grid", "time.c", 2, "--"),
+        ("grid", "depth.c", 2, "--"),
+        ("grid", "depth.h", 2, "-"),
     ):
-        values = 100 * np.array(
-            [[model["by_letters"][count][state][-1] for count in ROWS] for model in models[kind]]
-        )
-        ax.plot(
-            ROWS, values.mean(axis=0), "o-", color=colour, label=f"{TITLES[kind]}, {NAMES[state]}"
-        )
-        ax.fill_between(ROWS, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2)
-    ax.set(
-        xlabel="letters in a row (7: or more)",
-        ylabel="balanced accuracy (%)",
-        ylim=(50, 102),
-        title=title,
-    )
+        name, colour = LOOKS[state]
+        values, label = by_letters(models[kind], state), f"{TITLES[kind]}, {name}"
+        ax.plot(ROWS, values.mean(axis=0), style, color=colour, linewidth=width, label=label)
+        ax.fill_between(ROWS, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15)
+    ax.set(xlabel="letters in a row (7: or more)", ylabel="balanced accuracy (%)")
+    ax.set(ylim=(50, 102), title=title)
     ax.legend(loc="lower left", fontsize=9)
     plt.show()
 
 
-letters_figure(told, toywiki, "Layer 4: are we inside a URL? (band: lowest to highest seed)")
+letters_figure(
+    told, toywiki, "toywiki, layer 4: are we inside a URL? (band: lowest to highest seed)"
+)
 
-along = 100 * np.array(
-    [[model["by_letters"][count]["depth.c"][-1] for count in ROWS] for model in toywiki["grid"]]
-).mean(axis=0)
-assert along[3:5].max() < min(along[0], along[-1]) - 5
+along = by_letters(toywiki["grid"], "depth.c")
+assert along.mean(axis=0)[3:5].max() < along.mean(axis=0)[[0, -1]].min() - 5
+everywhere = [100 * model["facts"]["in_url"]["depth.c"][-1] for model in toywiki["grid"]]
+by_heart = 100 * told["facts"]["in_url"]["letters"]["3"]
+print(f"over all characters, c along depth of layer 4: {spread(everywhere)} %")
+print(f"over all characters, the last 3 by heart:      {by_heart:5.1f} %")
+assert np.mean(everywhere) < by_heart + 3
 
 # %% [markdown]
-# A memory along *time* has to hold a fact as long as it may be needed. A memory along *depth* starts from zero at every
-# character, and has only to carry **what the prediction of the next character needs**. Right after `/` or `.` it
-# is full of "URL", and the letters say so too. In the middle of a word it is not: what comes next is a letter, inside
-# as well as outside. From the fifth letter on, where words of this language end, it is needed again: shall it be a
-# space or a slash? And there it is again. The stacked LSTM has one state for both duties, and so holds it always.
+# A reading that fits: a memory along *time* has to hold a fact as long as it may be needed; a memory along *depth*
+# starts from zero at every character, and has only to carry **what the prediction of the next character needs**. Right
+# after `/` or `.` it is full of "URL", and the letters say so too. In the middle of a word it is not: what comes next
+# is a letter, inside as well as outside. From the fifth letter on, where words of this language end, it is needed
+# again: shall it be a space or a slash? And there it is again. The stacked LSTM has one state for both duties, and so
+# holds it always.
 #
-# This also explains what you would have seen *without* choosing where to ask: over all characters, the memory along
-# depth seems to know no more than the last three letters (exercise 1).
+# Note what you would have seen *without* choosing where to ask: over all characters the memory along depth tells hardly
+# more than the last three characters do (exercise 1).
 #
-# Is it the *low* layer that writes it, and do *open gates* carry it? The memory along depth is a sum, exactly:
+# Is it the *low* layer that writes it, and do *open gates* carry it? The memory along depth is a sum, exactly: over the
+# layers, what each has written times the forget gates above it, unit by unit.
 #
-# $$c^{depth}_L = \sum_l \; i_l g_l \prod_{k > l} f_k$$
+# $$c^{depth}_L = \sum_l p_l, \qquad p_l = i_l \, g_l \prod_{k > l} f_k$$
 #
-# `kept_to_end` gives the products. So we can say of the memory at the top which part was written in which layer. And
-# since the probe is linear, the *difference it sees* between inside and outside is a sum over the layers as well.
+# `kept_to_end` gives the products. So we can say which share of the memory at the top was written in which layer: the
+# mean of $|p_l|$. And since a probe $w$ is linear, the *difference it sees* between the means inside and outside is a
+# sum over the layers as well:
+#
+# $$w \cdot (\bar c_{in} - \bar c_{out}) = \sum_l w \cdot (\bar p_{l, in} - \bar p_{l, out})$$
 
 # %%
 grid_seen = trace(grid, x)
@@ -441,50 +486,51 @@ written = {
     "memory outside": np.array([model["share"]["outside"] for model in along_depth]),
     "the probe's difference": np.array([model["signal"][-1] for model in along_depth]),
 }
-fig, axes = plt.subplots(1, 2, figsize=(10.5, 4))
-for side, style in {"inside": "o", "outside": "s"}.items():
-    (line,) = axes[0].plot(LAYERS, forget[side].mean(axis=0), style + "-", label=f"{side} URLs")
+fig, axes = plt.subplots(1, 2, figsize=(10.5, 4), width_ratios=(2, 3))
+for side, fill, style in (("inside", None, "-"), ("outside", "white", "--")):
+    look = {"color": LOOKS["depth.c"][1], "markerfacecolor": fill}
+    axes[0].plot(
+        LAYERS[1:], forget[side][:, 1:].mean(axis=0), "o" + style, label=f"{side} URLs", **look
+    )
     for seed in forget[side]:
-        axes[0].plot(LAYERS, seed, style, markersize=3, color=line.get_color())
-axes[0].set(
-    xlabel="layer",
-    xticks=LAYERS,
-    ylabel="mean over units",
-    ylim=(0, 1),
-    title="Forget gates along depth",
-)
-axes[0].text(1, 0.55, "in layer 1 there is nothing to forget", fontsize=9)
+        axes[0].plot(LAYERS[1:], seed[1:], "o", markersize=3, **look)
+axes[0].set(xlabel="layer", xticks=LAYERS[1:], ylabel="mean over units", ylim=(0, 1))
+axes[0].set_title("Forget gates along depth, deep in a word")
 axes[0].legend(loc="lower right")
-bottom = np.zeros(3)
-for layer, colour in zip(LAYERS, plt.cm.viridis(np.linspace(0.15, 0.9, 4)), strict=True):
-    heights = np.array([values[:, layer - 1].mean() for values in written.values()])
-    axes[1].bar(range(3), heights, bottom=bottom, color=colour, width=0.6)
-    for place, (height, base) in enumerate(zip(heights, bottom, strict=True)):
-        axes[1].text(
-            place,
-            base + height / 2,
-            f"layer {layer}: {100 * height:.0f} %",
-            ha="center",
-            va="center",
-            color="white" if layer < 3 else "black",
-            fontsize=9,
-        )
+bottom, shades = np.zeros(3), plt.cm.Greens((0.1, 0.25, 0.4, 0.55))
+for layer in range(4):
+    parts_of = [100 * values[:, layer] for values in written.values()]
+    heights = np.array([part.mean() for part in parts_of])
+    axes[1].bar(range(3), heights, bottom=bottom, width=0.96, color=shades[layer])
+    for place, part in enumerate(parts_of):
+        label = f"layer {layer + 1}: {part.mean():.0f} % ({part.min():.0f} to {part.max():.0f})"
+        at = bottom[place] + heights[place] / 2
+        axes[1].text(place, at, label, ha="center", va="center", fontsize=9)
     bottom += heights
 axes[1].set_xticks(range(3), written)
-axes[1].set(ylabel="share", title="Which layer wrote what is at the top")
+axes[1].set(ylabel="share (%)", title="Which layer wrote what is at the top")
 axes[1].grid(False)
 plt.show()
 
 for side in forget:
+    arrives = [  # layer 1's mean |p| over its mean |i g|; the top layer's are the same
+        model["share"][side][0]
+        / model["share"][side][3]
+        * model["written"][side][3]
+        / model["written"][side][0]
+        for model in along_depth
+    ]
+    shares = ", ".join(f"{100 * share:.0f} %" for share in arrives)
+    print(f"of what layer 1 writes {side} URLs, there arrives at the top, by seed: {shares}")
+    assert min(arrives) > 0.7 and max(arrives) < 0.85
     assert forget[side][:, 1:].min() > 0.7
-assert written["the probe's difference"][:, 0].min() > 0.1
-assert written["the probe's difference"][:, 0].max() < 0.3
+assert written["the probe's difference"].min() > 0.15
+assert written["the probe's difference"].max() < 0.35
 
 # %% [markdown]
 # The gates are open: of what layer 1 writes, about three quarters arrive at the top, through three forget gates. This
 # is the linear path of notebook 3, and what is known about URLs does travel on it. But "*the* low layer writes, *a*
-# high layer reads" is not the picture: each layer adds about a quarter of what the memory at the top says about URLs,
-# for each layer has a cell along time that knows.
+# high layer reads" is not the picture: each layer adds about a quarter of what the memory at the top says about URLs.
 #
 # But is the linear path *needed* for it? We close it, and for that we need a tool.
 #
@@ -492,9 +538,9 @@ assert written["the probe's difference"][:, 0].max() < 0.3
 #
 # To **clamp** a gate is to hold it at a value of our choice while all else goes on as it was trained. For a gate that
 # is easy: set its weights to 0, and its bias to a number whose sigmoid is that value; $\pm 1000$ gives exactly 1 and 0.
-# In our grid the layers share the weights of their depth LSTM, so `clamp_gate` first makes an untied copy (as in
-# notebook 3), and then changes one layer of it. The trace tells whether it worked. (And a check for free: in layer 1
-# there is nothing to forget yet, so clamping *its* forget gate must change nothing at all.)
+# Our grid's layers share these weights, so `clamp_gate` first makes an untied copy (as in notebook 3), and then changes
+# one layer of it. The code counts layers from 0: `layer=2` is layer 3. The trace tells whether it worked. (And a check
+# for free: in layer 1 there is nothing to forget yet, so clamping *its* forget gate must change nothing at all.)
 
 # %%
 for value in (0, 1):
@@ -504,7 +550,7 @@ for value in (0, 1):
     assert not np.isin(f[[0, 1, 3]], (0, 1)).all()
     lowest = clamp_gate(grid, "depth.f", layer=0, value=value)
     assert np.array_equal(trace(lowest, x[:50]).logits, trace(grid, x[:50]).logits)
-print(clamped.params["depth.2.bias"].reshape(4, -1)[:, :3])  # rows i, f, o, g; three units
+print(clamped.params["depth.2.bias"].reshape(4, -1)[:, :3].round(2))  # rows i, f, o, g; three units
 
 without = grid
 for layer in range(4):
@@ -556,89 +602,111 @@ def loss_inside_and_outside(model):
     ]
 
 
-def rises(model, gate, layers, which, value):
-    """Rise of a model's measured loss inside and outside, mean over draws of units."""
-    return np.mean(
-        [
-            [entry[side] - model["loss"][side] for side in ("inside", "outside")]
+def all_rises(models, gate, layers, which, value):
+    """By how much the loss rises inside and outside, mean over draws of units: (seed, 2)."""
+    result = []
+    for model in models:
+        entries = [
+            entry
             for entry in model["clamped"]
-            if [entry[key] for key in ("gate", "layers", "which", "value")]
-            == [gate, layers, which, value]
-        ],
-        axis=0,
-    )
+            if entry["gate"] == gate
+            and entry["layers"] == layers
+            and entry["which"] == which
+            and entry["value"] == value
+        ]
+        sides = ("inside", "outside")
+        after = [np.mean([entry[side] for entry in entries]) for side in sides]
+        result.append([loss - model["loss"][side] for loss, side in zip(after, sides, strict=True)])
+    return np.array(result)
 
-
-def all_rises(models, *what):
-    """For each seed the rise inside and outside: (seed, 2)."""
-    return np.array([rises(model, *what) for model in models])
-
-
-before, after = np.array(loss_inside_and_outside(grid)), np.array(loss_inside_and_outside(without))
-print("live: the loss rises by {:.2f} inside and {:.2f} outside\n".format(*(after - before)))
 
 EVERY = [0, 1, 2, 3]
-print("forget gates along depth of three grids; the rise of the loss in nats\n")
-print(f"{'':34s}inside{'':20s}outside")
-for layers, where in (([1], "layer 2"), ([2], "layer 3"), ([3], "layer 4"), (EVERY, "all layers")):
-    for value in ("closed", "open", "mean"):
-        rise = all_rises(toywiki["grid"], "depth.f", layers, "all", value)
-        cells = "   ".join(f"{c.mean():6.3f} ({c.min():6.3f} to {c.max():6.3f})" for c in rise.T)
-        print(f"{where:11s} {'at its mean' if value == 'mean' else value:12s} {cells}")
+
+
+def intervention_table(models):
+    """Print the rise of the loss, mean of the seeds, when gates along depth are clamped."""
+    print("forget gates along depth of three grids; the rise of the loss in nats\n")
+    print(f"{'':25s}{'inside URLs':26s}outside")
+    for layers in ([1], [2], [3], EVERY):
+        where = "all layers" if layers == EVERY else f"layer {layers[0] + 1}"
+        for value in ("closed", "open", "mean"):
+            rise = all_rises(models, "depth.f", layers, "all", value)
+            cells = "   ".join(
+                f"{c.mean():6.3f} ({c.min():6.3f} to {c.max():6.3f})" for c in rise.T
+            )
+            print(f"{where:11s} {'at its mean' if value == 'mean' else value:12s} {cells}")
+
+
+intervention_table(toywiki["grid"])
 
 cut = all_rises(toywiki["grid"], "depth.f", EVERY, "all", "closed")
-assert cut.min() > 1
-assert np.allclose(after - before, cut[EXAMPLE - 1], rtol=0.25)
-factors = cut[:, 0] / cut[:, 1]
-assert factors.min() > 1 and factors.max() < 2
+before = np.array(
+    [[model["loss"][side] for side in ("inside", "outside")] for model in toywiki["grid"]]
+)
+times = 1 + cut.mean(axis=0) / before.mean(axis=0)
+print(
+    "\npath cut: the loss inside is {:.1f} times what it was, outside {:.1f} times".format(*times)
+)
+ratios = cut[:, 0] / cut[:, 1]
+print("rise inside over rise outside, by seed:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
+assert ratios.min() > 1.3 and ratios.max() < 1.65
+
+live = np.subtract(loss_inside_and_outside(without), loss_inside_and_outside(grid))
+print("live, on less text: it rises by {:.2f} inside and {:.2f} outside".format(*live))
+assert np.allclose(live, cut[EXAMPLE - 1], rtol=0.25)
 
 # %% [markdown]
-# Cutting the path makes the loss inside URLs five times as large: this grid leans on it heavily. But it does so
+# Cutting the path makes the loss inside URLs five times as large: these grids lean on it heavily. But they do so
 # *everywhere*; outside it is still three and a half times as large. Inside the loss rises more, by a factor of 1.3 to
-# 1.6. That is no signature of URLs. (Besides, closing gates takes the layers above to where they have never been in
-# training, so part of the damage is mere surprise. More on that below.)
+# 1.6. Had URLs been the main load of this path we should expect more; soon we shall see factors of 3 to 10.
+#
+# Besides, closing gates takes the layers above to where they have never been in training, so part of the damage is mere
+# surprise. A fairer comparison: grids that are *trained* without the path, their forget gates along depth closed from
+# the start (`experiments/depth_gating/without.py`).
+
+# %%
+pass
+
+# %% [markdown]
+# WITHOUT_TEXT
 #
 # A sharper cut: of the memory along depth we cut off only 8 units of 64, those that tell best, each by itself, that we
-# are inside a URL; and for comparison 8 units at random. Then the same with forget gates *along time*, in both models.
-# Those we hold open: the cells can no longer be cleared.
+# are inside a URL; and for comparison 8 units at random (mean of three draws). Then the same with forget gates *along
+# time*, in both models. Those we hold open: the cells can no longer be cleared.
 
 # %%
 FEW = {
-    ("grid", "depth.f", "closed"): "grid, f along depth closed",
-    ("grid", "time.f", "open"): "grid, f along time open",
-    ("lstm", "lstm.f", "open"): "stacked LSTM, f open",
-}
-BARS = {
-    ("named", "inside"): plots.COLOURS[1],
-    ("named", "outside"): "#F3C4A0",
-    ("random", "inside"): "#555555",
-    ("random", "outside"): "#C0C0C0",
+    ("grid", "depth.f", "closed"): ("grid, f along depth closed", "depth.c"),
+    ("grid", "time.f", "open"): ("grid, f along time open", "time.c"),
+    ("lstm", "lstm.f", "open"): ("stacked LSTM, f open", "lstm.c"),
 }
 
 
 def bars_figure(models, title):
     """Rise of the loss by layer when 8 units are clamped, inside and outside; a dot for each seed."""
     fig, axes = plt.subplots(1, 3, figsize=(11, 4))
-    for ax, ((kind, gate, value), name) in zip(axes, FEW.items(), strict=True):
-        for layer in (1, 2, 3) if gate == "depth.f" else (0, 1, 2, 3):
-            for place, ((which, side), colour) in enumerate(BARS.items()):
+    for ax, ((kind, gate, value), (name, state)) in zip(axes, FEW.items(), strict=True):
+        lowest = 1 if gate == "depth.f" else 0  # layer 1 has nothing to forget along depth
+        for layer in range(lowest, 4):
+            bars = {"named": LOOKS[state][1], "random": "gray"}
+            for place, (which, colour) in enumerate(bars.items()):
                 rise = all_rises(models[kind], gate, [layer], which, value)
-                rise = rise[:, ("inside", "outside").index(side)]
-                at = layer + 1 + 0.2 * (place - 1.5)
-                label = "8 that tell best" if which == "named" else "8 at random"
-                label = f"{label}, {side}" if layer == 1 and ax is axes[1] else None
-                ax.bar(at, rise.mean(), 0.18, color=colour, label=label)
-                ax.plot([at] * len(rise), rise, "k.", markersize=3)
+                for side, alpha in enumerate((1, 0.4)):
+                    at = layer + 1 + 0.2 * (2 * place + side - 1.5)
+                    ax.bar(at, rise[:, side].mean(), 0.18, color=colour, alpha=alpha)
+                    ax.plot([at] * len(rise), rise[:, side], "k.", markersize=3)
+        if lowest:
+            ax.text(1, 0, "nothing\nto forget", ha="center", va="bottom", fontsize=9)
         ax.axhline(0, color="black", linewidth=0.8)
         ax.set(title=name, xlabel="layer", xticks=LAYERS, xlim=(0.4, 4.6))
         ax.grid(axis="x", visible=False)
     axes[0].set_ylabel("rise of the loss (nats)")
-    fig.legend(loc="outside lower center", ncols=4)
-    fig.suptitle(title)
+    key = "coloured: the 8 that tell best; gray: 8 at random; dark: inside URLs, pale: outside"
+    fig.suptitle(f"{title} (mind the scales)\n{key}", fontsize=11)
     plt.show()
 
 
-bars_figure(toywiki, "toywiki: 8 forget gates of a layer clamped (mind the scales)")
+bars_figure(toywiki, "toywiki: 8 forget gates of a layer clamped")
 
 
 def factor(kind, gate, layer, which, value):
@@ -652,103 +720,176 @@ for layer in (1, 2, 3):
         all_rises(toywiki["grid"], "depth.f", [layer], which, "closed").mean(axis=0)
         for which in ("named", "random")
     )
-    assert (named < 2 * random).all()
+    print(
+        f"f along depth closed, layer {layer + 1}: inside / outside"
+        f" {named[0] / named[1]:.1f} (those that tell best), {random[0] / random[1]:.1f} (random)"
+    )
+    assert (named < 1.2 * random).all()
 for layer in range(4):
-    assert factor("lstm", "lstm.f", layer, "named", "open") > 3
-    assert factor("lstm", "lstm.f", layer, "random", "open") < 3
-assert (
-    factor("grid", "time.f", 0, "named", "open") > 3 > factor("grid", "time.f", 0, "random", "open")
-)
-assert (
-    factor("grid", "time.f", 3, "named", "open") > 3 > factor("grid", "time.f", 3, "random", "open")
-)
+    assert 3 < factor("lstm", "lstm.f", layer, "named", "open") < 10
+    assert factor("lstm", "lstm.f", layer, "random", "open") < 2.5
+for layer in (0, 3):
+    assert 3 < factor("grid", "time.f", layer, "named", "open") < 10
+    assert factor("grid", "time.f", layer, "random", "open") < 2.5
+assert all_rises(toywiki["grid"], "time.f", [1], "named", "open").mean() < 0.05
+assert all_rises(toywiki["grid"], "time.f", [2], "named", "open").mean() < 0.05
+
+cell = states(clamp_gate(grid, "time.f", 0, 1, units=[unit]), x)["time.c"][0, :, unit]
+print(f"\nlive: c along time of unit {unit}, layer 1, mean inside and outside URLs")
+for name, values in {"as trained": cells[:, unit], "f held open": cell}.items():
+    print(f"{name}: {values[judged(url)].mean():.1f} and {values[~judged(url)].mean():.1f}")
+assert cell[judged(url)].mean() < cells[:, unit].min()
+closed_in, closed_out = all_rises(toywiki["grid"], "time.f", [0], "named", "closed").mean(axis=0)
+print(f"f held closed, 8 units: rise of {closed_in:.2f} nats inside, {closed_out:.2f} outside")
 
 # %% [markdown]
-# Left: in the memory along depth, the units that know most about URLs are hardly missed more than any others, and as
-# much outside as inside. Middle and right: along time, a few cells that can no longer be cleared cost several times as
-# much inside as outside, in every layer of the stacked LSTM and in the lowest and the top one of the grid; with cells
-# at random it is once to twice as much. This is what it looks like when an intervention hits the place where a fact is
-# *kept*. So the method can see such a place. Along depth it sees none.
+# Left: in the memory along depth, the units that know most about URLs are missed no more than others, and inside only
+# slightly more than outside. Middle and right: along time, a few cells that can no longer be cleared cost 3 to 10 times
+# as much inside as outside, in every layer of the stacked LSTM and in the lowest and the top one of the grid; with
+# cells at random it is once to twice as much. (In layer 1 of the grid random cells cost more, but outside too.)
+#
+# Why does it hurt *inside* to hold such a gate *open*? Ordinary text pushes such a cell down a little at every
+# character. If nothing is forgotten any more it sinks so low that no URL can lift it: it says "outside" for ever. (Held
+# closed, such cells stay near 0, where they are inside URLs, and the loss rises outside above all.)
+#
+# This is what it looks like when an intervention hits a place where a fact is *kept*. So the method can see such a
+# place, but not every one: in layers 2 and 3 of the grid, whose cells along time know too, it sees nothing. That it
+# sees none along depth is therefore weak evidence.
 #
 # ## Sentence 4: the gates are controlled
 #
 # Last: does it matter that the forget gates along depth *depend on what is read*, or would any constant do as well? In
-# the rows "at its mean" above, each gate is clamped at its own mean. The path stays as open as it was, on average, but
-# nobody steers it.
+# the rows "at its mean" of the table above, each gate is clamped at its own mean. The path stays as open as it was, on
+# average, but nobody steers it.
 
 # %%
-top, lower = (all_rises(toywiki["grid"], "depth.f", [layer], "all", "mean") for layer in (3, 1))
-for layer, rise in {2: lower, 4: top}.items():
-    print(
-        f"layer {layer}: {rise[:, 0].mean():.3f} nats inside, {rise[:, 1].mean():.3f} outside;",
-        end=" ",
-    )
-    print("inside / outside by seed:", ", ".join(f"{a / b:.1f}" for a, b in rise))
-assert lower.max() < 0.03
-assert top[:, 0].min() > 0.1
-assert (top[:, 0] / top[:, 1] > 1.2).all()
-
+top = all_rises(toywiki["grid"], "depth.f", [3], "all", "mean")
+print("layer 4, gates at their means, rise inside and outside by seed:")
+print("; ".join(f"{inside:.2f} and {outside:.2f}" for inside, outside in top))
+print("more inside than outside:", ", ".join(f"{a / b:.1f} times" for a, b in top))
+assert (top[:, 0] > 1.3 * top[:, 1]).all()
+assert 0.3 < top[:, 0].mean() / before[:, 0].mean() < 0.4
+held_open = all_rises(toywiki["grid"], "depth.f", [3], "all", "open")
+assert (held_open > top).all()
+for layer, most in ((1, 0.01), (2, 0.05)):
+    lower = all_rises(toywiki["grid"], "depth.f", [layer], "all", "mean").mean(axis=0)
+    assert lower.max() < most
 assert (forget["inside"][:, 3] < forget["outside"][:, 3]).all()
 
+print("\nthe unit of layer 4 whose forget gate differs most, mean deep in a word:")
 for seed, model in enumerate(along_depth, start=1):
     unit, inside, outside = model["moved"][3]
-    print(
-        f"grid {seed}, layer 4, unit {unit}: f is {inside:.2f} inside URLs, {outside:.2f} outside"
-    )
-    assert inside < outside - 0.3
+    print(f"grid {seed}, unit {unit}: {inside:.2f} inside URLs, {outside:.2f} outside")
+    assert inside < 0.5 and outside > 0.85
 
 # %% [markdown]
-# **Sentence 4 is right, at the top.** In layer 2 a constant would do. In layer 4 a constant costs 0.2 nats inside URLs,
-# a third of the loss there, and more than outside in all three seeds. So here, at last, is something that the forget
-# gates do *for URLs*. But it is not what the story says: inside URLs the gates of layer 4 do not open to let something
-# through, they **close**, a little on average, and some of them nearly always. Here is the unit of our grid whose gate
-# differs most, over a URL and what surrounds it:
+# **Sentence 4 is right, at the top.** In layers 2 and 3 a constant nearly does. In layer 4 it raises the loss inside
+# URLs by 0.2 nats, that is by a third, and in each grid more than outside. (Part of this is rarity: the mean is nearly
+# the mean outside. And with all layers at their means, see the table, it costs hardly more inside than outside.) So
+# here is something that the forget gates do inside URLs. But it is not what the story says: the gates of layer 4 do not
+# open there to let something through, they **close**, a little on average; and to hold them open costs even more than
+# to hold them at their means. In each grid there is a unit whose gate, deep in a word, is more than half closed inside
+# URLs and open outside (the most extreme of 64). Here is that of our grid, over a URL (underlined) and what surrounds
+# it:
 
 # %%
 unit = along_depth[EXAMPLE - 1]["moved"][3][0]
 end = text.index(" ", text.index("http", 2000))
 word = slice(end - 48, end + 22)
 before_it = trace_text(grid, vocabulary, text[end - 400 : word.start])
-plots.depth_paths(trace_text(grid, vocabulary, text[word], before_it.state), text[word], unit)
-
-# %% [markdown]
-# In the middle panel the path of this unit closes again and again from the name of the site to the end of the link's
-# label; in ordinary text it is mostly open. And what is lost with a constant? For each character that comes next inside
-# a URL, its share in the rise of the loss:
-
-# %%
-means = trace(grid, x_fit)["depth.f"][3].mean(axis=(0, 1))
-steered, constant = (
-    model.predict(x, model.initial_state(STREAMS))[0][WARM_UP:]
-    for model in (grid, clamp_gate(grid, "depth.f", 3, means))
+plots.depth_paths(
+    trace_text(grid, vocabulary, text[word], before_it.state),
+    underlined(text, truth["in_url"], word),
+    unit,
 )
 
+# %% [markdown]
+# In the middle panel row 4 is 1 by definition, and row 3 *is* the forget gate of layer 4. It closes again and again,
+# from the name of the site to the end of the link's label, and mostly where **a word ends**; in ordinary text it is
+# open. The label is no part of the URL any more. So what does this gate tell apart? We look at word ends in all three
+# grids: how far this gate is open, and by how much the loss rises there when all gates of layer 4 are held at their
+# means.
 
-def nats(logits):
-    """Loss of each prediction, (T, B)."""
-    log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-    return -np.take_along_axis(log_p, y[WARM_UP:, :, None], axis=-1)[..., 0]
-
-
-rise, inside, coming = nats(constant) - nats(steered), url[WARM_UP:], y[WARM_UP:]
-shares = {
-    chr(vocabulary.symbols[symbol]): rise[inside & (coming == symbol)].sum() / rise[inside].sum()
-    for symbol in np.unique(coming[inside])
+# %%
+IDS = {symbol: vocabulary.encode(symbol)[0] for symbol in "/.?"}
+read_now, coming, in_url = judged(x), judged(y), judged(url)
+_, more = generate(STREAMS * STEPS + 1, seed=102)  # the truth about the text that we judge by
+in_label = judged(side_by_side(more["in_external"])) & ~in_url
+in_brackets = judged(side_by_side(more["link_depth"])) > 0
+word_end = IS_LETTER[read_now] & ~IS_LETTER[coming]
+PLACES = {
+    "in a URL": word_end & in_url,
+    "in its label": word_end & in_label,
+    "in [[ ]] or {{ }}": word_end & in_brackets & ~in_url & ~in_label,
+    "elsewhere": word_end & ~in_url & ~in_label & ~in_brackets,
 }
-for symbol, share in sorted(shares.items(), key=lambda entry: -entry[1])[:6]:
-    frequency = (coming[inside] == vocabulary.encode(symbol)[0]).mean()
-    print(
-        f"{symbol!r}: {100 * share:3.0f} % of the rise, {100 * frequency:3.0f} % of the characters"
-    )
-assert shares["/"] + shares["."] + shares["?"] > 0.5
+url_goes_on = word_end & in_url & np.isin(coming, list(IDS.values()))
+
+
+def probabilities(model):
+    """Of the next character, at each judged one: (N, V)."""
+    logits = model.predict(x, model.initial_state(STREAMS))[0][WARM_UP:].astype(float)
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (p / p.sum(axis=-1, keepdims=True)).reshape(in_url.size, -1)
+
+
+print(" " * 20 + "".join(f"{place:>18s}" for place in PLACES))
+print(f"{'word ends':20s}" + "".join(f"{at.sum():18d}" for at in PLACES.values()))
+gates, rises, moves = [], [], []
+for seed, model in enumerate(along_depth, start=1):
+    unit = model["moved"][3][0]
+    one, _ = load(f"pretrained:toywiki-grid-{seed}")
+    gate = trace(one, x)["depth.f"][3, WARM_UP:, :, unit].ravel()
+    means = trace(one, x_fit)["depth.f"][3].mean(axis=(0, 1))
+    steered = probabilities(one)
+    constant = probabilities(clamp_gate(one, "depth.f", 3, means))
+    right = np.arange(coming.size), coming
+    rise = np.log(steered[right] / constant[right])
+    gates.append([gate[at].mean() for at in PLACES.values()])
+    rises.append([rise[at].mean() for at in PLACES.values()])
+    moves.append((constant - steered)[url_goes_on].mean(axis=0))
+    print(f"grid {seed}, gate {unit:<7d}" + "".join(f"{value:18.2f}" for value in gates[-1]))
+    print(f"{'        rise, nats':20s}" + "".join(f"{value:18.2f}" for value in rises[-1]))
+    inside = rise[word_end & in_url].sum() / rise[in_url].sum()
+    print(f"        of the rise inside URLs, {100 * inside:.0f} % is at word ends")
+    assert inside > 0.6
+
+print(f"\nword ends inside URLs with `/`, `.` or `?` to come ({url_goes_on.sum()}):")
+print("by how much more probable other characters become with constant gates")
+for seed, move in enumerate(moves, start=1):
+    most = np.argsort(move)
+    changes = [
+        f"{chr(vocabulary.symbols[k])!r} {move[k]:+.2f}" for k in (*most[-4:][::-1], *most[:2])
+    ]
+    print(f"grid {seed}: " + ", ".join(changes))
+gates, rises = np.array(gates), np.array(rises)
+assert (gates[:, 0] < 0.4).all() and (gates[:, 3] > 0.9).all()
+assert (rises[:, 0] > 2 * rises[:, 3]).all()
 
 # %% [markdown]
-# `/`, `.` and `?`: the characters that end a word inside a URL, where ordinary text would have a space. A reading that
-# fits: the layers below bring up what the letters say, namely that the word may be over and a space is due. The top
-# layer knows from its cell along time where we are, and decides by *forgetting* what of it to believe. That is gating
-# along depth, it is controlled, and it matters. Only it runs the other way round than in the story: not low layers
-# telling a high one about URLs through open gates, but a high layer that knows about URLs closing gates on low ones.
-#
+# PLACES_TEXT
+
+# %% [markdown]
+# ## On real text
+
+# %%
+wiki, wiki_told = measured("wiki-excerpt"), read("wiki-excerpt")
+WIKI_LETTERS = 100 * max(wiki_told["deep"]["letters"].values())
+loss_table(wiki)
+probe_figure(wiki, WIKI_LETTERS, "wiki-excerpt: deep in a word, is it part of a URL?")
+wiki_deep = by_state(wiki["grid"], "deep") | by_state(wiki["lstm"], "deep")
+layer_table("all units, %", wiki_deep)
+print()
+layer_table("best single unit, %", best_units(wiki))
+
+# %%
+letters_figure(wiki_told, wiki, "wiki-excerpt, layer 4: are we inside a URL? (band: all seeds)")
+
+# %%
+intervention_table(wiki["grid"])
+bars_figure(wiki, "wiki-excerpt: 8 forget gates of a layer clamped")
+
+# %% [markdown]
 # ## What the story gets right, and what not
 #
 # 1. *A memory cell in a low layer knows that we are inside a URL.* **Right** on toywiki: one cell along time of layer 1
@@ -773,8 +914,9 @@ assert shares["/"] + shares["."] + shares["?"] > 0.5
 # %% [markdown]
 # ## Exercises
 #
-# 1. **Asked everywhere.** Judge the memory along depth of layer 4 over *all* characters, not only deep in a word.
-#    Compare with the last three characters by heart, from the same two texts. What would you have concluded?
+# 1. **Asked everywhere.** Judge the memory along depth of layer 4 over *all* characters, with the noise. Compare with
+#    the last three characters by heart, from the same two texts. By how much is it ahead, and by how much deep in a
+#    word?
 # 2. **Accuracy and balanced accuracy.** 8 % of the characters are inside a URL. A probe recognises 60 % of them, and is
 #    right about 99 % of the others. What is its accuracy, what its balanced accuracy? And those of a probe with 90 %
 #    and 90 %?
@@ -783,23 +925,26 @@ assert shares["/"] + shares["."] + shares["?"] > 0.5
 #    if $f_3$ is clamped closed? If $f_2$ is?
 # 4. **Close the input gates instead.** Clamp all *input* gates along depth of layer 1 closed. What can layer 2 still
 #    know about the character? Compare the loss with that under closed forget gates of layer 2.
-# 5. **A gate that stays.** Train a model whose depth forget gates are clamped closed for some steps. Do they open
-#    again? Use notebook 1 to say why.
+# 5. **A gate that stays.** Clamp the forget gates along depth of layer 3 closed (weights 0, bias -1000), then train for
+#    some steps. Do they open again? Use notebook 1 to say why.
 #
 # ## Solutions
 #
-# **1.** One would have said that the memory along depth knows little more than the last letters do. The characters
-# around `://`, where the letters say it, and those in the middle of words, where nobody needs it, cover up what is
-# remembered where it matters.
+# **1.** Over all characters it is ahead by 7 points; deep in a word by more than 30. The characters around `://`, where
+# the letters say it, and those in the middle of words, where nobody needs it, cover up what is remembered where it
+# matters. (With a longer text to learn by heart from, the lead over all characters was 2 points, see sentence 3.)
 
 # %%
 noisy_fit, noisy = (blurred(those["depth.c"][3]) for those in (fit_states, judge_states))
 everywhere = balanced_accuracy(judged(url), fit_probe(noisy_fit, judged(url_fit)).says(noisy))
 by_heart = context_says(fit_context(x_fit, url_fit, 3), x, 3)[WARM_UP - 2 :].ravel()
 letters = balanced_accuracy(judged(url), by_heart)
-print(f"everywhere: c along depth {100 * everywhere:.1f} %, three characters {100 * letters:.1f} %")
-assert everywhere < letters + 0.12
-assert deep_grid["depth.c"][EXAMPLE - 1, 3] > LETTERS + 20
+print(f"everywhere:     c along depth {100 * everywhere:.1f} %, by heart {100 * letters:.1f} %")
+there = accuracy(fit_states["depth.c"][3], judge_states["depth.c"][3])
+letters_there = balanced_accuracy(asked, by_heart[deep])
+print(f"deep in a word: c along depth {100 * there:.1f} %, by heart {100 * letters_there:.1f} %")
+assert 0.05 < everywhere - letters < 0.09
+assert there - letters_there > 0.3
 
 # %% [markdown]
 # **2.** $0.08 \cdot 0.6 + 0.92 \cdot 0.99 = 0.959$ and $(0.6 + 0.99) / 2 = 0.795$; for the second 0.9 and 0.9. By
@@ -831,7 +976,8 @@ assert np.isclose((written * kept_to_end(np.array([0.7, 0, 0.5]))).sum(), 0.3)
 # %% [markdown]
 # **4.** Nothing at all. With $i = 0$ the memory along depth of layer 1 is 0, so $h^{depth}_1 = o \tanh(0) = 0$ too, and
 # that is all that goes up: whatever was read, layer 2 sees zeros. A closed *forget* gate of layer 2 cuts only $c$; $h$
-# still comes up.
+# still comes up. (How can the loss be so high, when $\ln 59 = 4.1$ nats are enough for 59 equally probable characters?
+# The blind model is *sure* of a wrong answer: in training it has never seen only zeros.)
 
 # %%
 blind = clamp_gate(grid, "depth.i", 0, 0)
@@ -844,17 +990,19 @@ for name, model in {
 }.items():
     inside, outside = loss_inside_and_outside(model)
     print(f"{name:31s} {inside:.2f} nats inside, {outside:.2f} outside")
+assert len(vocabulary) == 59
 assert outside > loss_inside_and_outside(clamp_gate(grid, "depth.f", 1, 0))[1] + 1
 
 # %% [markdown]
 # **5.** They stay closed. $da_f = df\, f (1 - f)$ is exactly 0 where $f$ is, and with it the gradient of all weights
-# that lead there. (That makes it possible to *train* a grid without its linear path, a fairer comparison than cutting
-# it afterwards.)
+# that lead there. All else learns. (So it is easy to *train* a grid without its linear path, as we have seen above.)
 
 # %%
 student = clamp_gate(grid, "depth.f", 2, 0)
 step = TrainStep(student, lr=1e-3)
-losses = [step(x[t : t + 50], y[t : t + 50]) for t in range(0, 800, 50)]
-assert (trace(student, x[:50])["depth.f"][2] == 0).all()
-assert (trace(student, x[:50])["depth.f"][1] > 0).all()
+losses = [float(step(x[t : t + 50], y[t : t + 50])) for t in range(0, 800, 50)]
+f = trace(student, x[:50])["depth.f"]
+print(f"largest forget gate of layer 3 after {len(losses)} steps: {f[2].max()}")
+print(f"loss in the first and the last step: {losses[0]:.2f} and {losses[-1]:.2f} nats")
+assert (f[2] == 0).all() and (f[[0, 1, 3]] > 0).all()
 assert np.mean(losses[-4:]) < np.mean(losses[:4])
