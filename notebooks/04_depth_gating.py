@@ -262,12 +262,13 @@ for layer in range(4):
 
 
 # %%
-def underlined(text, inside, piece):
-    """The characters of a piece, those inside underlined."""
-    return [
-        char + "\N{COMBINING LOW LINE}" if is_inside else char
-        for char, is_inside in zip(text[piece], inside[piece], strict=True)
-    ]
+def underline(axes, text, inside):
+    """Underline the characters inside, in a picture of plots.coloured_text."""
+    row = column = 0
+    for char, is_inside in zip(text, inside, strict=True):
+        if is_inside:
+            axes.plot([column, column + 1], [row + 0.95, row + 0.95], "k", linewidth=2)
+        row, column = (row + 1, 0) if char == "\n" or column == 79 else (row, column + 1)
 
 
 cells_fit, cells = (those["time.c"][0] for those in (fit_states, judge_states))
@@ -278,11 +279,10 @@ print(f"unit {unit}, judged on the other text: {100 * told_right:.1f} %")
 assert cells[deep, unit][asked].mean() > 0 > cells[deep, unit][~asked].mean()
 
 seen = trace_text(grid, vocabulary, text[start - 400 : piece.stop])["time.c"][0, 400:, 0, unit]
-plots.coloured_text(
-    seen.clip(-1.5, 1.5),
-    underlined(text, truth["in_url"], piece),
-    f"grid: c along time, layer 1, unit {unit}, cut off at -1.5 and 1.5; underlined: URL",
-)
+label = f"grid: c along time, layer 1, unit {unit}, cut off at -1.5 and 1.5; underlined: URL"
+figure = plots.coloured_text(seen.clip(-1.5, 1.5), text[piece], label)
+underline(figure.axes[0], text[piece], truth["in_url"][piece])
+figure
 
 # %% [markdown]
 # There it is, the cell of the story: below zero in ordinary text, above zero from `:` on, and falling back near the
@@ -391,19 +391,17 @@ print(f"live: stacked LSTM, h of layer 4: {live:.1f} %")
 assert live > 98
 
 # %% [markdown]
-# **Sentence 2 is wrong here.** Output gate, tanh and matrix do not hinder the stacked LSTM at all: its hidden state
-# says "URL" (almost) without a mistake, up to the top. What a chain of squashing functions does to a *gradient at
-# initialisation* (notebook 3) need not be what it does to a *value after training*: every layer's hidden state holds
-# the bit, and offers it to the next. (Whether that one uses it, or finds out by itself, a probe cannot say.) And yet
-# the stacked LSTM predicts worse inside URLs than the grid. Knowing that one is inside a URL is not where it falls
-# short.
+# **Sentence 2 is wrong here.** Output gate, tanh and matrix do not hinder the stacked LSTM: its hidden state says "URL"
+# with hardly a mistake, up to the top. What a chain of squashing functions does to a *gradient at initialisation*
+# (notebook 3) need not be what it does to a *value after training*: every layer's hidden state holds the bit, and
+# offers it to the next. (Whether that one uses it, or finds out by itself, a probe cannot say.) And yet the stacked
+# LSTM predicts worse inside URLs than the grid. So that is not where it falls short.
 #
 # ## Sentence 3: written low, carried along depth, read high
 #
 # In the grid, the memory along depth does hold it: far more than the letters say, at every layer. But less than the
-# stacked LSTM's states, and less than the grid's own memory along time. Why would it hold *less*? Let us look at
-# when. Along the horizontal axis: how many letters in a row have just been read. For each count the probes are fitted
-# anew, and the last characters learnt by heart anew.
+# stacked LSTM's states, and less than the grid's own memory along time. Why *less*? Let us look at when: along the
+# horizontal axis, how many letters in a row have just been read. (For each count all is fitted anew.)
 
 # %%
 ROWS = list(told["by_letters"])
@@ -448,19 +446,26 @@ print(f"over all characters, c along depth of layer 4: {spread(everywhere)} %")
 print(f"over all characters, the last 3 by heart:      {by_heart:5.1f} %")
 assert np.mean(everywhere) < by_heart + 3
 
+word = letters_in_a_row(x)
+ends = [100 * (~IS_LETTER[y[word == count]]).mean() for count in range(1, 8)]
+print(
+    "\nafter 1 to 7 letters in a row the word ends: "
+    + ", ".join(f"{share:.0f} %" for share in ends)
+)
+assert max(ends[0], ends[1]) < 10 and max(ends[3:5]) < 20 and min(ends[5:]) > 40
+
 # %% [markdown]
-# A reading that fits: a memory along *time* has to hold a fact as long as it may be needed; a memory along *depth*
-# starts from zero at every character, and has only to carry **what the prediction of the next character needs**. Right
-# after `/` or `.` it is full of "URL", and the letters say so too. In the middle of a word it is not: what comes next
-# is a letter, inside as well as outside. From the fifth letter on, where words of this language end, it is needed
-# again: shall it be a space or a slash? And there it is again. The stacked LSTM has one state for both duties, and so
-# holds it always.
+# A reading that fits, if roughly: a memory along *time* has to hold a fact as long as it may be needed. A memory along
+# *depth* starts from zero at every character, and has only to carry **what the prediction of the next character
+# needs**. After `/` or `.` it is full of "URL", and the letters say so too. In the middle of a word it is needed less:
+# what comes next is mostly a letter, inside as well as outside. After six letters and more, words are likely to end:
+# shall it be a space or a slash? And there it is again. (Roughly, for after three letters every third word ends too,
+# `the` or `www`.) The stacked LSTM has one state for both duties, and so holds it always.
 #
-# Note what you would have seen *without* choosing where to ask: over all characters the memory along depth tells hardly
-# more than the last three characters do (exercise 1).
+# Over *all* characters, note, the memory along depth tells hardly more than the last three of them do (exercise 1).
 #
-# Is it the *low* layer that writes it, and do *open gates* carry it? The memory along depth is a sum, exactly: over the
-# layers, what each has written times the forget gates above it, unit by unit.
+# Is it the *low* layer that writes it, and do *open gates* carry it? The memory along depth is a sum, exactly: what
+# each layer has written times the forget gates above it, unit by unit.
 #
 # $$c^{depth}_L = \sum_l p_l, \qquad p_l = i_l \, g_l \prod_{k > l} f_k$$
 #
@@ -748,13 +753,13 @@ print(f"f held closed, 8 units: rise of {closed_in:.2f} nats inside, {closed_out
 # as much inside as outside, in every layer of the stacked LSTM and in the lowest and the top one of the grid; with
 # cells at random it is once to twice as much. (In layer 1 of the grid random cells cost more, but outside too.)
 #
-# Why does it hurt *inside* to hold such a gate *open*? Ordinary text pushes such a cell down a little at every
-# character. If nothing is forgotten any more it sinks so low that no URL can lift it: it says "outside" for ever. (Held
-# closed, such cells stay near 0, where they are inside URLs, and the loss rises outside above all.)
+# Why does it hurt *inside* to hold such a gate *open*? Ordinary text pushes the cell down a little at every character.
+# If nothing is forgotten any more it sinks so low that no URL can lift it: it says "outside" for ever. (Held closed it
+# stays near 0, where it is inside URLs; then, in layer 1 of the grid, the loss rises outside above all.)
 #
-# This is what it looks like when an intervention hits a place where a fact is *kept*. So the method can see such a
-# place, but not every one: in layers 2 and 3 of the grid, whose cells along time know too, it sees nothing. That it
-# sees none along depth is therefore weak evidence.
+# This is what it looks like when an intervention hits a place where a fact is *kept*. The method can see such a place,
+# but not every one: in layers 2 and 3 of the grid, whose cells along time know too, it sees nothing. That it sees none
+# along depth is therefore weak evidence.
 #
 # ## Sentence 4: the gates are controlled
 #
@@ -784,31 +789,30 @@ for seed, model in enumerate(along_depth, start=1):
 
 # %% [markdown]
 # **Sentence 4 is right, at the top.** In layers 2 and 3 a constant nearly does. In layer 4 it raises the loss inside
-# URLs by 0.2 nats, that is by a third, and in each grid more than outside. (Part of this is rarity: the mean is nearly
-# the mean outside. And with all layers at their means, see the table, it costs hardly more inside than outside.) So
-# here is something that the forget gates do inside URLs. But it is not what the story says: the gates of layer 4 do not
-# open there to let something through, they **close**, a little on average; and to hold them open costs even more than
-# to hold them at their means. In each grid there is a unit whose gate, deep in a word, is more than half closed inside
-# URLs and open outside (the most extreme of 64). Here is that of our grid, over a URL (underlined) and what surrounds
-# it:
+# URLs by a third, and in each grid more than outside. (Part of this is rarity: the mean is nearly the mean outside. And
+# with all layers at their means, see the table, URLs hardly suffer more than the rest.) But it is not what the story
+# says: inside URLs the gates of layer 4 do not open to let something through, they **close**, a little on average. To
+# hold them open costs even more than the mean. And in each grid there is a unit (the most extreme of 64) whose gate,
+# deep in a word, is more than half closed inside URLs and open outside. Here is that of our grid, over a URL (between
+# the dashed lines) and what surrounds it:
 
 # %%
 unit = along_depth[EXAMPLE - 1]["moved"][3][0]
 end = text.index(" ", text.index("http", 2000))
 word = slice(end - 48, end + 22)
 before_it = trace_text(grid, vocabulary, text[end - 400 : word.start])
-plots.depth_paths(
-    trace_text(grid, vocabulary, text[word], before_it.state),
-    underlined(text, truth["in_url"], word),
-    unit,
-)
+url_seen = trace_text(grid, vocabulary, text[word], before_it.state)
+figure = plots.depth_paths(url_seen, text[word], unit)
+for axes in figure.axes[:3]:
+    for border in np.flatnonzero(np.diff(truth["in_url"][word].astype(int))):
+        axes.axvline(border + 0.5, color="black", linestyle="--")
+figure
 
 # %% [markdown]
 # In the middle panel row 4 is 1 by definition, and row 3 *is* the forget gate of layer 4. It closes again and again,
-# from the name of the site to the end of the link's label, and mostly where **a word ends**; in ordinary text it is
-# open. The label is no part of the URL any more. So what does this gate tell apart? We look at word ends in all three
-# grids: how far this gate is open, and by how much the loss rises there when all gates of layer 4 are held at their
-# means.
+# from the name of the site to the end of the link's label, which is no part of the URL, and mostly where **a word
+# ends**. So what does it tell apart? We look at word ends in all three grids: how far this gate is open, and by how
+# much the loss rises when all gates of layer 4 are held at their means.
 
 # %%
 IDS = {symbol: vocabulary.encode(symbol)[0] for symbol in "/.?"}
@@ -867,10 +871,25 @@ assert (gates[:, 0] < 0.4).all() and (gates[:, 3] > 0.9).all()
 assert (rises[:, 0] > 2 * rises[:, 3]).all()
 
 # %% [markdown]
-# PLACES_TEXT
+# Inside URLs two thirds or more of the rise are at word ends. There this gate is mostly closed, in all three grids, and
+# a constant costs at least twice as much as at word ends elsewhere. But URLs are not alone: in grid 3 the gate closes
+# even more in the label, and in grid 2 the word ends in brackets suffer more than those in URLs. So these gates do not
+# say "URL"; they say what the end of a word means *here*.
+#
+# Where does the probability of `/`, `.` and `?` go? In grid 1 to the space, in grid 3 to `s`, `|` and `}`: to what may
+# follow a word *outside* a URL. In grid 2 it goes mostly to `.`, in place of `/`. A reading that fits grids 1 and 3
+# (not tested): the layers below bring up that a word may be over, and what then follows in ordinary text. The top layer
+# knows from its cell along time where we are, and *forgets* what does not hold here. That is gating along depth, it is
+# controlled, and it matters. As far as we see it runs the other way round than in the story: not low layers telling a
+# high one about URLs through open gates, but a high layer that knows about URLs closing gates on low ones.
 
 # %% [markdown]
 # ## On real text
+#
+# Is all this peculiar to our toy language? `wiki-excerpt` is real: 206 pages of the English Wikipedia with their
+# markup, read byte by byte. The models are of the same kinds and sizes. They have read the first 95 %; of the rest, one
+# half is to fit on and the other to judge by. Here nobody tells us the truth: what counts as a URL is what a pattern
+# finds, from `http://` or `https://` up to a space, a bracket or a quote.
 
 # %%
 wiki, wiki_told = measured("wiki-excerpt"), read("wiki-excerpt")
