@@ -150,9 +150,8 @@ print(f"h of a layer / c of the layer above: {share.min():.2f} to {share.max():.
 assert np.allclose(share, 0.5 * 0.08 * np.sqrt(H / 3), rtol=0.2)
 
 # %% [markdown]
-# The blue line is a little less steep than the dotted one. How much of $dc$ is the linear path *alone*, with all that
-# goes through $h$ left out? We compute it from a trace: at the top $dc = dh \odot o \odot (1 - \tanh^2 c)$ as in
-# notebook 1, and then nothing but forget gates.
+# The blue line is a little less steep than the dotted one. How much of $dc$ is the linear path *alone*? We compute it
+# from a trace: at the top $dc = dh \odot o \odot (1 - \tanh^2 c)$ as in notebook 1, and then nothing but forget gates.
 
 
 # %%
@@ -271,16 +270,13 @@ assert np.allclose(growth["lstm"], predicted, rtol=0.15)
 assert np.allclose(growth["grid"], (1 / (1 - P)) ** 0.5, rtol=0.05)
 
 # %% [markdown]
-# So dropout makes the gradients of a stack *larger*, by 1.15 per layer. Against a factor of 0.065 per layer that is no
-# help.
-
-# %% [markdown]
+# So dropout makes the gradients of a stack *larger*, by 1.15 per layer. Against a factor of 0.065 that is no help.
+#
 # ## After training
 #
-# Does it matter? `experiments/gradient_flow` trains all of these for 400 minibatches of toywiki, with and without
-# dropout, two seeds each, and measures before and after. (It takes a quarter of an hour; we load what it measured.) The
-# loss is that of training, so with masks on where there is dropout. Whoever only knows how often each character occurs
-# has 3.25 nats, the dotted line.
+# `experiments/gradient_flow` trained all of these for 400 minibatches of toywiki, two seeds each, and measured before and
+# after; we load its measures. The loss is that of training, with masks on where there is dropout. Whoever only knows
+# how often each character occurs has 3.25 nats, the dotted line.
 
 # %%
 measures = json.loads(Path("../experiments/gradient_flow/measures.json").read_text())
@@ -361,17 +357,16 @@ assert (dropped.mean(axis=1) > usual.mean(axis=1)).all()
 assert opened[3].max() < usual[3].min() - 0.1 and opened[4].mean() > usual[4].mean()
 
 # %% [markdown]
-# - **Stacks** of 8 layers and more end on the dotted line. Their lowest layers get a gradient of less than a
-#   ten-thousandth of the top's, and the top has nothing to work with: what comes *up* to it through untrained layers
-#   hardly depends on the text (below).
-# - **Grids** of all depths leave the line, with dropout, too. (Dropout costs here. What it is good for, less
-#   overfitting, cannot show in so short a training.)
-# - Deeper is *not better* here: the loss of the grids that begin as usual grows with every step of depth. The grid
-#   makes depth possible, not free.
-# - A **bias of 3** along depth helps clearly at 16 layers and not at 24. Open is not the same as good: there, as we
-#   shall see, the gradient of the lowest $c$ ends at 2 to 8 times the top's.
+# - **Stacks** of 8 layers and more end on the dotted line. Their lowest layers get less than a ten-thousandth of the
+#   top's gradient, and the top has nothing to work with: what comes *up* to it hardly depends on the text (next cell).
+# - **Grids** of all depths leave the line, with dropout, too. (It costs here. What it is good for, less overfitting,
+#   cannot show in so short a training.)
+# - Deeper is *not better*: the loss of the grids that begin as usual grows with every step of depth. The grid makes
+#   depth possible, not free.
+# - A **bias of 3** helps clearly at 16 layers and not at 24. Open is not the same as good: there, as we shall see, the
+#   gradient of the lowest $c$ ends at 2 to 8 times the top's.
 #
-# How much does $h$ of a layer of an untrained stack differ from text to text?
+# How much does $h$ of an untrained stack differ from text to text?
 
 # %%
 h = trace(fresh("lstm", 8), x)["lstm.h"][:, -1]  # (layer, text, unit), at the last step
@@ -401,32 +396,29 @@ fig.suptitle(f"Grids of {L} layers before and after training")
 plt.show()
 
 # %%
-print(
-    "after training, both seeds: share of the lowest write that is kept; gradient of the lowest c"
-)
+print("after training, both seeds: share of the lowest write kept; gradient of the lowest c")
 for kind in ("grid", "grid-open"):
     for layers in DEPTHS:
-        before, after = (
-            [run[when] for run in measured(kind, 0, layers)] for when in ("before", "after")
+        runs = measured(kind, 0, layers)
+        kept_before, kept = np.array(
+            [[run[w]["kept"][0] for run in runs] for w in ("before", "after")]
         )
-        kept = np.array([m["kept"][0] for m in after])
-        c = np.array([m["c"][0] / m["h"][-1] for m in after])
+        c = np.array([run["after"]["c"][0] / run["after"]["h"][-1] for run in runs])
         print(f"{kind:10s} {layers:2d} layers   kept {kept.round(2)}   gradient {c.round(2)}")
         if kind == "grid" and layers >= 8:
-            assert (kept > [3 * m["kept"][0] for m in before]).all()
+            assert (kept > 3 * kept_before).all()
         if kind == "grid" and layers >= 16:
             assert (c > 3 * kept).all()
 assert 2 < c.min() < c.max() < 8
 
 # %% [markdown]
 # The **forget gates have opened**: more of a low layer's write arrives at the top than before (on the right). In deep
-# grids that is not enough. The linear path multiplies the top's gradient by $o$, by a slope and by what is kept; all
-# are below 1, and the last is 0.13 and 0.10 at 16 layers, on average. The gradient that is measured is 1.15 and 0.87.
-# So most of it now comes **through $h$**, by ways that small weights had closed, and the weights have grown (not kept
-# here; we shall see it in the models below). The linear path is what *starts* the training; what does the work later is
-# both.
+# grids that is not enough. The linear path multiplies the top's gradient by $o$, a slope and what is kept, all below 1;
+# at 16 layers the last is 0.13 and 0.10, on average. But the gradient that arrives is 1.15 and 0.87. So most of it now
+# comes **through $h$**, by ways that small weights had closed. The weights have grown. (The experiment did not keep
+# them; those of the models below show it.) The linear path *starts* the training; what does the work later is both.
 #
-# ### Two models that were trained for longer
+# ### Models that were trained for longer
 #
 # The 4-layer models that come with minigrid have read toywiki for 12 epochs. The gradient of their loss, layer by
 # layer, and the standard deviation of their weights, which began at $0.08 / \sqrt3 = 0.046$:
