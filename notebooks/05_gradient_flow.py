@@ -274,9 +274,9 @@ assert np.allclose(growth["grid"], (1 / (1 - P)) ** 0.5, rtol=0.05)
 #
 # ## After training
 #
-# `experiments/gradient_flow` trained all of these for 400 minibatches of toywiki, two seeds each, and measured before and
-# after; we load its measures. The loss is that of training, with masks on where there is dropout. Whoever only knows
-# how often each character occurs has 3.25 nats, the dotted line.
+# `experiments/gradient_flow` trained all of these for 400 minibatches of toywiki, two seeds each, and measured before
+# and after; we load its measures. The loss is that of training, with masks on where there is dropout. Whoever only
+# knows how often each character occurs has 3.25 nats, the dotted line.
 
 # %%
 measures = json.loads(Path("../experiments/gradient_flow/measures.json").read_text())
