@@ -71,10 +71,9 @@ assert unigram < np.log(V)
 # %% [markdown]
 # ## The shell commands
 #
-# In a shell it would be `python -m minigrid train ...` (in the repository's root `python train.py ...` is the same); a
-# small function runs such a command and shows what it prints. (The progress bar, which a terminal shows too, is left
-# out.) `--lr 5e-3` is higher than the default, 2e-3, for a short run; `--backend numpy` stays on the CPU even if there
-# is a GPU.
+# In a shell it would be `python -m minigrid train ...` (or, in the repository's root, `python train.py ...`); a small
+# function runs such a command and shows what it prints, without the progress bar. `--lr 5e-3` is higher than the
+# default, 2e-3, for a short run; `--backend numpy` stays on the CPU even if there is a GPU.
 
 
 # %%
@@ -168,14 +167,10 @@ assert (HERE / "curves.png").exists()
 _ = shell("python -m minigrid sample straight --length 200 --temperature 0.7 --seed 1")
 
 # %% [markdown]
-# That is not much of a text: the model has seen 160,000 characters, not yet one pass. **For good** you would type, in a
-# shell,
-#
-# ``` python -m minigrid train --data /home/me/books/all.txt --run runs/mine ```
-#
-# That makes 2 layers of 128 units and 50 epochs; its second line says how long it takes. Watch `runs/mine/loss.png`,
-# and press Ctrl-C when the validation loss turns. `sample runs/mine` writes with the *best* checkpoint. A short text
-# wants smaller `--batch` and `--steps`. (In the README see "Your own text".)
+# That is not much of a text: the model has seen 160,000 characters, not yet one pass. **For good** you would type
+# `python -m minigrid train --data /home/me/books/all.txt --run runs/mine` in a shell: 2 layers of 128 units, 50 epochs;
+# the second line says how long it takes. Watch `runs/mine/loss.png`, and press Ctrl-C when the validation loss turns.
+# `sample runs/mine` writes with the *best* checkpoint. A short text wants smaller `--batch` and `--steps`.
 #
 # ## The same from Python
 #
@@ -266,10 +261,10 @@ if not MY_TEXT:
 #
 # $$p_v = \frac{e^{z_v / \tau}}{\sum_w e^{z_w / \tau}}$$
 #
-# and feeds it back as the next character read. The **temperature** $\tau$ sharpens ($\tau < 1$) or flattens ($\tau >
-# 1$) the distribution; **top-k** allows only the $k$ likeliest characters. We take a model that was trained for some
-# minutes and comes with minigrid. (Or yours: put its folder, and a beginning that suits your text.) What does it
-# expect after `The vo`?
+# and feeds it back as the next character read. The **temperature** $\tau$ sharpens ($\tau < 1$) or flattens
+# ($\tau > 1$) the distribution; **top-k** allows only the $k$ likeliest characters. We take a model that was trained
+# for some minutes and comes with minigrid, or yours: its folder, and a beginning that suits your text. What does it
+# expect next?
 
 # %%
 RUN, prime = "pretrained:toywiki-grid-1", "The vo"  # or "/home/me/runs/mine", "Once upon"
@@ -314,9 +309,9 @@ for name, written in texts.items():
     print(f"--- {name}\n{prime}{written[:320]}\n")
 
 # %% [markdown]
-# Admiring is not measuring. toywiki's words are made up, but not at random: the language has a fixed stock of them, so
-# we can count which share of the written words *exist* (appear in a long text of the same language), and, for variety,
-# which share are different from each other. The last row is real text, in pieces of the same length.
+# Admiring is not measuring. toywiki's words are made up, but from a fixed stock. So we can count which share of the
+# written words *exist* (appear in a long text of the same language), and, for variety, which share are different. The
+# last row is real text, in pieces of the same length.
 
 
 # %%
@@ -366,14 +361,12 @@ if IS_TOYWIKI:
 # ## CPU and GPU
 #
 # There is one code for both: every function asks its arrays which module they belong to (`numpy` or `cupy`). `train`
-# takes a GPU by itself if CuPy is installed (`pip install -e ".[cuda12]"` or `".[cuda13]"`); its first line says
+# takes a GPU by itself if CuPy is installed (`pip install -e ".[cuda12]"` or `".[cuda13]"`): its first line says
 # `on CPU` or names the GPU, and `--backend cupy` insists on one. `sample`, `eval` and `inspect` stay on the CPU unless
-# told. Checkpoints hold plain arrays and load on either. Whether a GPU pays depends on the sizes; try it:
-# `--max-steps 20` with `--backend numpy` and with `--backend cupy`, and compare the seconds per minibatch in the second
-# line.
+# told. Checkpoints load on either. Whether a GPU pays depends on the sizes: train 20 steps with `--backend numpy` and
+# 20 with `--backend cupy`, and compare the seconds per minibatch.
 #
-# From Python you name the backend. The next cell trains on the same minibatch three times, on both where there is a
-# GPU:
+# From Python you name the backend. The next cell takes three steps on each, the GPU only where there is one:
 
 # %%
 x, y = split_text(ids, batch=20, steps=40).train.minibatch(0, 0)
