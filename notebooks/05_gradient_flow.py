@@ -3,8 +3,7 @@
 #
 # [Notebook 2](02_backpropagation_through_time.ipynb) followed a gradient back through *time*. Here it goes down through
 # *depth*: from the loss at one step, through all layers of that very step, to the character's embedding. What does not
-# arrive there cannot teach the lower layers anything. We measure it in stacks and grids of 2 to 24 layers, work out why
-# it fades, and then see what training makes of it.
+# arrive there cannot teach the lower layers anything.
 #
 # Afterwards you can
 # - predict by which factor a layer shrinks the gradient at initialisation, in a stack and in a grid,
@@ -35,8 +34,8 @@ BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
 #
 # `norms_by_layer` lets a model read a text and takes the loss of its last prediction. It then goes down through the
 # layers and notes how large the gradient is of **what each layer hands upward at that step**: the hidden state $h$, and
-# in a grid also the memory cell along depth $c^{depth}$. No other step lies between. (What the lower layers did at
-# *earlier* steps matters as well, but its gradient comes by way of time, as in notebook 2.)
+# in a grid also the memory cell along depth $c^{depth}$. (What they did at *earlier* steps matters as well, but its
+# gradient comes by way of time, as in notebook 2.)
 #
 # We use 64 pieces of toywiki, 20 characters each, and take the mean norm over them. The grids are minigrid's default,
 # `tie="depth"`: each layer has its own LSTM along time, and all share one along depth. (That will matter.)
@@ -102,15 +101,15 @@ assert stacks[24][0] / stacks[24][-1] < 1e-24
 assert grids[24]["h"][0] / grids[24]["h"][-1] > 1e-5
 
 # %% [markdown]
-# Stacks of all depths lie on one line (grids, too): what counts is how many layers there are *below the top*. And the
-# line is straight, on a logarithmic scale: every layer takes the same *factor*. In the grid the first step down costs
-# as much as in the stack; then the factor is quite another one.
+# All depths lie on one line (grids, too): what counts is the number of layers *below the top*. And the line is straight
+# on a logarithmic scale: every layer takes the same *factor*. In the grid the first step down costs as much as in the
+# stack; then the factor is quite another one.
 #
 # ## The factor of a stack
 #
 # Untrained weights are small, so all pre-activations are near 0: $i \approx o \approx \frac12$, $g \approx c \approx
 # 0$, and all tanh have slope 1. Of the ways from $dh^{(l)}$ down to $dh^{(l-1)}$ those through the gates $i, f, o$ are
-# closed, for they multiply with $g$, $c_{prev}$ or $\tanh c$, which are all near 0. What is left is the candidate:
+# closed, for they multiply with $g$, $c_{prev}$ or $\tanh c$, which are all near 0. The candidate is left:
 #
 # $$dh^{(l)} \;\xrightarrow{\;\cdot\,o\,\approx\,1/2\;}\; dc \;\xrightarrow{\;\cdot\,i\,\approx\,1/2\;}\; da_g
 # \;\xrightarrow{\;W_g^\top\;}\; dh^{(l-1)}$$
@@ -192,7 +191,7 @@ assert alone["depth"][0] < 0.5 < 0.6 < alone["depth"][12]
 # $(f + M)$ again and again, and like every vector under powers of a matrix it turns to the eigenvector of the largest
 # eigenvalue. That of a random matrix is about as large as its mean stretch, $m$. So the factor goes up to
 # $0.731 + 0.065 = 0.796$ on the way down, and 23 layers below the top more than half of the norm has come through $M$
-# at least once. At each single layer the forget gate still does most of the work.
+# at least once.
 
 # %%
 f, m = 1 / (1 + np.exp(-1)), 0.25 * 0.08 * np.sqrt(H / 3)
@@ -456,8 +455,7 @@ for name in ("toywiki-grid-1", "toywiki-grid-2", "toywiki-lstm-1", "toywiki-lstm
 # ## Solutions
 #
 # **1.** $\frac14 \cdot 0.08 \sqrt{H/3} = 1$ gives $H = 7500$. For $H = 32$: $w = 4 / \sqrt{32/3} = 1.22$. But then the
-# pre-activations are not near 0 any more, gates saturate, and the estimate fails: much more of the gradient gets
-# through than before, but by a factor of 0.6 per layer, not 1.
+# pre-activations are not near 0 any more, gates saturate, and the estimate fails: the factor is 0.6, not 1.
 
 # %%
 assert round(3 * (4 / 0.08) ** 2) == 7500
@@ -515,8 +513,8 @@ assert np.isclose((h[0] / h[-1]) ** (1 / 23), m, rtol=0.15)
 
 # %% [markdown]
 # **5.** Then nothing comes by the linear path, and the grid is a stack: $\frac14 w \sqrt{H/3} = 0.065$ for each LSTM
-# that is on the way. But there are *two* ways from a layer to the one below, through its LSTM along depth directly and
-# through its LSTM along time. The second has two LSTMs one after the other, so it adds next to nothing.
+# that is on the way. (There is a second way, by the LSTM along time. It leads through two LSTMs and adds next to
+# nothing.)
 
 # %%
 h = flow(fresh("grid", 8, bias=-50))["h"]

@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 6. Train on your own text, read the curves, sample, resume
 #
-# The notebooks before this one looked inside. This one is about use: from a text file to a trained model that writes,
-# through the shell commands and from Python.
+# This notebook is about use: from a text file to a trained model that writes, in the shell and from Python.
 #
 # Afterwards you can
 # - train on a text of your own, stop, and go on as if you had never stopped,
@@ -71,9 +70,9 @@ assert unigram < np.log(V)
 # %% [markdown]
 # ## The shell commands
 #
-# In a shell it would be `python -m minigrid train ...` (or, in the repository's root, `python train.py ...`); a small
-# function runs such a command and shows what it prints, without the progress bar. `--lr 5e-3` is higher than the
-# default, 2e-3, for a short run; `--backend numpy` stays on the CPU even if there is a GPU.
+# In a shell it is `python -m minigrid train ...` (in the repository's root `python train.py ...`, too); a small
+# function runs it and shows what it prints, without the progress bar. `--lr 5e-3` is higher than the default, 2e-3, for
+# a short run; `--backend numpy` stays on the CPU even if there is a GPU.
 
 
 # %%
@@ -134,9 +133,9 @@ assert run.returncode == 130
 _ = shell("python -m minigrid train --run stopped --resume")
 
 # %% [markdown]
-# A resumed run should end where one that was never stopped ends. Not nearly: exactly, **bit by bit**. For that it is
-# not enough to save the parameters. The optimiser's running means belong to the state of a training, the carried state
-# of the model, the place in the text, and how many random numbers have been drawn:
+# A resumed run should end where one that was never stopped ends, **bit by bit**. Saving the parameters is not enough.
+# The optimiser's running means belong to the state of a training, the carried state of the model, the place in the
+# text, and how many random numbers have been drawn:
 
 # %%
 straight, stopped = (np.load(HERE / name / "last.npz") for name in ("straight", "stopped"))
@@ -206,8 +205,8 @@ plots.loss_curves({name: records for name, (_, records) in curves.items()})
 # %% [markdown]
 # ## Reading the curves
 #
-# Two numbers matter: how far the **training** loss (thin) goes down, and how far the **validation** loss (dots) stays
-# above it.
+# What matters is how far the **training** loss (thin) goes down, and how far the **validation** loss (dots) stays above
+# it.
 #
 # | what you see | what it means | what helps |
 # |---|---|---|
@@ -310,8 +309,8 @@ for name, written in texts.items():
 
 # %% [markdown]
 # Admiring is not measuring. toywiki's words are made up, but from a fixed stock. So we can count which share of the
-# written words *exist* (appear in a long text of the same language), and, for variety, which share are different. The
-# last row is real text, in pieces of the same length.
+# written words *exist* (appear in a long text), and which share are different, for variety. The last row is real text,
+# in pieces of the same length.
 
 
 # %%
@@ -355,16 +354,16 @@ if IS_TOYWIKI:
 # - High temperatures take unlikely characters often, and after the first wrong letter the model reads a text of a kind
 #   that it has never seen.
 # - Top-k cuts off that long tail, so that a high temperature stays among the plausible ones.
-# - Temperature 1 writes the model's own distribution, errors included: what it has learnt, no better and no worse. It
-#   is the setting for judging a model; 0.5 to 0.8 makes texts that are nicer to read.
+# - Temperature 1 writes the model's own distribution, errors included. It is the setting for judging a model; 0.5 to
+#   0.8 makes texts that are nicer to read.
 #
 # ## CPU and GPU
 #
-# There is one code for both: every function asks its arrays which module they belong to (`numpy` or `cupy`). `train`
-# takes a GPU by itself if CuPy is installed (`pip install -e ".[cuda12]"` or `".[cuda13]"`): its first line says
-# `on CPU` or names the GPU, and `--backend cupy` insists on one. `sample`, `eval` and `inspect` stay on the CPU unless
-# told. Checkpoints load on either. Whether a GPU pays depends on the sizes: train 20 steps with `--backend numpy` and
-# 20 with `--backend cupy`, and compare the seconds per minibatch.
+# There is one code for both: every function asks its arrays which module they belong to. `train` takes a GPU by itself
+# if CuPy is installed (`pip install -e ".[cuda12]"` or `".[cuda13]"`): its first line says `on CPU` or names the GPU,
+# and `--backend cupy` insists on one. `sample`, `eval` and `inspect` stay on the CPU unless told. Checkpoints load on
+# either. Whether a GPU pays depends on the sizes: train 20 steps with `--backend numpy` and 20 with `--backend cupy`,
+# and compare the seconds per minibatch.
 #
 # From Python you name the backend. The next cell takes three steps on each, the GPU only where there is one:
 
