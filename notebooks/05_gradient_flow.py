@@ -34,8 +34,8 @@ BLUE, ORANGE, GREEN, PINK = COLOURS[:4]
 #
 # `norms_by_layer` lets a model read a text and takes the loss of its last prediction. It then goes down through the
 # layers and notes how large the gradient is of **what each layer hands upward at that step**: the hidden state $h$, and
-# in a grid also the memory cell along depth $c^{depth}$. (What they did at *earlier* steps matters as well, but its
-# gradient comes by way of time, as in notebook 2.)
+# in a grid also the memory cell along depth $c^{depth}$. (What the lower layers did at *earlier* steps matters as well,
+# but its gradient comes by way of time, as in notebook 2.)
 #
 # We use 64 pieces of toywiki, 20 characters each, and take the mean norm over them. The grids are minigrid's default,
 # `tie="depth"`: each layer has its own LSTM along time, and all share one along depth. (That will matter.)
@@ -136,8 +136,8 @@ for hidden in (16, 32, 64, 128):
 #
 # minigrid starts the forget-gate biases at 1, and $\sigma(1) = 0.73$. That is about the grid's factor, whatever $H$ is:
 # after the first step down, where the gradient has to get from $h$ into $c$, it is the memory cell that carries it.
-# ($h$ gets of $dc$ of the layer above what goes through $i \approx \frac12$ and the candidate's matrix, always the
-# factor $\frac12 w\sqrt{H/3} = 0.13$. So the green line runs parallel to the blue one.)
+# ($h$ gets what goes from the $dc$ above through $i \approx \frac12$ and the candidate's matrix, always the factor
+# $\frac12 w\sqrt{H/3} = 0.13$. So the green line runs parallel to the blue one.)
 
 # %%
 for name, d in {"c": dc[1:], "h": dh[1:]}.items():
@@ -210,8 +210,9 @@ assert np.isclose((c[0] / c[5]) ** (1 / 5), largest, rtol=0.03)
 # %% [markdown]
 # ## The bias that the forget gates begin with
 #
-# Along 24 layers a forget gate of 0.73 leaves $0.73^{23} = 0.0007$ on the linear path. It is also the share of what the
-# lowest layer *writes* to the memory cell that arrives at the top (`kept_to_end`), so it counts in both directions.
+# Along 24 layers a forget gate of 0.73 leaves $0.73^{23} = 0.0007$ on the linear path. The same product is the share of
+# what the lowest layer *writes* to the memory cell that arrives at the top (`kept_to_end`), so it counts in both
+# directions.
 
 # %%
 biases = {0: GREEN, 1: BLUE, 3: PINK}

@@ -169,7 +169,8 @@ _ = shell("python -m minigrid sample straight --length 200 --temperature 0.7 --s
 # That is not much of a text: the model has seen 160,000 characters, not yet one pass. **For good** you would type
 # `python -m minigrid train --data /home/me/books/all.txt --run runs/mine` in a shell: 2 layers of 128 units, 50 epochs;
 # the second line says how long it takes. Watch `runs/mine/loss.png`, and press Ctrl-C when the validation loss turns.
-# `sample runs/mine` writes with the *best* checkpoint. A short text wants smaller `--batch` and `--steps`.
+# `python -m minigrid sample runs/mine` writes with the *best* checkpoint. A short text wants smaller `--batch` and
+# `--steps`.
 #
 # ## The same from Python
 #
@@ -398,7 +399,8 @@ else:
 #    \to \infty$.
 # 4. **Top-1.** What does `top_k=1` do at temperature 5?
 # 5. **Starting from someone else's parameters.** `--init-from RUN` begins a *new* run with the parameters of another
-#    (of its best checkpoint). What does it not take over that `--resume` does, and when would you want that?
+#    (of its best checkpoint). What does it not take over that `--resume` does, and when would you want that? (See
+#    `train --help`.)
 #
 # ## Solutions
 #
