@@ -7,6 +7,7 @@ A run's folder holds ``config.json`` (its settings), ``metrics.jsonl`` (one reco
 import contextlib
 import itertools
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from typing import Any
 from minigrid.checkpoint import LAST
 from minigrid.config import Config
 from minigrid.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 CONFIG, METRICS, PICTURE = "config.json", "metrics.jsonl", "loss.png"
 
@@ -44,6 +50,31 @@ def written(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep every other process that trains out of a run's folder (but on Windows).
+
+    Raises
+    ------
+    UserError
+        Another process is training in it.
+    """
+    if fcntl is None:
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)  # of the folder itself: it needs no file, and ends with the process
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process is training in {folder}: wait for it, stop it, or name a new folder with --run"
+            ) from error
+        yield
+    finally:
+        os.close(lock)
 
 
 def fresh_folder(config: Config) -> Path:

@@ -30,7 +30,7 @@ from minigrid.errors import UserError
 from minigrid.evaluation import Evaluation, bits, evaluate
 from minigrid.model import CharModel
 from minigrid.optim import decayed_rate
-from minigrid.runs import PICTURE, Record, fresh_folder, refuse_used, write_config, write_metrics, written
+from minigrid.runs import PICTURE, Record, fresh_folder, held, refuse_used, write_config, write_metrics, written
 from minigrid.sampling import Sampler, generate
 from minigrid.tasks import Task, config_of, make_task, require_same_text, resolve
 from minigrid.train_step import TrainStep
@@ -123,7 +123,8 @@ class Run:
         Raises
         ------
         UserError
-            Nothing there to resume; a setting that cannot change; a text that has changed.
+            Nothing there to resume; a setting that cannot change; a text that has changed; another process is training
+            in the folder.
         """
         if folder.exists() and not folder.is_dir():
             raise UserError(f"--resume goes on with a whole run, and {folder} is a file: give its run's folder")
@@ -147,9 +148,10 @@ class Run:
         require_same_text(task, checkpoint.meta["sha256"], str(folder))
         model = checkpoint.model(config.backend)
         run = cls(folder, config, task, model, TrainStep(model, **config.step_options()))
-        run._restore(checkpoint)
-        remove_unfinished(folder)
-        run._write_config()
+        with held(folder):
+            run._restore(checkpoint)
+            remove_unfinished(folder)
+            run._write_config()
         return run
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -183,14 +185,19 @@ class Run:
         DivergedError
             A loss or gradient is not finite; the checkpoints are from before.
         UserError
-            No room to save.
+            No room to save; another process is training in the folder.
         """
         print(self.describe())
         if self.model.xp is not np:
             print("the first minibatch takes longer: it compiles what this GPU has not run before")
         self._first = self.step.number
         # what overflows is found by the step's own check, and told in one sentence instead of NumPy's warnings
-        with _stop_signal() as stop, self._progress() as bar, np.errstate(over="ignore", invalid="ignore"):
+        with (
+            held(self.folder),
+            _stop_signal() as stop,
+            self._progress() as bar,
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
             if not (self.folder / LAST).exists():
                 self._save(LAST)  # from here on the run can be resumed, and a disk that is full shows now
             self._clock = self._saved_at = time.monotonic()

@@ -46,7 +46,7 @@ def test_a_committed_notebook_is_in_step_executed_and_small(path):
     code = [cell for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
-    assert notebook.stat().st_size < 600_000  # seven figures and what is printed
+    assert notebook.stat().st_size < 400_000
 
 
 def test_a_notebook_without_text_is_not_left_behind():

@@ -8,7 +8,7 @@ from run_fixtures import contents, text_config
 
 from minigrid import UserError
 from minigrid.config import Config
-from minigrid.runs import fresh_folder, list_runs, read_metrics, refuse_used, write_config, write_metrics
+from minigrid.runs import fresh_folder, held, list_runs, read_metrics, refuse_used, write_config, write_metrics
 
 RECORDS = [{"split": "train", "step": 10, "loss": 2.5}, {"split": "val", "step": 10, "sample": "é\n😀"}]
 
@@ -59,6 +59,16 @@ def test_runs_that_begin_at_once_get_folders_of_their_own(here):
     for thread in threads:
         thread.join()
     assert len(set(found)) == 8
+
+
+def test_a_folder_is_held_by_one_and_let_go(here):
+    pytest.importorskip("fcntl")
+    with held(here):
+        with pytest.raises(UserError, match="another process is training in"), held(here):
+            pass
+        assert contents(here) == {}
+    with held(here):
+        pass
 
 
 def test_a_folder_that_cannot_be_made(here):

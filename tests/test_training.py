@@ -26,6 +26,7 @@ from run_fixtures import (
 
 from minigrid import TrainStep, UserError, checkpoint, load, training
 from minigrid.evaluation import Evaluation
+from minigrid.runs import held
 from minigrid.training import DivergedError, InterruptedRunError, Run
 
 
@@ -198,6 +199,20 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, data):
         file.write(json.dumps(before[-1] | {"step": 40}) + '\n{"split": "tr')  # written after the save, then cut off
     Run.resume(folder, {})
     assert metrics_of(folder) == before
+
+
+def test_a_run_that_is_being_trained_is_left_alone(tmp_path, data):
+    pytest.importorskip("fcntl")
+    folder = tmp_path / "run"
+    stopped(Run.start(text_config(data, max_steps=60), folder), 35)
+    before = contents(folder)
+    run = Run.resume(folder, {})
+    with held(folder):
+        for go_on in (run.train, lambda: Run.resume(folder, {})):
+            with pytest.raises(UserError, match=r"another process is training in .*run"):
+                go_on()
+    assert contents(folder) == before
+    run.train()
 
 
 # -- what may change

@@ -118,8 +118,8 @@ def report() -> None:
     made = {name: read_checkpoint(file).meta["made"] for name, file in files.items()}
     summary = [[corpus, *(losses(made, corpus, model) for model in HIDDEN)] for corpus in SEEDS]
     fill(page, "losses", table(["text", "grid, nats", "stacked LSTM, nats"], summary))
-    hashes = {name.rsplit("-", 2)[0]: read_checkpoint(file).meta["sha256"] for name, file in files.items()}
-    texts = [[f"`{corpus}`", *TEXTS[corpus], f"`{sha256}`"] for corpus, sha256 in hashes.items()]
+    firsts = {corpus: files[f"{corpus}-grid-1"] for corpus in TEXTS if f"{corpus}-grid-1" in files}
+    texts = [[f"`{c}`", *TEXTS[c], f"`{read_checkpoint(file).meta['sha256']}`"] for c, file in firsts.items()]
     fill(page, "texts", table(["text", "what it is", "by", "licence", "SHA-256 of the text"], texts))
 
 

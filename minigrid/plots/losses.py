@@ -27,7 +27,7 @@ def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
         train = [(m["step"], m["loss"]) for m in metrics if m["split"] == "train"]
         val = [(m["step"], m["loss"]) for m in metrics if m["split"] == "val"]
         if train:
-            axes.plot(*zip(*train, strict=True), color=colour, linewidth=0.8, alpha=0.5, label=f"{name}, training")
+            axes.plot(*zip(*train, strict=True), color=colour, linewidth=1, alpha=0.8, label=f"{name}, training")
         if val:
             best = min(loss for _, loss in val)
             label = f"{name}, validation (best {best:.3f})"
