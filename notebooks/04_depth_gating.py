@@ -555,7 +555,8 @@ for value in (0, 1):
     assert not np.isin(f[[0, 1, 3]], (0, 1)).all()
     lowest = clamp_gate(grid, "depth.f", layer=0, value=value)
     assert np.array_equal(trace(lowest, x[:50]).logits, trace(grid, x[:50]).logits)
-print(clamped.params["depth.2.bias"].reshape(4, -1)[:, :3].round(2))  # rows i, f, o, g; three units
+with np.printoptions(precision=2, suppress=True):
+    print(clamped.params["depth.2.bias"].reshape(4, -1)[:, :3])  # rows i, f, o, g; three units
 
 without = grid
 for layer in range(4):
@@ -587,9 +588,10 @@ assert closed["depth.c"].min() > LETTERS + 10
 
 # %% [markdown]
 # The higher layers' cells along time still know, nearly as well as before. What they need to know it comes up by the
-# *other* way, through the output gate, tanh and matrix of $h^{depth}$, just as in a stacked LSTM. The memory along
-# depth of the higher layers loses some of it, by no means all. So **sentence 3 is half right**: the path exists, it is
-# open, and knowledge about URLs travels on it. But it is not *needed* for that, and no single layer writes it.
+# *other* way, through the output gate, tanh and matrix of $h^{depth}$, as in a stacked LSTM (or they find out for
+# themselves). The memory along depth of the higher layers loses some of it, by no means all. So **sentence 3 is half
+# right**: the path exists, it is open, and knowledge about URLs travels on it. But it is not *needed* for that, and no
+# single layer writes it.
 #
 # ## What is the path good for?
 #
@@ -652,9 +654,9 @@ times = 1 + cut.mean(axis=0) / before.mean(axis=0)
 print(
     "\npath cut: the loss inside is {:.1f} times what it was, outside {:.1f} times".format(*times)
 )
-ratios = cut[:, 0] / cut[:, 1]
-print("rise inside over rise outside, by seed:", ", ".join(f"{ratio:.2f}" for ratio in ratios))
-assert ratios.min() > 1.3 and ratios.max() < 1.65
+more = cut[:, 0] / cut[:, 1]
+print("rise inside over rise outside, by seed:", ", ".join(f"{ratio:.2f}" for ratio in more))
+assert more.min() > 1.3 and more.max() < 1.65
 
 live = np.subtract(loss_inside_and_outside(without), loss_inside_and_outside(grid))
 print("live, on less text: it rises by {:.2f} inside and {:.2f} outside".format(*live))
@@ -731,7 +733,7 @@ bars_figure(toywiki, "toywiki: 8 forget gates of a layer clamped")
 
 
 def ratios(models, kind, gate, value, which):
-    """Rise inside over rise outside, both means of three seeds, by layer; nan where nothing is clamped."""
+    """Rise inside over rise outside, both means of three seeds, by layer (nan: nothing to clamp)."""
     result = [np.nan] if gate == "depth.f" else []
     for layer in range(len(result), 4):
         inside, outside = all_rises(models[kind], gate, [layer], which, value).mean(axis=0)
@@ -740,11 +742,12 @@ def ratios(models, kind, gate, value, which):
 
 
 def ratio_table(models):
+    """Print these ratios for all that bars_figure shows."""
     print(f"{'rise inside / outside':48s}layers 1 to 4")
     for what, (name, _) in FEW.items():
         for which, units in (("named", "8 that tell best"), ("random", "8 at random")):
             row = "".join(f"{ratio:6.1f}" for ratio in ratios(models, *what, which))
-            print(f"{name:28s}{units:18s}{row}")
+            print(f"{name:28s}{units:18s}{row.replace('nan', '  -')}")
 
 
 ratio_table(toywiki)
@@ -766,10 +769,11 @@ closed_in, closed_out = all_rises(toywiki["grid"], "time.f", [0], "named", "clos
 print(f"f held closed, 8 units: rise of {closed_in:.2f} nats inside, {closed_out:.2f} outside")
 
 # %% [markdown]
-# Left: in the memory along depth, the units that know most about URLs are missed no more than others, and inside only
-# slightly more than outside. Middle and right: along time, a few cells that can no longer be cleared cost 3 to 10 times
-# as much inside as outside, in every layer of the stacked LSTM and in the lowest and the top one of the grid; with
-# cells at random it is once to twice as much. (In layer 1 of the grid random cells cost more, but outside too.)
+# Left: in the memory along depth, the units that know most about URLs are hardly missed more than others, or less, and
+# inside only slightly more than outside. Middle and right: along time, a few cells that can no longer be cleared cost 3
+# to 10 times as much inside as outside, in every layer of the stacked LSTM and in the lowest and the top one of the
+# grid; with cells at random it is once to twice as much. (In layer 1 of the grid random cells cost more, but outside
+# too.)
 #
 # Why does it hurt *inside* to hold such a gate *open*? Ordinary text pushes the cell down a little at every character.
 # If nothing is forgotten any more it sinks so low that no URL can lift it: it says "outside" for ever. (Held closed it
@@ -871,7 +875,7 @@ for seed, model in enumerate(along_depth, start=1):
     gates.append([gate[at].mean() for at in PLACES.values()])
     rises.append([rise[at].mean() for at in PLACES.values()])
     moves.append((constant - steered)[url_goes_on].mean(axis=0))
-    print(f"grid {seed}, gate {unit:<7d}" + "".join(f"{value:18.2f}" for value in gates[-1]))
+    print(f"grid {seed}, f of unit {unit:<3d}" + "".join(f"{value:18.2f}" for value in gates[-1]))
     print(f"{'        rise, nats':20s}" + "".join(f"{value:18.2f}" for value in rises[-1]))
     inside = rise[word_end & in_url].sum() / rise[in_url].sum()
     print(f"        of the rise inside URLs, {100 * inside:.0f} % is at word ends")
@@ -915,10 +919,8 @@ wiki, wiki_told = measured("wiki-excerpt"), read("wiki-excerpt")
 WIKI_LETTERS = 100 * max(wiki_told["deep"]["letters"].values())
 loss_table(wiki)
 print()
-wiki_best, wiki_deep = (
-    best_units(wiki),
-    by_state(wiki["grid"], "deep") | by_state(wiki["lstm"], "deep"),
-)
+wiki_best = best_units(wiki)
+wiki_deep = by_state(wiki["grid"], "deep") | by_state(wiki["lstm"], "deep")
 layer_table("best single unit, %", wiki_best)
 print()
 layer_table("all units, %", wiki_deep)
@@ -964,37 +966,35 @@ print(
 )
 steering = []
 for seed, model in enumerate(wiki["grid"], start=1):
-    f_inside, f_outside = (
-        np.array(model["along_depth"]["forget"][side]) for side in ("inside", "outside")
-    )
-    at_mean = np.array(
-        [all_rises([model], "depth.f", [layer], "all", "mean")[0] for layer in range(4)]
-    )
-    for layer in (1, 2, 3):
-        gates_of = f"{f_inside[layer]:.2f} and {f_outside[layer]:.2f}"
-        print(
-            f"grid {seed}, layer {layer + 1}: {gates_of}; {at_mean[layer][0]:.3f} and {at_mean[layer][1]:.3f}"
-        )
-    closes = 1 + (f_inside - f_outside)[1:].argmin()
+    f_in, f_out = (np.array(model["along_depth"]["forget"][side]) for side in ("inside", "outside"))
+    closes = 1 + (f_in - f_out)[1:].argmin()
     assert closes == {1: 3, 2: 1, 3: 3}[seed]
     for layer in (1, 2, 3):
-        inside, outside = at_mean[layer]
+        inside, outside = all_rises([model], "depth.f", [layer], "all", "mean")[0]
+        gate, rise = f"{f_in[layer]:.2f} and {f_out[layer]:.2f}", f"{inside:.3f} and {outside:.3f}"
+        print(f"grid {seed}, layer {layer + 1}: {gate}; {rise}")
         assert inside > 2.5 * outside if layer == closes else inside < outside
-    assert all_rises([model], "depth.f", [closes], "all", "open")[0, 0] > at_mean[closes, 0]
-    steering.append(at_mean[closes, 0] / model["loss"]["inside"])
+        if layer == closes:
+            steering.append(inside / model["loss"]["inside"])
+            assert all_rises([model], "depth.f", [layer], "all", "open")[0, 0] > inside
 print(
     "in the layer that closes, at its mean, the loss inside rises by",
     ", ".join(f"{100 * part:.0f} %" for part in steering),
 )
-print()
+print("\npath cut: rise inside over rise outside, by grid:", end=" ")
+wiki_cut = all_rises(wiki["grid"], "depth.f", EVERY, "all", "closed")
+print(", ".join(f"{inside / outside:.1f}" for inside, outside in wiki_cut))
+still = [100 * model["depth_closed"]["time.c"][3] for model in wiki["grid"]]
+print("c along time of layer 4 then tells", ", ".join(f"{value:.1f} %" for value in still), "\n")
 
 ratio_table(wiki)
 
 # %% [markdown]
-# As on toywiki, cutting the path costs much, and hardly more inside than outside. The 8 units along depth that tell
-# best are missed more than others in layers 3 and 4, but inside hardly more than outside, or less. Along time it is
-# inside that suffers when such cells cannot be cleared, 3 to 11 times as much as outside (random cells once to twice as
-# much, but nearly 5 times in the grid's layer 4).
+# As on toywiki, cutting the path costs much everywhere, inside URLs only 1.1 to 1.3 times as much as outside; and the
+# cells along time of layer 4 know most of it even then. The 8 units along depth that tell best are missed more than
+# others in layers 3 and 4, but inside hardly more than outside, or less. Along time it is inside that suffers when such
+# cells cannot be cleared, 3 to 11 times as much as outside (random cells once to twice as much, but nearly 5 times in
+# the grid's layer 4).
 #
 # And the gates are controlled. In each grid there is *one* layer whose gates close inside URLs, on average, and whose
 # steering matters there: at their means it costs more than 2.5 times as much inside as outside, in the other layers
@@ -1047,7 +1047,7 @@ ratio_table(wiki)
 #
 # ## Solutions
 #
-# **1.** Over all characters it is ahead by 7 points; deep in a word by more than 30. The characters around `://`, where
+# **1.** Over all characters it is ahead by 7 points; deep in a word by more than 40. The characters around `://`, where
 # the letters say it, and those in the middle of words, where nobody needs it, cover up what is remembered where it
 # matters. (With a longer text to learn by heart from, the lead over all characters was 2 points, see sentence 3.)
 
@@ -1061,7 +1061,7 @@ there = accuracy(fit_states["depth.c"][3], judge_states["depth.c"][3])
 letters_there = balanced_accuracy(asked, by_heart[deep])
 print(f"deep in a word: c along depth {100 * there:.1f} %, by heart {100 * letters_there:.1f} %")
 assert 0.05 < everywhere - letters < 0.09
-assert there - letters_there > 0.3
+assert there - letters_there > 0.4
 
 # %% [markdown]
 # **2.** $0.08 \cdot 0.6 + 0.92 \cdot 0.99 = 0.959$ and $(0.6 + 0.99) / 2 = 0.795$; for the second 0.9 and 0.9. By
