@@ -35,6 +35,11 @@ def one_thread() -> Iterator[None]:
         yield
 
 
+def tiles_pay() -> bool:
+    """Whether products are computed by OpenBLAS on one thread: what is said of :data:`SMALL` is true of it alone."""
+    return threads() == 1 and any(library.internal_api == "openblas" for library in _libraries().lib_controllers)
+
+
 @cache
 def _libraries() -> Any:
     from threadpoolctl import ThreadpoolController  # looks at every library of the process: not at import time
@@ -45,7 +50,7 @@ def _libraries() -> Any:
 def product_at_each_step(x: Array, W: Array, out: Array, workspace: Workspace) -> Callable[[int], None]:
     """Return a function of t that writes ``x[t] @ W`` into `out`: the product in the middle of a recurrence.
 
-    W is copied once, and on a single BLAS thread cut into tiles that are small enough for :data:`SMALL`.
+    W is copied once, and where it pays cut into tiles that are small enough for :data:`SMALL`.
 
     Parameters
     ----------
@@ -62,7 +67,7 @@ def product_at_each_step(x: Array, W: Array, out: Array, workspace: Workspace) -
     if xp is not np or len(x) < FEW:
         return lambda t: xp.matmul(x[t], W, out=out)
     (T, B, K), N = x.shape, W.shape[1]
-    down, across = _tiles(B, K, N) if threads() == 1 else (1, 1)
+    down, across = _tiles(B, K, N) if tiles_pay() else (1, 1)
     depth, width = K // down, N // across
     tiles = workspace.scratch("tiles", (down, across, depth, width), padded=across == 1)
     tiles[...] = W.reshape(down, depth, across, width).swapaxes(1, 2)

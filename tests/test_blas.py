@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from helpers import assert_close
@@ -19,12 +21,27 @@ def test_one_thread_holds_as_long_as_it_is_asked_for():
     assert threads() == before >= 1
 
 
+def test_tiles_pay_where_openblas_has_one_thread(monkeypatch):
+    class Library:
+        internal_api, num_threads = "openblas", 1
+
+    monkeypatch.setattr(blas, "_libraries", lambda: SimpleNamespace(lib_controllers=[Library]))
+    assert blas.tiles_pay()
+    Library.num_threads = 2
+    assert not blas.tiles_pay()
+    Library.internal_api, Library.num_threads = "mkl", 1
+    assert not blas.tiles_pay()
+    monkeypatch.setattr(blas, "_libraries", lambda: SimpleNamespace(lib_controllers=[]))  # Accelerate, on a Mac
+    assert threads() == 1
+    assert not blas.tiles_pay()
+
+
 @pytest.mark.parametrize(("B", "K", "N"), SIZES)
 @pytest.mark.parametrize("T", [FEW - 1, FEW])
 @pytest.mark.parametrize("transposed", [False, True])
-@pytest.mark.parametrize("cores", [1, 2])
-def test_the_product_is_numpys(B, K, N, T, transposed, cores, monkeypatch):
-    monkeypatch.setattr(blas, "threads", lambda: cores)
+@pytest.mark.parametrize("tiles", [False, True])
+def test_the_product_is_numpys(B, K, N, T, transposed, tiles, monkeypatch):
+    monkeypatch.setattr(blas, "tiles_pay", lambda: tiles)
     rng = np.random.default_rng(0)
     x = rng.standard_normal((T, B, K + 3))[..., :K]  # rows that do not touch
     W = rng.standard_normal((N, K)).T if transposed else rng.standard_normal((K, N))
