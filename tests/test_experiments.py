@@ -26,6 +26,8 @@ def page(tmp_path):
     def copy(experiment, monkeypatch):
         name = experiment.__name__.split(".")[1]
         shutil.copy(PROJECT / "experiments" / name / "README.md", tmp_path)
+        if hasattr(experiment, "README"):  # where its results stand as well
+            monkeypatch.setattr(experiment, "README", shutil.copy(PROJECT / "README.md", tmp_path / "project.md"))
         monkeypatch.setattr(experiment, "EXPERIMENT", dataclasses.replace(experiment.EXPERIMENT, folder=tmp_path))
         return tmp_path
 
@@ -48,6 +50,9 @@ def test_depth_wiki_compares_the_deep_grid_with_the_better_stack(page, monkeypat
     assert "that of the better stack, `lstm-3x128`, by -10.00 %" in text
     assert "At 256 units" not in text
     assert "Compute: 2.0 hours" in text
+    summary = (folder / "project.md").read_text()
+    assert "| grid-6x128 | 1,000 | 2 | 3 | 1.0500" in summary
+    assert "(experiments/depth_wiki/val_curves.png)" in summary
     assert (folder / "val_curves.png").exists()
 
 

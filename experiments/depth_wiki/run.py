@@ -12,7 +12,7 @@ from pathlib import Path
 
 from experiments.depth_wiki.figure import val_curves
 from experiments.report import fill, spread, table
-from experiments.runner import Experiment, main
+from experiments.runner import ROOT, Experiment, main
 from minigrid.evaluation import bits
 from minigrid.runs import Record
 
@@ -49,6 +49,7 @@ EXPERIMENT = Experiment(
     on_request=group(1000, seed=1, epochs=3),
 )
 
+README = ROOT / "README.md"
 HEADER = ["model", "parameters", "seeds", "epochs", "nats", "bits per byte", "minutes per run"]
 
 
@@ -93,7 +94,7 @@ def verdict(losses: Mapping[str, Mapping[str, float]], hidden: int) -> str:
 
 
 def report() -> None:
-    """Draw what is finished, and fill in the page."""
+    """Draw what is finished, and fill in the page and the README."""
     metrics = EXPERIMENT.metrics()
     if not metrics:
         return
@@ -104,8 +105,9 @@ def report() -> None:
     compute = f"Compute: {hours:.1f} hours of training steps, summed over the runs, on {'; '.join(machines)}."
     picture = "![Validation loss over epochs, one line per run](val_curves.png)"
     val_curves(metrics).savefig(EXPERIMENT.folder / "val_curves.png", dpi=110)
-    parts = [table(HEADER, rows(metrics)), *verdicts, compute, picture]
-    fill(EXPERIMENT.folder / "README.md", "results", "\n\n".join(parts))
+    parts = [table(HEADER, rows(metrics)), *verdicts]
+    fill(EXPERIMENT.folder / "README.md", "results", "\n\n".join([*parts, compute, picture]))
+    fill(README, "results", "\n\n".join([*parts, picture.replace("val_curves", "experiments/depth_wiki/val_curves")]))
 
 
 if __name__ == "__main__":
