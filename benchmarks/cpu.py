@@ -1,6 +1,6 @@
 """Measure minigrid on the CPU beside its peers, in one run and in turns, and write a table.
 
-``python -m benchmarks.cpu`` takes about 20 minutes, on a machine that does nothing else; ``--quick`` two. PyTorch is
+``python -m benchmarks.cpu`` takes about 25 minutes, on a machine that does nothing else; ``--quick`` two. PyTorch is
 needed for the peers (``pip install torch``). Every measurement runs in a process of its own, A B A B, so that what
 slows the machine down for a while slows both sides.
 """
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.report import page, readme
+from benchmarks.report import Case, page, readme, size
 from experiments.report import fill
 
 HERE = Path(__file__).parent
@@ -32,8 +32,6 @@ SIZES = {
 BUDGET = 3.0  # seconds for each measurement
 SAMPLED = ((2, 128), (3, 512))
 GROWTH = {"T": (25, 50, 100, 200), "B": (10, 25, 50, 100), "H": (64, 128, 256, 512), "L": (1, 2, 4, 8)}
-
-Case = dict[str, Any]
 
 
 def cases(quick: bool, compiled: bool) -> list[Case]:
@@ -133,7 +131,7 @@ def cpu_info() -> list[str]:
 
 def name_of(case: Case) -> str:
     """Job, model and size, as in the table: ``train lstm 2x128``."""
-    return f"{case['job']} {case['model']} {case['L']}x{case['H']}"
+    return f"{case['job']} {case['model']} {size(case)}"
 
 
 def measured_anew(only: str, turns: int) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def functions() -> list[FunctionType]:
 
 def kind_of(path: str, line: str) -> str | None:
     """Sort a line of source into products or gates; None: the rest, or a line that calls one of these."""
-    if " @ " in line or "matmul(" in line:
+    if " @ " in line or "matmul(" in line or "multiply(t)" in line:  # the last is blas.product_at_each_step's
         return "products"
     in_gates = path == gates.__file__ and "activate(gates)" not in line
     return "gates" if in_gates else None

@@ -1,0 +1,73 @@
+"""Measure what Python's interpreter lock costs a training step: halves of a batch in two threads, or in two processes.
+
+``python -m benchmarks.lock`` takes half a minute, on a machine of two cores that does nothing else. Each process trains
+a model of its own on 25 columns, so what is shared and added up between two halves is not counted; a lower bound for
+what processes could reach.
+"""
+
+import multiprocessing
+import os
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from minigrid import CharModel, TrainStep
+
+BATCH, STEPS, VOCABULARY = 50, 50, 65
+SIZES = (("lstm", 2, 128), ("grid", 2, 128), ("lstm", 3, 256))
+REPEATS = 60
+
+
+def milliseconds(size: tuple[str, int, int], columns: int, begin: Any = None) -> float:
+    """Median time of a training step; all that share the barrier `begin` start to measure together."""
+    kind, layers, hidden = size
+    x, y = np.random.default_rng(0).integers(0, VOCABULARY, (2, STEPS, columns))
+    step = TrainStep(CharModel(kind, vocab_size=VOCABULARY, hidden=hidden, layers=layers))
+    for _ in range(5):
+        step(x, y)
+    if begin is not None:
+        begin.wait()
+    times = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        step(x, y)
+        times.append(time.perf_counter() - started)
+    return 1e3 * statistics.median(times)
+
+
+def half(size: tuple[str, int, int], begin: Any, answers: Any) -> None:
+    """Measure half of a batch on one thread, and answer."""
+    with threadpool_limits(1):
+        answers.put(milliseconds(size, BATCH // 2, begin))
+
+
+def in_processes(size: tuple[str, int, int], count: int) -> float:
+    """Milliseconds of the slowest of `count` processes that train on half of a batch at the same time."""
+    context = multiprocessing.get_context("spawn")
+    begin, answers = context.Barrier(count), context.Queue()
+    processes = [context.Process(target=half, args=(size, begin, answers)) for _ in range(count)]
+    for process in processes:
+        process.start()
+    slowest = max(answers.get() for _ in processes)
+    for process in processes:
+        process.join()
+    return slowest
+
+
+def main() -> None:
+    """Print the table."""
+    if os.cpu_count() != 2:
+        raise SystemExit(f"this compares two halves on two cores; here are {os.cpu_count()}: use `taskset` or the like")
+    print("milliseconds of a training step\n")
+    print("| | whole batch, two threads | half, two processes at once | half, one process alone |\n|---|---|---|---|")
+    for size in SIZES:
+        kind, layers, hidden = size
+        times = milliseconds(size, BATCH), in_processes(size, 2), in_processes(size, 1)
+        print(f"| {kind} {layers}x{hidden} | " + " | ".join(f"{t:.1f}" for t in times) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

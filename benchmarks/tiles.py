@@ -1,0 +1,51 @@
+"""Measure the product in the middle of a recurrence: as NumPy computes it, and in tiles (:mod:`minigrid.blas`).
+
+``python -m benchmarks.tiles`` takes seconds; one BLAS thread, and 25 rows, as a part of a batch of 50 has on two cores.
+"""
+
+import os
+import timeit
+from collections.abc import Callable
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
+
+import numpy as np
+
+from minigrid.backend import Workspace
+from minigrid.blas import product_at_each_step
+
+STEPS, ROWS = 50, 25
+SIZES = (128, 256, 512)  # units
+PEAK = 2048  # rows and columns of a product that no copying slows down
+
+
+def gflops(multiply: Callable[[], object], multiplications: int, calls: int) -> float:
+    """Best of seven rounds, in 10^9 floating-point operations (multiplications and additions) per second."""
+    seconds = min(timeit.repeat(multiply, number=calls, repeat=7)) / calls
+    return 2e-9 * multiplications / seconds
+
+
+def both_ways(rows: int, columns: int) -> tuple[float, float]:
+    """Rates of the product of (25, rows) and (rows, columns): as it is, and in tiles; without making the tiles."""
+    draw = np.random.default_rng(0).standard_normal
+    x, W = draw((STEPS, ROWS, rows), np.float32), draw((rows, columns), np.float32)
+    out = np.empty((ROWS, columns), np.float32)
+    in_tiles = product_at_each_step(x, W, out, Workspace(np, np.float32))
+    work = ROWS * rows * columns
+    calls = 10**9 // work
+    return gflops(lambda: np.matmul(x[0], W, out=out), work, calls), gflops(lambda: in_tiles(0), work, calls)
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"GFLOP/s, {ROWS} rows, float32, one BLAS thread\n")
+    print("| units | forward, as it is | in tiles | backward, as it is | in tiles |\n|---|---|---|---|---|")
+    for units in SIZES:
+        rates = *both_ways(units, 4 * units), *both_ways(4 * units, units)
+        print(f"| {units} | " + " | ".join(f"{rate:.0f}" for rate in rates) + " |", flush=True)
+    square = np.ones((PEAK, PEAK), np.float32)
+    print(f"\na product of {PEAK}^3: {gflops(lambda: square @ square, PEAK**3, 1):.0f}")
+
+
+if __name__ == "__main__":
+    main()
