@@ -47,7 +47,7 @@ def test_depth_wiki_compares_the_deep_grid_with_the_better_stack(page, monkeypat
     depth_wiki.report()
     text = (folder / "README.md").read_text()
     assert "| grid-6x128 | 1,000 | 2 | 3 | 1.0500 (0.9000 to 1.2000) | 1.515 (1.298 to 1.731) | 30 |" in text
-    assert "that of the better stack, `lstm-3x128`, by -10.00 %" in text
+    assert "that of the better stack, `lstm-3x128`, by -10.00 %, one seed." in text
     assert "At 256 units" not in text
     assert "Compute: 2.0 hours" in text
     summary = (folder / "project.md").read_text()

@@ -86,10 +86,10 @@ def verdict(losses: Mapping[str, Mapping[str, float]], hidden: int) -> str:
     changes = [100 * (grid[seed] / losses[best][seed] - 1) for seed in grid if seed in losses[best]]
     if not changes:
         return ""
+    counted = "one seed" if len(changes) == 1 else f"over {len(changes)} seeds"
     return (
         f"At {hidden} units the best validation loss of the grid of 6 layers differs from that of the better stack, "
-        f"`{best}`, by {spread(changes, '+.2f')} %, seed by seed. (grid-lstm's README: -4.61 %, against a stack of 3 "
-        "layers.)"
+        f"`{best}`, by {spread(changes, '+.2f')} %, {counted}. (grid-lstm's README: -4.61 %, a stack of 3 layers.)"
     )
 
 
