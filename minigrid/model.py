@@ -134,7 +134,8 @@ class CharModel:
         self._layer_states = [
             {name: f"{self.cell.kind}.{layer}.{name}" for name in self.cell.states} for layer in range(layers)
         ]
-        self._state_names = {full: None for names in self._layer_states for full in names.values()}  # an ordered set
+        # a dict, for a set has no order
+        self._state_names = dict.fromkeys(full for names in self._layer_states for full in names.values())
         shapes = self._parameter_shapes()
         self.params = Params(shapes, self.xp.asarray(initial_values(shapes, seed).astype(dtype)))
         self._weights = [self._weights_of_layer(layer, self.params) for layer in range(layers)]

@@ -54,27 +54,34 @@ def written(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keep every other process that trains out of a run's folder (but on Windows).
+    """Keep every other process that trains out of a run's folder, where the system and its files know locks.
 
     Raises
     ------
     UserError
-        Another process is training in it.
+        Another process is training in it; it is not there.
     """
     if fcntl is None:
         yield
         return
-    lock = os.open(folder, os.O_RDONLY)  # of the folder itself: it needs no file, and ends with the process
+    with written(folder):
+        lock = os.open(folder, os.O_RDONLY)  # of the folder itself: it needs no file, and ends with the process
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"another process is training in {folder}: wait for it, stop it, or name a new folder with --run"
-            ) from error
+        _lock(lock, folder)
         yield
     finally:
         os.close(lock)
+
+
+def _lock(opened: int, folder: Path) -> None:
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(
+            f"another process is training in {folder}: wait for it, stop it, or name a new folder with --run"
+        ) from error
+    except OSError:  # some network file systems have no locks
+        pass
 
 
 def fresh_folder(config: Config) -> Path:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from minigrid import blas
 from minigrid.backend import Workspace
-from minigrid.blas import FEW, NARROWEST, SMALL, one_thread, product_at_each_step, threads
+from minigrid.blas import FEW_STEPS, NARROWEST_TILE, SMALL, one_thread, product_at_each_step, threads
 
 SIZES = [(25, 128, 512), (25, 512, 128), (50, 2048, 512), (3, 7, 5), (25, 211, 844), (40, 400, 100), (1, 9, 64)]
 """Rows of x, rows and columns of W: cut across, down, both ways, or not at all."""
@@ -37,7 +37,7 @@ def test_tiles_pay_where_openblas_has_one_thread(monkeypatch):
 
 
 @pytest.mark.parametrize(("B", "K", "N"), SIZES)
-@pytest.mark.parametrize("T", [FEW - 1, FEW])
+@pytest.mark.parametrize("T", [FEW_STEPS - 1, FEW_STEPS])
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("tiles", [False, True])
 def test_the_product_is_numpys(B, K, N, T, transposed, tiles, monkeypatch):
@@ -53,7 +53,11 @@ def test_the_product_is_numpys(B, K, N, T, transposed, tiles, monkeypatch):
 
 
 def test_x_may_be_written_between_two_products():
-    x, W, out = np.zeros((FEW, 25, 128)), np.random.default_rng(0).standard_normal((128, 512)), np.empty((25, 512))
+    x, W, out = (
+        np.zeros((FEW_STEPS, 25, 128)),
+        np.random.default_rng(0).standard_normal((128, 512)),
+        np.empty((25, 512)),
+    )
     multiply = product_at_each_step(x, W, out, Workspace(np, "float64"))
     multiply(0)
     assert not out.any()
@@ -69,7 +73,7 @@ def test_tiles_cut_evenly_into_small_products(B, quarter, N):
     assert K % down == N % across == 0
     if (down, across) != (1, 1):
         assert B * (K // down) * (N // across) <= SMALL
-        assert N // across >= NARROWEST
+        assert N // across >= NARROWEST_TILE
 
 
 def test_a_matrix_that_cannot_be_cut_stays_whole():
