@@ -11,8 +11,8 @@ from minigrid.backend import BACKENDS
 from minigrid.batches import SPLITS
 from minigrid.corpora import CORPORA
 from minigrid.errors import UserError, did_you_mean
-from minigrid.model import CHOICES
 from minigrid.optim import OPTIMIZERS
+from minigrid.options import CHOICES
 from minigrid.vocabulary import KINDS
 
 TASKS = ("text", "addition")

@@ -7,7 +7,7 @@ import numpy as np
 
 from minigrid.backend import Array, Workspace, array_module, backend_module
 from minigrid.cells import CELLS, Cell
-from minigrid.errors import UserError, did_you_mean
+from minigrid.errors import UserError
 from minigrid.kernels import fused
 from minigrid.ops import (
     DenseInput,
@@ -19,18 +19,10 @@ from minigrid.ops import (
     linear_backward,
     linear_forward,
 )
+from minigrid.options import check_sizes, checked_options
 from minigrid.params import Params, initial_values
 
 State = dict[str, Array]
-
-CHOICES = {
-    "model": tuple(CELLS),
-    "tie": ("depth", "layers", "none"),
-    "priority": ("depth", "none"),
-    "lstm_output": ("standard", "paper"),
-    "dtype": ("float32", "float64"),
-}
-"""What each option of :class:`CharModel` may be, the default first."""
 
 SHARED_KINDS = {"depth": ("depth",), "layers": ("time", "depth"), "none": ()}
 """For each `tie`, the LSTMs of a grid block that all layers share."""
@@ -101,27 +93,20 @@ class CharModel:
         backend: str = "numpy",
         seed: int = 0,
     ):
-        _check_choice("model", model)
-        _check_choice("dtype", dtype)
-        _check_sizes(vocab_size=vocab_size, hidden=hidden, layers=layers)
-        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-            raise UserError(f"seed must be a whole number from 0 to 2**64 - 1, not {seed!r}")
-        if not 0 <= dropout < 1:
-            raise UserError(f"dropout {dropout} is not a rate: give a number from 0 up to, not including, 1")
-        self.options = {
-            "model": model,
-            "vocab_size": vocab_size,
-            "hidden": hidden,
-            "layers": layers,
-            "tie": _option("tie", tie, model, ("grid",)),
-            "priority": _option("priority", priority, model, ("grid",)),
-            "lstm_output": _option("lstm_output", lstm_output, model, ("grid", "lstm")),
-            "dropout": dropout,
-            "embedding": _embedding_size(embedding, hidden, model),
-            "dtype": dtype,
-            "backend": backend,
-            "seed": seed,
-        }
+        self.options = checked_options(
+            model=model,
+            vocab_size=vocab_size,
+            hidden=hidden,
+            layers=layers,
+            tie=tie,
+            priority=priority,
+            lstm_output=lstm_output,
+            dropout=dropout,
+            embedding=embedding,
+            dtype=dtype,
+            backend=backend,
+            seed=seed,
+        )
         self.xp = backend_module(backend)
         self.dtype = np.dtype(dtype)
         self.vocab_size, self.hidden, self.layers = vocab_size, hidden, layers
@@ -173,7 +158,7 @@ class CharModel:
 
     def initial_state(self, batch: int) -> State:
         """Return zeros: name -> (B, H) array."""
-        _check_sizes(batch=batch)
+        check_sizes(batch=batch)
         return {name: self.xp.zeros((batch, self.hidden), self.dtype) for name in self.state_names()}
 
     def _state_of_layer(self, layer: int, state: Mapping[str, Array]) -> State:
@@ -423,41 +408,3 @@ class CharModel:
             raise TypeError(f"{what} is a {type(array).__module__} array, the model computes on {self.xp.__name__}")
         if array.shape != shape:
             raise UserError(f"{what} has shape {array.shape}, the model needs {shape}")
-
-
-def _check_choice(option: str, value: Any) -> None:
-    choices = CHOICES[option]
-    if value not in choices:
-        raise UserError(
-            f"unknown {option} {value!r}{did_you_mean(str(value), choices)}: choose one of {', '.join(choices)}"
-        )
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or size < 1:
-            raise UserError(f"{name} must be a whole number of at least 1, not {size!r}")
-
-
-def _option(name: str, value: str | None, model: str, models: tuple[str, ...]) -> str | None:
-    """Fill in the default of an option that only some models have; refuse it elsewhere."""
-    if model in models:
-        value = CHOICES[name][0] if value is None else value
-        _check_choice(name, value)
-        return value
-    if value is not None:
-        raise UserError(f"{name} {value!r} makes no sense for the model {model}: it belongs to {' and '.join(models)}")
-    return None
-
-
-def _embedding_size(embedding: int | None, hidden: int, model: str) -> int:
-    if embedding is None:
-        return hidden
-    if not isinstance(embedding, int | np.integer) or embedding < 0:
-        raise UserError(f"embedding must be a whole number of at least 0 (0: one-hot characters), not {embedding!r}")
-    if model == "grid" and embedding != hidden:
-        raise UserError(
-            f"embedding {embedding} does not fit the grid, whose first depth state is the embedding: "
-            f"leave it out, or give hidden's {hidden}"
-        )
-    return embedding

@@ -15,6 +15,7 @@ ROOMS = [
     ["blas", "kernels", "params"],
     ["ops", "gates"],
     ["cells"],
+    ["options"],
     ["model"],
     ["optim", "shards"],
     ["train_step", "gradcheck", "gradient_flow"],

@@ -7,7 +7,7 @@ from naive import sigmoid
 
 from minigrid.gates import activate, by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.gradcheck import check_entries
-from minigrid.model import CHOICES
+from minigrid.options import CHOICES
 
 H, B = 3, 2
 OUTPUTS = CHOICES["lstm_output"]

@@ -17,8 +17,8 @@ from minigrid import CharModel
 from minigrid.backend import to_host
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.kernels import fused
-from minigrid.model import CHOICES
 from minigrid.optim import RMSprop
+from minigrid.options import CHOICES
 
 SOURCES = sorted(Path(minigrid.__file__).parent.glob("*.cu"))
 TOLERANCES = {"float32": 1e-6, "float64": 1e-14}

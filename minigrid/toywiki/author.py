@@ -1,214 +1,36 @@
-"""Wiki-like text from a made-up language, together with the hidden truth about each of its characters.
+"""The grammar: how an article is written, from its heading down to a URL."""
 
-A character model that reads wiki source must remember things: that it is inside a URL, how many brackets are
-open, which kind of quote closes next. Here such text comes with the answers, so that what a memory cell holds
-can be measured against them, not only looked at.
+from typing import NamedTuple
 
-The language is the same for every seed (its words come from a seed of their own), so a model trained on one
-seed can be judged on another. What there is to remember, beside spelling:
+from minigrid.toywiki.language import Dice, Topic, language
+from minigrid.toywiki.page import Page
 
-- within a few characters: ``[[``, ``{{``, quotes, comments and references close as they were opened, in the
-  right order; a piped link's label repeats its target's noun; a verb agrees in number with its subject;
-- within a line: a heading closes with as many ``=`` as it began with; the label of an external link begins
-  with the name in its URL's domain and, where that URL has a path, goes on with the last word of it;
-- within a paragraph and an article: the topic chooses the nouns and adjectives; the title comes back in the
-  first sentence; all URLs of an article lead to its two sites, the first of which bears the title's noun.
-"""
-
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from random import Random
-from typing import NamedTuple, TypeVar
-
-import numpy as np
-
-from minigrid.errors import UserError
-
-TRUTH = {
-    "in_url": np.bool_,
-    "in_external": np.bool_,
-    "link_depth": np.uint8,
-    "in_quote": np.bool_,
-    "in_comment": np.bool_,
-    "in_ref": np.bool_,
-    "heading_level": np.uint8,
-}
-"""The truth arrays of `generate`: name -> dtype."""
-
-_T = TypeVar("_T")
+PREPOSITIONS = ("of", "of", "in", "in", "from", "with", "for", "on", "near", "under")
+TEMPLATES = ("note", "date", "see", "main", "list")
 
 
-def generate(characters: int, seed: int) -> tuple[str, dict[str, np.ndarray]]:
-    """Write toy wiki source and say of every character what it is part of.
+class Site(NamedTuple):
+    """A web site: its host, and the noun in it."""
 
-    The same arguments give the same text on every platform. A shorter text with the same seed is a prefix of
-    a longer one, and so are its truth arrays. The text simply stops after `characters` characters, so its
-    last elements may be open; everything before them is balanced.
-
-    Parameters
-    ----------
-    characters : int
-        Length of the text, at least 1.
-    seed : int
-        Which text (its sign does not matter); the language, words and grammar and topics, is the same for
-        all.
-
-    Returns
-    -------
-    text : str
-        ASCII text of exactly `characters` characters.
-    truth : dict of str to numpy.ndarray
-        One array of shape (characters,) for each name in `TRUTH`. An element counts from the first character
-        of what opens it to the last character of what closes it, both included:
-
-        ``in_url`` (bool)
-            A URL, 16 to 46 characters from the ``h`` of ``http://`` to its last one; the space or ``|`` that
-            follows is outside.
-        ``in_external`` (bool)
-            An external link ``[http://... label]``, both brackets included.
-        ``link_depth`` (uint8)
-            How many links ``[[...]]`` and templates ``{{...}}`` are open around the character, their own
-            brackets and braces included: both characters of an outermost ``[[`` have depth 1, and so have
-            both of its ``]]``. External links do not count.
-        ``in_quote`` (bool)
-            A quotation ``"..."`` or italics ``''...''``, the quote marks included. Neither stands inside
-            either.
-        ``in_comment`` (bool)
-            A comment, from ``<!--`` to ``-->``. It holds words only, no other element.
-        ``in_ref`` (bool)
-            A reference, from ``<ref>`` to ``</ref>``, both tags included.
-        ``heading_level`` (uint8)
-            0 outside a heading; inside (the line without its newline) the number of ``=`` on either side, 1
-            to 4.
-
-    Raises
-    ------
-    UserError
-        If `characters` is less than 1.
-
-    Notes
-    -----
-    Whoever reads from left to right cannot know yet, on an element's very first characters, that it has begun
-    (the first ``[`` may begin either kind of link): no probe can be right about all of them.
-    """
-    if characters < 1:
-        raise UserError(f"toywiki cannot write {characters} characters: ask for at least 1.")
-    page = _Page()
-    author = _Author(page, _Dice(seed))
-    while page.length < characters:
-        author.article()
-    return "".join(page.pieces)[:characters], page.truth(characters)
-
-
-class _Dice:
-    """Choices made from `Random.random` alone, the one method whose sequence Python promises to keep."""
-
-    def __init__(self, seed: int):
-        self._random = Random(seed).random
-
-    def chance(self, probability: float) -> bool:
-        return self._random() < probability
-
-    def between(self, low: int, high: int) -> int:
-        return low + int(self._random() * (high - low + 1))
-
-    def pick(self, choices: Sequence[_T]) -> _T:
-        return choices[int(self._random() * len(choices))]
-
-
-class _Page:
-    """The text so far, and for each kind of truth the spans (start, end, weight) it holds for."""
-
-    def __init__(self):
-        self.pieces: list[str] = []
-        self.length = 0
-        self.spans: dict[str, list[tuple[int, int, int]]] = {name: [] for name in TRUTH}
-
-    def write(self, text: str) -> None:
-        self.pieces.append(text)
-        self.length += len(text)
-
-    @contextmanager
-    def inside(self, name: str, opening: str = "", closing: str = "", weight: int = 1) -> Iterator[None]:
-        start = self.length
-        self.write(opening)
-        yield
-        self.write(closing)
-        self.spans[name].append((start, self.length, weight))
-
-    def truth(self, characters: int) -> dict[str, np.ndarray]:
-        return {name: self._levels(name, characters).astype(dtype) for name, dtype in TRUTH.items()}
-
-    def _levels(self, name: str, characters: int) -> np.ndarray:
-        """Sum the weights of the spans over each character: a step up at a start, a step down at an end."""
-        start, end, weight = np.array(self.spans[name], np.int64).reshape(-1, 3).T
-        steps = np.bincount(start, weight, self.length + 1) - np.bincount(end, weight, self.length + 1)
-        return np.cumsum(steps)[:characters]
-
-
-class _Topic(NamedTuple):
-    nouns: tuple[str, ...]
-    adjectives: tuple[str, ...]
-
-
-def _urn(words: Sequence[str]) -> tuple[str, ...]:
-    """Repeat words so that a uniform pick is Zipf-like: the word of rank r as often as 1 / (r + 3) says."""
-    return tuple(word for rank, word in enumerate(words, start=4) for _ in range(max(1, 60 // rank)))
-
-
-class _Language:
-    """The made-up words. The last letter tells the class: l n r m nouns, a i o adjectives, t k p verbs."""
-
-    def __init__(self, seed: int):
-        self._dice = _Dice(seed)
-        self._taken: set[str] = set()
-        self.topics = tuple(_Topic(_urn(self._words(24, "lnrm")), _urn(self._words(12, "aio"))) for _ in range(10))
-        self.verbs = _urn(self._words(30, "tkp"))
-
-    def _words(self, count: int, endings: str) -> list[str]:
-        return [self._word(endings) for _ in range(count)]
-
-    def _word(self, endings: str) -> str:
-        """Draw a new word of two or three syllables, 5 to 7 letters long (an adjective 6 to 8)."""
-        pick = self._dice.pick
-        while True:
-            word = pick("dklmrsv") + pick("aeiou")
-            if self._dice.chance(0.5):
-                word += pick("lnrs")  # closes the first syllable
-            else:
-                word += pick(("", pick("dfgklmnprstv") + pick("aeiou")))
-            word += pick("dfgklmnprstv") + pick("aeiou")
-            ending = pick(endings)
-            word += pick("nrt") + ending if ending in "aeiou" else ending
-            if word not in self._taken:
-                self._taken.add(word)
-                return word
-
-
-_LANGUAGE = _Language(seed=2015)
-_PREPOSITIONS = ("of", "of", "in", "in", "from", "with", "for", "on", "near", "under")
-_TEMPLATES = ("note", "date", "see", "main", "list")
-
-
-class _Site(NamedTuple):
     host: str
     name: str
 
 
-class _Author:
+class Author:
     """Writes articles, one element per method; keeps the article's sites and the topic of the section."""
 
-    def __init__(self, page: _Page, dice: _Dice):
+    def __init__(self, page: Page, dice: Dice):
         self.page = page
         self.dice = dice
         self.write = page.write
-        self.topic: _Topic
-        self.sites: tuple[_Site, _Site]
+        self.language = language()
+        self.topic: Topic
+        self.sites: tuple[Site, Site]
 
     # An article and its parts, each of which ends its last line.
 
     def article(self) -> None:
-        home = self.topic = self.dice.pick(_LANGUAGE.topics)
+        home = self.topic = self.dice.pick(self.language.topics)
         subject, title_adjective = self.noun(), self.adjective()
         title = f"{title_adjective} {subject}"
         self.sites = (self.site(subject), self.site(self.noun()))
@@ -231,9 +53,9 @@ class _Author:
         self.write(". ")
         self.paragraph()
 
-    def section(self, level: int, home: _Topic) -> None:
+    def section(self, level: int, home: Topic) -> None:
         dice = self.dice
-        self.topic = home if dice.chance(0.75) else dice.pick(_LANGUAGE.topics)
+        self.topic = home if dice.chance(0.75) else dice.pick(self.language.topics)
         self.heading(level, f"{self.adjective()} {self.noun()}" if dice.chance(0.6) else self.noun())
         if dice.chance(0.15):
             self.image()
@@ -350,7 +172,7 @@ class _Author:
             self.noun_phrase(dice.chance(0.4), plain)
 
     def prepositional_phrase(self, plain: bool = False) -> None:
-        self.write(f" {self.dice.pick(_PREPOSITIONS)} ")
+        self.write(f" {self.dice.pick(PREPOSITIONS)} ")
         self.noun_phrase(self.dice.chance(0.4), plain)
 
     def noun_phrase(self, plural: bool, plain: bool = False, determiner: str = "") -> None:
@@ -369,7 +191,7 @@ class _Author:
         return self.dice.pick(self.topic.adjectives)
 
     def verb(self) -> str:
-        return self.dice.pick(_LANGUAGE.verbs)
+        return self.dice.pick(self.language.verbs)
 
     def year(self) -> str:
         return str(self.dice.between(1800, 2015))
@@ -390,7 +212,7 @@ class _Author:
         """Write a template of one to three arguments, which may be templates themselves down to depth 3."""
         dice = self.dice
         with self.page.inside("link_depth", "{{", "}}"):
-            self.write(dice.pick(_TEMPLATES))
+            self.write(dice.pick(TEMPLATES))
             for _ in range(dice.between(1, 3)):
                 self.write("|")
                 kind = dice.between(0, 4)
@@ -433,15 +255,15 @@ class _Author:
             page_name = self.url(site)
             self.write(f" {self.label(site, page_name)}")
 
-    def label(self, site: _Site, page_name: str) -> str:
+    def label(self, site: Site, page_name: str) -> str:
         return f"{site.name.capitalize()} {page_name or self.noun()}"
 
-    def site(self, name: str) -> _Site:
+    def site(self, name: str) -> Site:
         dice = self.dice
         www = "www." if dice.chance(0.75) else ""
-        return _Site(f"{www}{name}.{dice.pick(('org', 'org', 'net', 'edu'))}", name)
+        return Site(f"{www}{name}.{dice.pick(('org', 'org', 'net', 'edu'))}", name)
 
-    def url(self, site: _Site) -> str:
+    def url(self, site: Site) -> str:
         """Write a URL of the site and return the last word of its path, or "" where it has none."""
         dice = self.dice
         path = [self.noun() for _ in range(dice.between(0, 2))]
