@@ -25,6 +25,7 @@ ROOMS = [
     ["evaluation", "sampling", "trace", "probes", "interventions"],
     ["plots", "html"],
     ["training"],
+    ["commands"],
     ["cli"],
     ["__init__", "__main__"],
 ]

@@ -1,0 +1,73 @@
+"""``minigrid train``: train a model, or go on with a run."""
+
+import argparse
+import dataclasses
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from minigrid.commands.options import add_setting
+from minigrid.config import Config, read_config_file
+from minigrid.errors import UserError
+
+HELP = "train a model, or go on with a run"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say which options the command has."""
+    run = parser.add_argument_group("run")
+    run.add_argument("--run", metavar="DIR", type=Path, help="folder of the run (default: a new one under runs/)")
+    run.add_argument("--resume", action="store_true", help="go on with the run in --run where it stopped")
+    run.add_argument("--init-from", metavar="RUN", help="begin with the parameters of a run or checkpoint")
+    run.add_argument("--config", metavar="FILE", help="settings from a TOML file; options given here win over it")
+    groups = {"run": run}
+    for field in dataclasses.fields(Config):
+        group = field.metadata["group"]
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        add_setting(groups[group], field, field.default)
+
+
+def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the config file, overridden by those of the command line."""
+    names = {field.name for field in dataclasses.fields(Config)}
+    in_file = read_config_file(options.config) if options.config else {}
+    in_line = {name: value for name, value in vars(options).items() if name in names}
+    for one, other in (("corpus", "data"), ("data", "corpus")):
+        if one in in_line:
+            in_file.pop(other, None)  # a text in the command line wins over the file's text, by whichever name
+    return in_file | in_line
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    from minigrid.checkpoint import read_checkpoint
+    from minigrid.runs import list_runs
+    from minigrid.training import DivergedError, InterruptedRunError, Run, inherited
+
+    given = _given_settings(options)
+    if options.resume:
+        if options.run is None:
+            raise UserError(f"--resume needs --run DIR, the folder of the run to go on with ({list_runs()})")
+        if options.init_from:
+            raise UserError("--resume goes on with a run and --init-from begins a new one: give one of them")
+        run = Run.resume(options.run, given)
+    else:
+        if options.init_from:
+            given = inherited(read_checkpoint(options.init_from), given) | given
+        run = Run.start(Config(**given), options.run, options.init_from)
+    try:
+        run.train()
+    except InterruptedRunError:
+        again = f"python train.py --run {shlex.quote(str(run.folder))} --resume"
+        print(f"stopped at step {run.step.number} and saved; go on with: {again}", file=sys.stderr)
+        return 130
+    except DivergedError as error:
+        print(f"training stopped: {error}.", file=sys.stderr)
+        return 1
+    best = f"best validation loss {run.best:.4f} nats; " if math.isfinite(run.best) else ""
+    print(f"done: {run.step.number} steps; {best}everything is in {run.folder}")
+    print(f"write with it: python sample.py {shlex.quote(str(run.folder))}")
+    return 0
