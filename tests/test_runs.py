@@ -1,7 +1,9 @@
 import dataclasses
+import errno
 import json
 import os
 import threading
+from pathlib import Path
 
 import pytest
 from run_fixtures import contents, text_config
@@ -68,6 +70,21 @@ def test_a_folder_is_held_by_one_and_let_go(here):
             pass
         assert contents(here) == {}
     with held(here):
+        pass
+
+
+def test_a_file_system_without_locks_is_no_hindrance(here, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    with held(here), held(here):
+        pass
+
+
+def test_a_folder_that_is_gone_cannot_be_held(here):
+    pytest.importorskip("fcntl")
+    with pytest.raises(UserError, match="cannot write gone: No such file"), held(Path("gone")):
         pass
 
 
