@@ -14,12 +14,14 @@ import numpy as np
 
 from minigrid import CharModel, TrainStep
 from minigrid.backend import choose_device, to_host
+from minigrid.cells import lstm
 
 Case = dict[str, Any]
 Job = Callable[[], object]
 Wait = Callable[[], None]
 
-SIDES = ("minigrid", "torch", "expert", "compiled", "cells", "floor")
+OURS = ("minigrid", "steps")  # steps: the recurrence step by step, not on the chip
+SIDES = (*OURS, "torch", "expert", "compiled", "cells", "floor")
 PRECISIONS = ("float32", "tf32")
 BLOCKS = 5  # of steps, each timed as one
 
@@ -122,7 +124,7 @@ def floor_figures(tf32: bool, budget: float, size: int = 8192, device: str = "cu
 
 def versions(side: str) -> dict[str, str]:
     """What this side was measured with."""
-    if side == "minigrid":
+    if side in OURS:
         import cupy
 
         runtime = cupy.cuda.runtime
@@ -139,9 +141,11 @@ def measure(side: str, precision: str, cases: list[Case], budget: float) -> dict
     tf32 = precision == "tf32"
     if side == "floor":
         return floor_figures(tf32, budget)
-    if side != "minigrid":
+    if side not in OURS:
         return {"cases": [torch_figures(case, side, tf32, budget) for case in cases]}
     choose_device("cupy", tf32=tf32)
+    if side == "steps":
+        lstm.recurrence = lambda state: None
     return {
         "cases": [minigrid_figures(case, budget) for case in cases],
         "gradient_error": gradient_error({"model": "grid", "L": 2, "H": 128, "T": 50, "B": 50, "V": 65}),

@@ -116,6 +116,11 @@ def choose_device(backend: str, number: int = 0, tf32: bool = False) -> None:
         os.environ["CUPY_TF32"] = "1"  # CuPy looks at it once, at its first product
 
 
+def tf32() -> bool:
+    """Whether products of float32 numbers on a GPU may round them to 10 bits, see :func:`choose_device`."""
+    return os.environ.get("CUPY_TF32", "0") != "0"
+
+
 def to_host(x: Array) -> np.ndarray:
     """Return `x` as a NumPy array, copied from the GPU if that is where it is."""
     return x if isinstance(x, np.ndarray) else array_module(x).asnumpy(x)

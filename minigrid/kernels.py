@@ -1,7 +1,7 @@
 """CUDA kernels: the LSTM update and RMSprop in one launch each, which take NumPy a dozen operations; dropout masks.
 
-The sources, ``gates.cu``, ``optim.cu`` and ``masks.cu``, are compiled when the first array on a GPU asks for them, and
-CuPy keeps the result on disk. :func:`fused` is the only place that tells arrays on a GPU from others.
+The sources, in ``cuda/``, are compiled when the first array on a GPU asks for them, and CuPy keeps the result on disk.
+Here and in :mod:`minigrid.recurrence` arrays on a GPU are told from others, nowhere else.
 """
 
 from functools import cache
@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrid.backend import Array, array_module
 
+FOLDER = Path(__file__).with_name("cuda")
 REAL = {"float32": "float", "float64": "double"}
 WARP = 32  # threads that a GPU runs together
 MOST_THREADS = 256  # of a block
@@ -23,6 +24,11 @@ def fused(x: Array) -> "Kernels | None":
     """Return the kernels for arrays like `x`, which lies on a GPU; None for a NumPy array."""
     xp = array_module(x)
     return None if xp is np else _kernels(xp, x.dtype)
+
+
+def source(*names: str) -> str:
+    """Return files of ``cuda/``, one after the other."""
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
 
 
 @cache
@@ -39,7 +45,7 @@ class Kernels:
     def __init__(self, xp: ModuleType, dtype: np.dtype):
         self._real = dtype.type
         gates, optim, masks = (
-            xp.RawModule(code=Path(__file__).with_name(name).read_text(), options=(f"-DREAL={REAL[dtype.name]}",))
+            xp.RawModule(code=source(name), options=(f"-DREAL={REAL[dtype.name]}",))
             for name in ("gates.cu", "optim.cu", "masks.cu")
         )
         self._forward = gates.get_function("lstm_forward")

@@ -12,63 +12,68 @@ from typing import Any
 import numpy as np
 import pytest
 
-SHIM = """
-#include <cmath>
-using std::sqrt;
-using std::tanh;
-#define __device__ static
-#define __global__
-struct Numbers { unsigned x, y; };
-static Numbers gridDim, blockIdx, blockDim, threadIdx;
-static unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
-    return (unsigned __int128)a * b >> 64;
-}
-"""
+from minigrid.kernels import FOLDER
 
-KERNEL = re.compile(r'extern "C" __global__ void (\w+)\((.*?)\)', re.DOTALL)
+SHIM = (Path(__file__).parent / "host_kernels.h").read_text()
+
+KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(.*?\) )?(\w+)\((.*?)\) \{', re.DOTALL)
 
 RUN = """
-extern "C" void run_{name}(const unsigned *grid, const unsigned *block, {parameters}) {{
-    gridDim = {{grid[0], grid[1]}}, blockDim = {{block[0], 1}};
-    for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++)
-        for (blockIdx.y = 0; blockIdx.y < gridDim.y; blockIdx.y++)
-            for (threadIdx.x = 0; threadIdx.x < blockDim.x; threadIdx.x++)
-                {name}({names});
+extern "C" void run_{name}(const unsigned *grid, unsigned threads, bool together, size_t shared, {parameters}) {{
+    run({{grid[0], grid[1]}}, threads, together, shared, [=] {{ {name}({names}); }});
 }}
 """
 
-SCALARS = {"float": np.float32, "double": np.float64, "int": np.int32, "long long": np.int64, "word": np.uint64}
+SHARED = """
+static char *shared_memory() { return (char *)memory; }
+static size_t most_shared() { return sizeof memory; }
+"""
+
+ALWAYS_SHARED, MOST_SHARED = 48 * 1024, 227 * 1024
+"""Bytes that a block may have without asking, and on request."""
+
+SCALARS = {
+    "float": np.float32,
+    "double": np.float64,
+    "int": np.int32,
+    "unsigned": np.uint32,
+    "long long": np.int64,
+    "word": np.uint64,
+}
 
 
 class RawModule:
     """Stands for cupy.RawModule."""
 
-    def __init__(self, *, code: str, options: tuple[str, ...]):
+    def __init__(self, *, code: str, options: tuple[str, ...], enable_cooperative_groups: bool = False):
         self._library = _compile(code, options)
         self._real = next(o.removeprefix("-DREAL=") for o in options if o.startswith("-DREAL="))
         self._parameters = {name: [p.strip() for p in text.split(",")] for name, text in KERNEL.findall(code)}
+        self._together = enable_cooperative_groups
 
     def get_function(self, name: str) -> "HostKernel":
         """Return a kernel, to be called with a grid, a block and arguments."""
         kinds = [parameter.rpartition(" ")[0].replace("real", self._real) for parameter in self._parameters[name]]
         pointers = [parameter.rpartition(" ")[2].startswith("*") for parameter in self._parameters[name]]
-        return HostKernel(getattr(self._library, f"run_{name}"), kinds, pointers)
+        return HostKernel(getattr(self._library, f"run_{name}"), kinds, pointers, self._together)
 
 
 class HostKernel:
     """One kernel; it takes scalars of exactly its own types, since a GPU would read the bytes of any other."""
 
-    def __init__(self, run: Any, kinds: list[str], pointers: list[bool]):
-        self._run, self._kinds, self._pointers = run, kinds, pointers
+    def __init__(self, run: Any, kinds: list[str], pointers: list[bool], together: bool):
+        self._run, self._kinds, self._pointers, self._together = run, kinds, pointers, together
+        self.max_dynamic_shared_size_bytes = ALWAYS_SHARED
 
-    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple) -> None:
+    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple, *, shared_mem: int = 0) -> None:
         assert len(block) == 1
         assert 1 <= block[0] <= 1024
         assert 1 <= grid[0] < 2**31
         assert all(1 <= n < 2**16 for n in grid[1:])
-        sizes = [(ctypes.c_uint * 2)(*(*numbers, 1)[:2]) for numbers in (grid, block)]
+        assert shared_mem <= self.max_dynamic_shared_size_bytes <= MOST_SHARED
+        size = (ctypes.c_uint * 2)(*(*grid, 1)[:2])
         given = [_argument(*each) for each in zip(args, self._kinds, self._pointers, strict=True)]
-        self._run(*sizes, *given)
+        self._run(size, ctypes.c_uint(block[0]), self._together, ctypes.c_size_t(shared_mem), *given)
 
 
 def _argument(value: Any, kind: str, pointer: bool) -> Any:
@@ -82,6 +87,13 @@ def _argument(value: Any, kind: str, pointer: bool) -> Any:
     return ctypes.c_void_p(array.ctypes.data)
 
 
+def _on_host(code: str) -> str:
+    """Leave out what is in PTX, which the shim has twins of, and give the shared memory its size."""
+    code = code.replace((FOLDER / "ptx.cu").read_text(), "")
+    shared, found = re.subn(r"extern (__shared__ .*?)\[\];", rf"\1[{MOST_SHARED} / sizeof(real)];", code)
+    return shared if found else f"{code}\nstatic char memory[1];"
+
+
 @cache
 def _compile(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     if shutil.which("g++") is None:
@@ -92,9 +104,9 @@ def _compile(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     ]
     folder = Path(tempfile.mkdtemp(prefix="minigrid-kernels-"))
     source, library = folder / "kernels.cpp", folder / "kernels.so"
-    source.write_text("\n".join([SHIM, code, *wrappers]))
+    source.write_text("\n".join([SHIM, _on_host(code), SHARED, *wrappers]))
     # no fused multiply-add: NumPy has none either
-    flags = ["-O2", "-shared", "-fPIC", "-ffp-contract=off", *options]
+    flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-ffp-contract=off", *options]
     subprocess.run(["g++", *flags, str(source), "-o", str(library)], check=True)
     loaded = ctypes.CDLL(str(library))
     shutil.rmtree(folder)

@@ -9,10 +9,10 @@ device is noted in ``cupy.waits``.
 
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from host_kernels import RawModule
+from host_kernels import MOST_SHARED, RawModule
 
 ELEMENTWISE = ("add", "clip", "divide", "exp", "isfinite", "log", "maximum", "multiply", "sqrt", "subtract", "tanh")
 
@@ -172,6 +172,12 @@ class Device:
     """One of the devices that the stand-in pretends to have."""
 
     current = 0
+    attributes: ClassVar = {
+        "CooperativeLaunch": 1,
+        "MultiProcessorCount": 4,
+        "MaxSharedMemoryPerBlockOptin": MOST_SHARED,
+    }
+    compute_capability = "90"
 
     def __init__(self, id: int | None = None):
         self.id = Device.current if id is None else id

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "minigrid"
 ROOMS = [
     ["errors"],
     ["backend"],
-    ["blas", "kernels", "params"],
+    ["blas", "kernels", "recurrence", "params"],
     ["ops", "gates"],
     ["cells"],
     ["options"],

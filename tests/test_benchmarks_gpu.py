@@ -7,6 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import floor, gpu, gpu_side
+from minigrid.cells import lstm
+from minigrid.recurrence import UNITS, Recurrence
 
 TINY = {"L": 2, "H": 4, "T": 3, "B": 2, "V": 5}
 TINY_GRID = {"model": "grid"} | TINY
@@ -19,6 +21,16 @@ def test_the_side_of_minigrid(model):
     assert figures["seconds"] > 0
     assert figures["bytes"] > 0
     assert gpu_side.gradient_error({"model": model} | TINY) < 1e-5
+
+
+@pytest.mark.usefixtures("fake_cupy")
+def test_the_side_that_goes_step_by_step(monkeypatch):
+    monkeypatch.setattr(lstm, "recurrence", lstm.recurrence)  # put back afterwards
+    case = TINY_GRID | {"H": UNITS}
+    monkeypatch.setattr(Recurrence, "forward", lambda *arguments: pytest.fail("it went on the chip"))
+    with pytest.raises(pytest.fail.Exception):
+        gpu_side.measure("minigrid", "float32", [case], budget=0.01)
+    assert gpu_side.measure("steps", "float32", [case], budget=0.01)["cases"][0]["seconds"] > 0
 
 
 @pytest.mark.parametrize("side", ["torch", "expert", "cells"])
@@ -63,8 +75,8 @@ def test_from_the_sides_to_the_table(monkeypatch, capsys, tmp_path, quick):
     monkeypatch.setattr("sys.argv", ["gpu", *(["--quick"] if quick else [])])
     gpu.main()
     out = capsys.readouterr().out
-    assert len(set(asked)) == len(asked) == 2 * 6
-    assert out.count("| 1.50 |") == 2 * (4 if quick else 12 + 4)
+    assert len(set(asked)) == len(asked) == 2 * 7
+    assert out.count("| 1.50 |") == 2 * (6 if quick else 18 + 4)
     assert out.count("| 100% |") == out.count("| 1.50 |")  # 2 * 1e12 bytes at 1e12 a second, in 2 s
     assert "gpu Make-believe" in out
     assert (tmp_path / "gpu.json").exists() is not quick

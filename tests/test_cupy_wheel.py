@@ -20,7 +20,7 @@ import inspect, json, sys
 import cupy
 
 def keywords(owner, name):
-    # None: there is no such name. Compiled functions tell theirs in the first line of their documentation only.
+    # None: there is no such name. Compiled functions tell theirs in the first lines of their documentation only.
     thing = getattr(owner, name, None)
     if thing is None:
         return None
@@ -29,11 +29,12 @@ def keywords(owner, name):
     try:
         return list(inspect.signature(thing).parameters)
     except (TypeError, ValueError):
-        first_line = (thing.__doc__ or "").split("\\n")[0]
-        return [part.split("=")[0].strip(" )").split(" ")[-1] for part in first_line.split("(", 1)[-1].split(",")]
+        lines = (thing.__doc__ or "").split("\\n")
+        signatures = [line.split("(", 1)[-1] for line in lines[:1] + [line for line in lines if f"{name}(" in line]]
+        return [part.split("=")[0].strip(" )").split(" ")[-1] for line in signatures for part in line.split(",")]
 
-owners = {"cupy": cupy, "ndarray": cupy.ndarray, "RawModule": cupy.RawModule, "cuda": cupy.cuda}
-owners |= {"Device": cupy.cuda.Device, "runtime": cupy.cuda.runtime}
+owners = {"cupy": cupy, "ndarray": cupy.ndarray, "RawModule": cupy.RawModule}
+owners |= {"RawKernel": cupy.RawKernel, "cuda": cupy.cuda, "Device": cupy.cuda.Device, "runtime": cupy.cuda.runtime}
 wanted = json.load(sys.stdin)
 print(json.dumps({
     "version": cupy.__version__,
@@ -43,12 +44,13 @@ print(json.dumps({
 """
 
 WANTED = {
-    "cupy": strict_cupy.FUNCTIONS | {"RawModule": {"code", "options"}},
+    "cupy": strict_cupy.FUNCTIONS | {"RawModule": {"code", "options", "enable_cooperative_groups"}},
     "RawModule": {"get_function": set()},
+    "RawKernel": {"max_dynamic_shared_size_bytes": set(), "__call__": {"shared_mem"}},
     "ndarray": strict_cupy.METHODS
     | {name: set() for name in (*strict_cupy.ATTRIBUTES, *strict_cupy.OPERATORS, *strict_cupy.WAITS)},
     "cuda": {"Device": set()},
-    "Device": {"use": set(), "synchronize": set(), "id": set()},
+    "Device": {name: set() for name in ("use", "synchronize", "id", "attributes", "compute_capability")},
     "runtime": {
         "getDeviceCount": set(),
         "getDeviceProperties": set(),

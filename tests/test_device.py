@@ -11,6 +11,7 @@ from minigrid.checkpoint import model_arrays, read_checkpoint, write_checkpoint
 from minigrid.cli import main
 from minigrid.evaluation import evaluate
 from minigrid.gradient_flow import norms_by_lag
+from minigrid.recurrence import UNITS
 from minigrid.sampling import generate
 from minigrid.trace import trace
 from minigrid.vocabulary import Vocabulary
@@ -50,9 +51,10 @@ def test_forward_and_backward(fake_cupy, options):
 
 
 @pytest.mark.parametrize("optimizer", [{"optimizer": "rmsprop"}, {"optimizer": "adam", "clip_norm": 0.1}], ids=label)
+@pytest.mark.parametrize("hidden", [4, UNITS], ids=["step by step", "on chip"])
 @pytest.mark.parametrize("model", MODELS)
-def test_training_is_the_same_and_never_waits(fake_cupy, model, optimizer):
-    host, device = both(model=model, dropout=0.4)
+def test_training_is_the_same_and_never_waits(fake_cupy, model, optimizer, hidden):
+    host, device = both(model=model, dropout=0.4, hidden=hidden)
     steps = [TrainStep(m, clip=0.5, lr=0.1, **optimizer) for m in (host, device)]
     x, y, *_ = minibatch(host, steps=4, batch=3)
     losses = []

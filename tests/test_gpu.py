@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from helpers import CONFIGURATIONS, MODELS, assert_close, assert_equal, label, make_model, minibatch
+from test_recurrence import both_ways, problem
 
 from minigrid import CharModel, TrainStep, UserError, load
 from minigrid.backend import backend_module, to_host
 from minigrid.checkpoint import model_arrays, write_checkpoint
+from minigrid.recurrence import UNITS, recurrence
 from minigrid.vocabulary import Vocabulary
 
 pytestmark = pytest.mark.gpu
@@ -43,6 +45,20 @@ def test_loss_and_gradients_in_float64(cupy, options):
     assert float(loss_d) == pytest.approx(float(loss), rel=1e-12)
     assert_close(on_host(grads_d), grads, 1e-10)
     assert_close(on_host(last_d), last, 1e-12)
+
+
+@pytest.mark.parametrize("size", [(3, UNITS), (50, 128), (50, 512), (50, 1000), (200, 512)], ids=str)
+@pytest.mark.parametrize(
+    ("dtype", "tf32", "tolerance"), [("float64", 0, 1e-12), ("float32", 0, 3e-6), ("float32", 1, 3e-3)]
+)
+def test_the_recurrence_on_the_chip(cupy, monkeypatch, size, dtype, tf32, tolerance):
+    monkeypatch.setenv("CUPY_TF32", str(tf32))
+    on_chip = recurrence(cupy.zeros(size, dtype))
+    if on_chip is None:
+        pytest.skip(f"states {size} in {dtype} do not fit on this GPU")
+    given = problem(20, *size, "float64")
+    rounded = {name: array.astype(dtype) for name, array in given.items()}
+    assert_close(both_ways(cupy, rounded, "standard", on_chip), both_ways(np, given, "standard"), tolerance)
 
 
 @pytest.mark.parametrize("model", MODELS)

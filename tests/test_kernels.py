@@ -10,17 +10,16 @@ import pytest
 from helpers import assert_close, assert_equal
 from host_kernels import RawModule
 from strict_cupy import ndarray
-from test_cupy_wheel import FOLDER
+from test_cupy_wheel import FOLDER as WHEELS
 
-import minigrid
 from minigrid import CharModel
 from minigrid.backend import to_host
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
-from minigrid.kernels import fused
+from minigrid.kernels import FOLDER, fused, source
 from minigrid.optim import RMSprop
 from minigrid.options import CHOICES
+from minigrid.recurrence import MOST_ROWS, definitions
 
-SOURCES = sorted(Path(minigrid.__file__).parent.glob("*.cu"))
 TOLERANCES = {"float32": 1e-6, "float64": 1e-14}
 SHAPES = [(2, 3), (4, 2, 5), (1, 300)]  # (B, H) and (steps, B, H); the last is more than a block of threads
 
@@ -104,14 +103,14 @@ def test_the_host_refuses_numbers_of_another_size():
 @cache
 def nvrtc() -> ctypes.CDLL:
     """NVIDIA's compiler, which needs neither a GPU nor a driver."""
-    for folder in (FOLDER, *map(Path, site.getsitepackages())):
+    for folder in (WHEELS, *map(Path, site.getsitepackages())):
         for path in folder.glob("nvidia/cuda_nvrtc/lib/libnvrtc.so.*"):
             return ctypes.CDLL(str(path))
     pytest.skip("the compiler of CUDA is not installed: make .venv/cuda/ready")
 
 
-def compiled(source: str, options: list[str]) -> str:
-    """Compile CUDA C++ to PTX."""
+def compiled(source: str, options: list[str]) -> tuple[str, str]:
+    """Compile CUDA C++ for a GPU; return the PTX, and what the compiler says."""
     library, program, size = nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
     assert library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"", 0, None, None) == 0
     given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
@@ -120,18 +119,37 @@ def compiled(source: str, options: list[str]) -> str:
     log = ctypes.create_string_buffer(size.value)
     library.nvrtcGetProgramLog(program, log)
     assert not failed, log.value.decode()
-    assert not log.value.strip(), log.value.decode()
+    assert "warning" not in log.value.decode(), log.value.decode()
     library.nvrtcGetPTXSize(program, ctypes.byref(size))
     ptx = ctypes.create_string_buffer(size.value)
     library.nvrtcGetPTX(program, ptx)
-    return ptx.value.decode()
+    return ptx.value.decode(), log.value.decode()
 
 
-@pytest.mark.parametrize("real", ["float", "double"])
+RECURRENCE = "recurrence.cu"
+MODULES = {path.name: source(path.name) for path in FOLDER.glob("*.cu") if path.name not in ("ptx.cu", RECURRENCE)}
+MODULES[RECURRENCE] = source("ptx.cu", "gates.cu", RECURRENCE)
+
+
+def test_every_source_belongs_to_a_module():
+    assert all(path.read_text() in "".join(MODULES.values()) for path in FOLDER.glob("*.cu"))
+
+
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.name)
-def test_the_sources_compile_for_a_gpu(source, architecture, real):
-    ptx = compiled(source.read_text(), [f"--gpu-architecture={architecture}", f"-DREAL={real}"])
+@pytest.mark.parametrize(
+    ("name", "dtype", "tile_rows"),
+    [
+        *((name, dtype, 0) for name in sorted(MODULES) if name != RECURRENCE for dtype in TOLERANCES),
+        *((RECURRENCE, dtype, tile_rows) for dtype in TOLERANCES for tile_rows in (2, 8)),
+        (RECURRENCE, "float32", 0),
+    ],
+)
+def test_the_sources_compile_for_a_gpu(name, dtype, tile_rows, architecture):
+    options = [f"--gpu-architecture={architecture}", "--ptxas-options=-v"]
+    ptx, log = compiled(MODULES[name], [*options, *definitions(np.dtype(dtype), MOST_ROWS, tile_rows)])
     assert ".entry" in ptx
-    if real == "float":
+    spills = [line for line in log.splitlines() if "spill" in line]
+    assert spills
+    assert all(line.count(" 0 bytes") == 3 for line in spills), log  # there are registers enough
+    if dtype == "float32":
         assert ".f64" not in ptx  # nothing is computed in double by mistake

@@ -12,6 +12,7 @@ from minigrid.cells.cell import Cell
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.kernels import fused
 from minigrid.ops import LayerInput, linear_forward, rows
+from minigrid.recurrence import recurrence
 
 
 class Weights(NamedTuple):
@@ -71,16 +72,27 @@ def sequence_forward(
     gates = workspace.empty("gates", (T, 4, B, H))
     s = workspace.empty("s", (T, B, H))
     from_x = workspace.scratch("a", (T, B, 4 * H))
-    from_h = workspace.scratch("from_h", (B, 4 * H))
 
     source.project(weights.W_x, weights.bias, out=from_x)
     h[0], c[0] = h0, c0
-    multiply = product_at_each_step(h, weights.W_h, from_h, workspace)
-    a_x, a_h = by_gate(from_x), by_gate(from_h)
-    for t in range(T):
-        multiply(t)  # from_h = h[t] @ W_h, the h that step t reads
-        lstm_forward(a_x[t], a_h, gates[t], c[t], c[t + 1], s[t], h[t + 1], output)
+    if on_chip := recurrence(h0):
+        on_chip.forward(from_x, weights.W_h, gates, h, c, s, output)
+    else:
+        _forward_steps(from_x, weights.W_h, gates, h, c, s, output, workspace)
     return Cache(source, h, c, gates, s)
+
+
+def _forward_steps(
+    a_x: Array, W_h: Array, gates: Array, h: Array, c: Array, s: Array, output: str, workspace: Workspace
+) -> None:
+    """Go from h[0] and c[0] to h[T] and c[T], step by step; a_x (T, B, 4H) is what comes from the input."""
+    T, B, packed = a_x.shape
+    a_h = workspace.scratch("from_h", (B, packed))
+    multiply = product_at_each_step(h, W_h, a_h, workspace)
+    a_x, a_h_gates = by_gate(a_x), by_gate(a_h)
+    for t in range(T):
+        multiply(t)  # a_h = h[t] @ W_h, the h that step t reads
+        lstm_forward(a_x[t], a_h_gates, gates[t], c[t], c[t + 1], s[t], h[t + 1], output)
 
 
 def sequence_backward(
@@ -116,18 +128,37 @@ def sequence_backward(
 
     dh_t[...] = dh[T]
     dc_t[...] = dc
-    multiply = product_at_each_step(da, weights.W_h.T, dh_t, workspace)
+    if on_chip := recurrence(dh_t):
+        on_chip.backward(dh, dh_t, dc_t, weights.W_h, gates, c, s, da, output)
+    else:
+        _backward_steps(dh, dh_t, dc_t, weights.W_h, gates, c, s, da, output, workspace)
+    grads.W_h[...] += rows(h[:-1]).T @ rows(da)
+    dsource = source.project_backward(da, weights.W_x, grads.W_x, grads.bias)
+    return dsource, dh_t.copy(), dc_t.copy()
+
+
+def _backward_steps(
+    dh: Array,
+    dh_t: Array,
+    dc_t: Array,
+    W_h: Array,
+    gates: Array,
+    c: Array,
+    s: Array,
+    da: Array,
+    output: str,
+    workspace: Workspace,
+) -> None:
+    """Go back step by step; dh_t and dc_t are what arrives at h[T] and c[T] and, in the end, at h[0] and c[0]."""
+    multiply = product_at_each_step(da, W_h.T, dh_t, workspace)
     da_gates = by_gate(da)
     for steps in reversed(list(blocks(da))):
         update_backward = backward_of(gates[steps], c[:-1][steps], c[1:][steps], s[steps], output, workspace)
-        for k, t in reversed(list(enumerate(range(T)[steps]))):
+        for k, t in reversed(list(enumerate(range(len(da))[steps]))):
             update_backward(k, dh_t, dc_t, da_gates[t])
             # a[t] = ... + h[t-1] @ W_h; h[t-1] also has the gradient that arrives from outside
             multiply(t)  # dh_t = da[t] @ W_h.T
             dh_t += dh[t]
-    grads.W_h[...] += rows(h[:-1]).T @ rows(da)
-    dsource = source.project_backward(da, weights.W_x, grads.W_x, grads.bias)
-    return dsource, dh_t.copy(), dc_t.copy()
 
 
 def backward_of(

@@ -1,0 +1,126 @@
+"""The recurrence of an LSTM layer on a GPU, all steps in one launch, where its recurrent weights fit on the chip.
+
+How that is done is in ``cuda/recurrence.cu``. Here it is decided whether a layer fits, and how it is shared out.
+"""
+
+from functools import cache
+from types import ModuleType
+from typing import NamedTuple
+
+import numpy as np
+
+from minigrid.backend import Array, array_module, tf32
+from minigrid.kernels import REAL, WARP, source
+
+UNITS = 8  # of a block of threads, with all four gates
+THREADS = 256  # of a block
+PADDING = 4  # numbers between rows in shared memory: what a warp reads together lies in different banks
+MOST_ROWS = 64  # texts that a block works on at a time
+MOST_COLUMNS = 256  # of what is multiplied with the weights, at a time
+OLDEST = 80  # compute capability, times ten: copies into shared memory that do not wait, tensor cores for TF32
+
+
+class Chip(NamedTuple):
+    """What a GPU has."""
+
+    multiprocessors: int
+    shared: int  # bytes of memory that one of them can give to a block
+
+
+class Layout(NamedTuple):
+    """How a layer is shared out among blocks of threads, one for each multiprocessor at most."""
+
+    groups: int  # of units
+    parts: int  # of the batch
+    texts: int  # in a part
+    rows: int  # texts worked on at a time, a multiple of 16 and perhaps more than there are
+    columns: int  # of what is multiplied with the weights, at a time
+    shared: int  # bytes of a block
+
+    @property
+    def tile_rows(self) -> int:
+        """Rows that a thread sums up: few texts leave more threads to share the length of the sums."""
+        return 2 if min(self.texts, self.rows) <= 16 else 8
+
+
+def layout(batch: int, hidden: int, itemsize: int, chip: Chip) -> Layout | None:
+    """Share out a layer; None where it does not fit.
+
+    ::
+
+        numbers = 4H * UNITS + rows * max(2 * (columns + PADDING), THREADS)
+
+    in a block's shared memory: its weights, and two chunks of what they are multiplied with, where the sums of all
+    threads are put together later.
+    """
+    groups = hidden // UNITS
+    if hidden % UNITS or groups > chip.multiprocessors:
+        return None
+    texts = -(-batch // (chip.multiprocessors // groups))
+    weights = 4 * hidden * UNITS
+    room = chip.shared // itemsize - weights
+    rows = min(MOST_ROWS, texts + 15, room // THREADS) // 16 * 16
+    if rows <= 0:
+        return None
+    columns = min(MOST_COLUMNS, room // (2 * rows) - PADDING) // WARP * WARP
+    numbers = weights + rows * max(2 * (columns + PADDING), THREADS)
+    return Layout(groups, -(-batch // texts), texts, rows, columns, numbers * itemsize)
+
+
+def definitions(dtype: np.dtype, rows: int, tile_rows: int) -> tuple[str, ...]:
+    """Return what the source is told; `tile_rows` 0 means tensor cores."""
+    sizes = {"UNITS": UNITS, "THREADS": THREADS, "WARP": WARP, "PADDING": PADDING, "ROWS": rows, "TILE_ROWS": tile_rows}
+    return (f"-DREAL={REAL[dtype.name]}", *(f"-D{name}={value}" for name, value in sizes.items()))
+
+
+def recurrence(state: Array) -> "Recurrence | None":
+    """Return the recurrence of layers with states like this one, (B, H); None for NumPy, and where it does not fit."""
+    xp = array_module(state)
+    return None if xp is np else _recurrence(xp, xp.cuda.Device().id, *state.shape, state.dtype, tf32())
+
+
+@cache
+def _recurrence(xp: ModuleType, device: int, B: int, H: int, dtype: np.dtype, tf32: bool) -> "Recurrence | None":
+    device = xp.cuda.Device(device)
+    has = device.attributes
+    if int(device.compute_capability) < OLDEST or not has["CooperativeLaunch"]:
+        return None
+    chip = Chip(has["MultiProcessorCount"], has["MaxSharedMemoryPerBlockOptin"])
+    found = layout(B, H, dtype.itemsize, chip)
+    return found and Recurrence(xp, dtype, found, tf32 and dtype == "float32")
+
+
+class Recurrence:
+    """The loops over steps of :mod:`minigrid.cells.lstm`, for one size of state; arrays lie as they are made there."""
+
+    def __init__(self, xp: ModuleType, dtype: np.dtype, layout: Layout, tf32: bool):
+        self._xp, self._layout = xp, layout
+        module = xp.RawModule(
+            code=source("ptx.cu", "gates.cu", "recurrence.cu"),
+            options=definitions(dtype, layout.rows, 0 if tf32 else layout.tile_rows),
+            enable_cooperative_groups=True,  # for the launch: all blocks run at the same time, or none does
+        )
+        self._forward = module.get_function("recurrence_forward")
+        self._backward = module.get_function("recurrence_backward")
+        for kernel in (self._forward, self._backward):
+            kernel.max_dynamic_shared_size_bytes = layout.shared
+
+    def forward(self, a_x: Array, W_h: Array, gates: Array, h: Array, c: Array, s: Array, output: str) -> None:
+        """All steps of the forward pass, from h[0] and c[0] on; a_x (T, B, 4H) is what comes from the input."""
+        self._launch(self._forward, (a_x, W_h, gates, h, c, s), s.shape, output)
+
+    def backward(
+        self, dh: Array, dh_t: Array, dc_t: Array, W_h: Array, gates: Array, c: Array, s: Array, da: Array, output: str
+    ) -> None:
+        """All steps of the backward pass.
+
+        dh_t and dc_t (B, H) are what arrives at h[T] and c[T] and, written, at h[0] and c[0]; dh (T + 1, B, H) arrives
+        from outside the recurrence at the steps between; da (T, B, 4H) is written.
+        """
+        self._launch(self._backward, (dh, dh_t, dc_t, W_h, gates, c, s, da), s.shape, output)
+
+    def _launch(self, kernel, arrays: tuple[Array, ...], sizes: tuple[int, ...], output: str) -> None:
+        groups, parts, texts, _, columns, shared = self._layout
+        counters = self._xp.zeros((sizes[0], parts), "uint32")
+        numbers = map(np.int32, (*sizes, texts, columns, output == "paper"))
+        kernel((groups, parts), (THREADS,), (*arrays, counters, *numbers), shared_mem=shared)

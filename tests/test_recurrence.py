@@ -1,0 +1,174 @@
+"""The recurrence on the chip: run on the host, block by block, against the loops over steps; and where it fits."""
+
+import numpy as np
+import pytest
+from helpers import assert_close, assert_equal
+from host_kernels import MOST_SHARED
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigrid.backend import Workspace, to_host
+from minigrid.cells import lstm
+from minigrid.options import CHOICES
+from minigrid.recurrence import MOST_ROWS, PADDING, THREADS, UNITS, Chip, Recurrence, layout, recurrence
+
+H200 = Chip(multiprocessors=132, shared=MOST_SHARED)
+A100 = Chip(multiprocessors=108, shared=163 * 1024)
+TOLERANCES = {"float32": 1e-6, "float64": 1e-14}
+
+
+def draw(shape, dtype, seed, scale=1.0):
+    return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(dtype)
+
+
+def problem(T, B, H, dtype):
+    """What a layer hands to the loops, on the host: from the input, weights, first states, gradients from outside."""
+    shapes = {"a_x": (T, B, 4 * H), "W_h": (H, 4 * H), "h0": (B, H), "c0": (B, H), "dh": (T + 1, B, H), "dc": (B, H)}
+    values = {name: draw(shape, dtype, seed) for seed, (name, shape) in enumerate(shapes.items())}
+    values["W_h"] /= np.sqrt(H)
+    return values
+
+
+def empty_like_a_layer(xp, T, B, H, dtype):
+    shapes = {"gates": (T, 4, B, H), "h": (T + 1, B, H), "c": (T + 1, B, H), "s": (T, B, H), "da": (T, B, 4 * H)}
+    return {name: xp.empty(shape, dtype=dtype) for name, shape in shapes.items()}
+
+
+def both_ways(xp, problem, output, on_chip=None):
+    """Go through the steps and back on `xp`, on the chip if there is one: everything written, on the host."""
+    x = {name: xp.asarray(array) for name, array in problem.items()}
+    T, B, packed = problem["a_x"].shape
+    made = empty_like_a_layer(xp, T, B, packed // 4, problem["a_x"].dtype)
+    gates, h, c, s, da = made.values()
+    h[0], c[0] = x["h0"], x["c0"]
+    dh_t, dc_t = x["dh"][T].copy(), x["dc"].copy()
+    if on_chip:
+        on_chip.forward(x["a_x"], x["W_h"], gates, h, c, s, output)
+        on_chip.backward(x["dh"], dh_t, dc_t, x["W_h"], gates, c, s, da, output)
+    else:
+        workspace = Workspace(xp, problem["a_x"].dtype)
+        lstm._forward_steps(x["a_x"], x["W_h"], gates, h, c, s, output, workspace)
+        lstm._backward_steps(x["dh"], dh_t, dc_t, x["W_h"], gates, c, s, da, output, workspace)
+    return {name: to_host(array) for name, array in (made | {"dh0": dh_t, "dc0": dc_t}).items()}
+
+
+def on_make_believe(cupy, T, B, H, dtype, chip, tf32=False):
+    """A layer on the stand-in, shared out as on this chip."""
+    return Recurrence(cupy, np.dtype(dtype), layout(B, H, np.dtype(dtype).itemsize, chip), tf32)
+
+
+CASES = {
+    "one block": (3, 2, UNITS, Chip(1, MOST_SHARED)),
+    "blocks wait for each other": (4, 3, 3 * UNITS, Chip(3, MOST_SHARED)),
+    "the batch in parts, the last one smaller": (3, 5, 2 * UNITS, Chip(6, MOST_SHARED)),
+    "more rows of a thread": (2, 21, 2 * UNITS, Chip(2, MOST_SHARED)),
+    "more texts than at a time": (2, MOST_ROWS + 9, UNITS, Chip(1, MOST_SHARED)),
+    "a chunk after the other": (2, 3, 5 * UNITS, Chip(5, 24 * 1024)),
+    "fewer texts at a time than there is memory for": (2, 40, 2 * UNITS, Chip(2, 40 * 1024)),
+    "a step alone": (1, 1, UNITS, Chip(4, MOST_SHARED)),
+}
+
+
+@pytest.mark.parametrize("output", CHOICES["lstm_output"])
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("case", CASES)
+def test_the_same_as_step_by_step(fake_cupy, case, dtype, output):
+    T, B, H, chip = CASES[case]
+    chip = chip._replace(shared=min(MOST_SHARED, chip.shared * np.dtype(dtype).itemsize // 4))
+    given = problem(T, B, H, dtype)
+    on_chip = on_make_believe(fake_cupy, T, B, H, dtype, chip)
+    assert_close(both_ways(fake_cupy, given, output, on_chip), both_ways(np, given, output), TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_on_tensor_cores(fake_cupy, case):
+    """As exact as inputs of 10 bits allow; and bit by bit the same each time."""
+    T, B, H, chip = CASES[case]
+    given = problem(T, B, H, "float32")
+    first, second = (
+        both_ways(fake_cupy, given, "standard", on_make_believe(fake_cupy, T, B, H, "float32", chip, tf32=True))
+        for _ in range(2)
+    )
+    assert_close(first, both_ways(np, given, "standard"), 3e-3)
+    assert_equal(first, second)
+
+
+def test_products_on_tensor_cores_are_rounded_as_they_should_be(fake_cupy):
+    """Where h and weights have 10 bits only there is nothing to round, and one step is exact."""
+    T, B, H, chip = 1, 3, 2 * UNITS, Chip(2, MOST_SHARED)
+    given = problem(T, B, H, "float32")
+    for name in ("h0", "W_h"):
+        given[name] = given[name].astype("float16").astype("float32")
+    tensor, plain = (
+        both_ways(fake_cupy, given, "standard", on_make_believe(fake_cupy, T, B, H, "float32", chip, tf32))
+        for tf32 in (True, False)
+    )
+    for name in ("gates", "h", "c", "s", "da"):
+        assert_close(tensor[name], plain[name], 1e-6)
+
+
+# -- where it fits
+
+
+def test_the_sizes_that_are_measured_fit_on_an_h200():
+    for H, parts in ((128, 8), (256, 4), (512, 2), (1000, 1)):
+        found = layout(50, H, 4, H200)
+        assert (found.groups, found.parts) == (H // UNITS, parts)
+    assert layout(1000, 512, 4, H200).texts == 500
+    assert layout(50, 1000, 4, A100) is None  # 125 groups of units for 108 multiprocessors
+    assert layout(50, 864, 4, A100).rows == 48
+    assert layout(1000, 864, 4, A100).rows == 48
+
+
+@pytest.mark.parametrize(("hidden", "chip"), [(100, H200), (4, H200), (1064, H200), (512, Chip(132, 48 * 1024))])
+def test_where_it_does_not_fit(hidden, chip):
+    assert layout(50, hidden, 4, chip) is None
+
+
+@given(
+    batch=st.integers(1, 2000),
+    groups=st.integers(1, 132),
+    itemsize=st.sampled_from([4, 8]),
+    multiprocessors=st.integers(1, 160),
+    shared=st.integers(16, 256),
+)
+def test_what_fits_fits(batch, groups, itemsize, multiprocessors, shared):
+    chip = Chip(multiprocessors, 1024 * shared)
+    found = layout(batch, groups * UNITS, itemsize, chip)
+    if found is None:
+        return
+    assert found.groups * found.parts <= chip.multiprocessors
+    assert (found.parts - 1) * found.texts < batch <= found.parts * found.texts
+    assert found.shared <= chip.shared
+    assert found.columns % 32 == 0 < found.columns
+    assert found.rows % 16 == 0 < found.rows
+    at_a_time = min(found.texts, found.rows)
+    room = found.shared // itemsize - 4 * groups * UNITS * UNITS
+    assert room >= 2 * found.rows * (found.columns + PADDING)
+    # the sums of all slices, with rows of a thread and with tensor cores
+    tile_groups = -(-at_a_time // found.tile_rows)
+    assert tile_groups * found.tile_rows <= found.rows
+    for N in (UNITS, 4 * UNITS):
+        slices = THREADS // (N // 4 * tile_groups)
+        assert slices >= 1
+        assert room >= slices * tile_groups * found.tile_rows * N
+        assert room >= THREADS // 32 * found.rows * N
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [{"compute_capability": "75"}, {"attributes": {"CooperativeLaunch": 0}}],
+    ids=lambda lacking: str(lacking),
+)
+def test_an_older_gpu_goes_step_by_step(fake_cupy, monkeypatch, lacking):
+    state = fake_cupy.zeros((2, UNITS))
+    assert recurrence(state) is not None
+    older = type("Device", (fake_cupy.cuda.Device,), lacking)
+    other = fake_cupy.cuda.__class__("cuda")
+    other.Device = older
+    monkeypatch.setattr(fake_cupy, "cuda", other)
+    assert recurrence(fake_cupy.zeros((3, UNITS))) is None
+
+
+def test_numpy_goes_step_by_step():
+    assert recurrence(np.zeros((2, UNITS))) is None
