@@ -99,6 +99,13 @@ def test_names_are_taken_apart():
     assert figures.split_name("grid-lr-0.002-1") == ("grid", "lr-0.002", 1)
 
 
+def test_layers_of_1000_units_come_last_and_take_fewer_steps():
+    *usual, lstm, grid = no_dropout.EXPERIMENT.runs.values()
+    assert (lstm["hidden"], lstm["max_steps"], grid["hidden"], grid["max_steps"]) == (1000, 800, 1000, 200)
+    assert len(usual) == 2 * 2 * 11
+    assert {settings["max_steps"] for settings in usual} == {1500}
+
+
 @pytest.mark.parametrize("model", ["lstm", "grid"])
 def test_what_reaches_which_layer(model):
     net = CharModel(model, vocab_size=5, hidden=4, layers=3)
@@ -128,14 +135,18 @@ def test_no_dropout_reports_what_is_there(page, monkeypatch):
     monkeypatch.setattr(no_dropout, "HERE", folder)
     measured = {when: {"variation": [1.0] * 7, "gradient": [1.0] * 6} for when in ("before", "after")}
     names = ("lstm-base-1", "lstm-base-2", "grid-base-1", "grid-lr-0.002-1")
-    monkeypatch.setattr(no_dropout, "measure_finished", lambda: {"unigram": 3.6} | dict.fromkeys(names, measured))
+    starts = [f"{model}-{width}" for model in no_dropout.MODELS for width in no_dropout.WIDTHS]
+    start = {"variation": [1.0] * 6 + [0.5], "gradient": [0.5] * 5 + [2.0]}
+    found = {"unigram": 3.6, "widths": dict.fromkeys(starts, start), "runs": dict.fromkeys(names, measured)}
+    monkeypatch.setattr(no_dropout, "measure_missing", lambda: found)
     for name, loss in zip(names, (3.6, 3.5, 2.0, 1.9), strict=True):
         records = [{"split": "train", "step": 10 * k, "loss": loss} for k in range(1, 21)]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     no_dropout.report()
     text = (folder / "README.md").read_text()
-    assert "| base | lstm | 2 | 3.550 (3.500 to 3.600) | never, never | 1.0e+00 | 1.0e+00 | 1.0e+00 |" in text
-    assert "| base | grid | 1 | 2.000 | 50 | 1.0e+00 |" in text
+    assert "| base | lstm | 2 | 1500 | 3.550 (3.500 to 3.600) | never, never | 1.0e+00 | 1.0e+00 | 1.0e+00 |" in text
+    assert "| base | grid | 1 | 1500 | 2.000 | 50 | 1.0e+00 |" in text
+    assert "| 1000 | grid | 1.0e+00 | 5.0e-01 | 2.5e-01 |" in text
     assert "has a loss of 3.600 nats" in text
     assert (folder / "losses.png").exists()
     assert (folder / "signal.png").exists()

@@ -46,12 +46,15 @@ def loss_panels(metrics: Mapping[str, list[Record]], unigram: float) -> Figure:
     return figure
 
 
-def signal_by_layer(measures: Mapping[str, Any]) -> Figure:
-    """Draw, for the base start, how much each layer's output varies and how large its gradient is, before and after."""
+def signal_by_layer(runs: Mapping[str, Any]) -> Figure:
+    """Draw, for the base start, how much each layer's output varies and how large its gradient is, before and after.
+
+    `runs` are the measures by name of run.
+    """
     figure = Figure(figsize=(9, 4), layout="constrained")
     panels = figure.subplots(1, 2)
-    for name, measured in measures.items():
-        if name == "unigram" or split_name(name)[1] != "base":
+    for name, measured in runs.items():
+        if split_name(name)[1] != "base":
             continue
         model = split_name(name)[0]
         for when, line in (("before", "-"), ("after", "--")):

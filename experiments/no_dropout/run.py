@@ -1,6 +1,7 @@
 """Train a stack and a grid of 6 layers without dropout from several starts, and measure what reaches which layer.
 
-``python -m experiments.no_dropout.run --jobs 2``; call it again after a stop. Takes about 50 minutes on two cores.
+``python -m experiments.no_dropout.run --jobs 2``; call it again after a stop. Takes about an hour on two cores,
+and another two for the layers of 1000 units, which come last.
 """
 
 import dataclasses
@@ -37,29 +38,36 @@ CHANGES = {
     "forget-3": {"forget_bias": 3.0},
     "scale-0.04": {"scale": 0.04},
     "hidden-128": {"hidden": 128},
+    "lr-0.016": {"lr": 1.6e-2},
+    "as-1000": {"scale": 0.32, "lr": 1.6e-2},
+    "hidden-1000": {"hidden": 1000},
 }
-"""What differs from BASE, one thing at a time."""
-MODELS, SEEDS = ("lstm", "grid"), (1, 2)
-COMMON = {"corpus": "wiki-excerpt", "layers": 6, "max_steps": 1500, "eval_every": 1500}
+"""What differs from BASE, one thing at a time; but "as-1000" takes two things from layers of 1000 units: the sum of as
+many products as there are units grows with the square root of their number at the start, and with their number in a
+step that changes all weights alike."""
+MODELS = ("lstm", "grid")
+WIDTHS = (64, 128, 256, 512, 1000)
+COMMON = {"corpus": "wiki-excerpt", "layers": 6}
+STEPS = 1500
+FEWER_STEPS = {"lstm-hidden-1000-1": 800, "grid-hidden-1000-1": 200}  # a step takes eight and sixteen seconds of a core
 
 
-def settings(model: str, change: str, seed: int) -> dict[str, Any]:
+def settings(name: str) -> dict[str, Any]:
     """Return the settings of one run; what train.py has no option for is in the checkpoint that the run begins with."""
-    values = BASE | CHANGES[change]
-    name = f"{model}-{change}-{seed}"
-    sizes = {"model": model, "hidden": values["hidden"], "lr": values["lr"], "seed": seed}
-    return COMMON | sizes | {"init_from": STARTS / f"{name}.npz"}
+    model, change, seed = split_name(name)
+    values, steps = BASE | CHANGES[change], FEWER_STEPS.get(name, STEPS)
+    own = {"model": model, "hidden": values["hidden"], "lr": values["lr"], "seed": seed, "max_steps": steps}
+    return COMMON | own | {"eval_every": steps, "init_from": STARTS / f"{name}.npz"}
 
 
-EXPERIMENT = Experiment(
-    HERE,
-    {
-        f"{model}-{change}-{seed}": settings(model, change, seed)
-        for seed in SEEDS
-        for change in CHANGES
-        for model in MODELS
-    },
-)
+NAMES = [
+    f"{model}-{change}-{seed}"
+    for seed in (1, 2)
+    for change in CHANGES
+    for model in MODELS
+    if CHANGES[change].get("hidden", 0) < 1000
+]
+EXPERIMENT = Experiment(HERE, {name: settings(name) for name in (*NAMES, *FEWER_STEPS)})
 
 
 def start_file(name: str) -> Path:
@@ -91,23 +99,34 @@ def write_start(name: str) -> None:
 # -- measuring
 
 
-def read_measures() -> dict[str, Any]:
-    """Return what has been measured so far: ``unigram`` and, by name of run, ``before`` and ``after`` training."""
+Measures = dict[str, Any]
+"""``unigram``, the entropy of single bytes (nats); ``widths``, by model and width, what :func:`measure` gives of the
+base start; ``runs``, by name of run, ``before`` and ``after`` training."""
+
+
+def read_measures() -> Measures:
+    """Return what has been measured so far."""
     return json.loads(MEASURES.read_text(encoding="utf-8")) if MEASURES.exists() else {}
 
 
-def measure_finished() -> dict[str, Any]:
-    """Measure the runs that are finished and not measured yet, and keep the result."""
-    measures = read_measures()
-    if missing := [name for name in EXPERIMENT.metrics() if name not in measures]:
-        train = make_task(*resolve(Config(corpus=COMMON["corpus"]))).train
+def measure_missing() -> Measures:
+    """Measure what has not been measured yet, and keep the result."""
+    measures = read_measures() or {"unigram": None, "widths": {}, "runs": {}}
+    starts = [(model, width) for model in MODELS for width in WIDTHS if f"{model}-{width}" not in measures["widths"]]
+    missing = [name for name in EXPERIMENT.metrics() if name not in measures["runs"]]
+    if starts or missing:
+        config, corpus = resolve(Config(corpus=COMMON["corpus"]))
+        train = make_task(config, corpus).train
         x, y = train.minibatch(0, 0)
-        if "unigram" not in measures:
-            seen = [train.minibatch(0, index)[1] for index in range(COMMON["max_steps"])]
-            measures["unigram"] = unigram_entropy(np.stack(seen))
+        measures["unigram"] = unigram_entropy(np.stack([train.minibatch(0, index)[1] for index in range(STEPS)]))
+        for model, width in starts:
+            sizes = {"vocab_size": len(corpus.vocabulary), "hidden": width, "layers": COMMON["layers"], "seed": 1}
+            measures["widths"][f"{model}-{width}"] = measure(CharModel(model, **sizes), x, y)
         for name in missing:
             files = {"before": start_file(name), "after": EXPERIMENT.run_folder(name) / LAST}
-            measures[name] = {when: measure(read_checkpoint(file).model(), x, y) for when, file in files.items()}
+            measures["runs"][name] = {
+                when: measure(read_checkpoint(file).model(), x, y) for when, file in files.items()
+            }
         with written_whole(MEASURES) as temporary:
             temporary.write_text(json.dumps(measures, indent=1) + "\n", encoding="utf-8")
     return measures
@@ -119,12 +138,14 @@ HEADER = [
     "changed",
     "model",
     "seeds",
-    "loss of the last 100 minibatches, nats",
+    "minibatches",
+    "loss of the last 100, nats",
     "leaves the flat line after minibatch",
     "top output varies by, before",
     "after",
     "gradient, bottom layer / top layer, before",
 ]
+WIDTHS_HEADER = ["units", "model", "output of layer 1 varies by", "of layer 6", "gradient, bottom layer / top layer"]
 LEFT_BY = 0.3  # nats below the unigram entropy
 
 
@@ -140,7 +161,7 @@ def leaves_flat_line(losses: np.ndarray, unigram: float) -> int | None:
     return int(below[0] + 5) * 10 if len(below) else None
 
 
-def rows(metrics: dict[str, list[Record]], measures: dict[str, Any]) -> list[list[str]]:
+def rows(metrics: dict[str, list[Record]], measures: Measures) -> list[list[str]]:
     """Return a row for each change and model."""
     names: dict[tuple[str, str], list[str]] = {}
     for name in metrics:
@@ -150,32 +171,53 @@ def rows(metrics: dict[str, list[Record]], measures: dict[str, Any]) -> list[lis
     for (change, model), group in names.items():
         losses = [training_losses(metrics[name]) for name in group]
         left = [leaves_flat_line(run, measures["unigram"]) for run in losses]
-        before, after = ([measures[name][when] for name in group] for when in ("before", "after"))
+        before, after = ([measures["runs"][name][when] for name in group] for when in ("before", "after"))
         result.append(
             [
                 change,
                 model,
                 str(len(group)),
+                str(EXPERIMENT.runs[group[0]]["max_steps"]),
                 spread([run[-10:].mean() for run in losses], ".3f"),
                 ", ".join("never" if number is None else str(number) for number in left),
                 *(f"{np.mean([measured['variation'][-1] for measured in when]):.1e}" for when in (before, after)),
-                f"{np.mean([measured['gradient'][0] / measured['gradient'][-1] for measured in before]):.1e}",
+                f"{np.mean([bottom_to_top(measured) for measured in before]):.1e}",
             ]
         )
     return result
 
 
+def rows_of_widths(widths: Measures) -> list[list[str]]:
+    """Return a row for each width and model."""
+    return [
+        [
+            str(width),
+            model,
+            *(f"{widths[f'{model}-{width}']['variation'][layer]:.1e}" for layer in (1, -1)),
+            f"{bottom_to_top(widths[f'{model}-{width}']):.1e}",
+        ]
+        for width in WIDTHS
+        for model in MODELS
+    ]
+
+
+def bottom_to_top(measured: Measures) -> float:
+    """Return the gradient of the bottom layer as a multiple of that of the top one."""
+    return measured["gradient"][0] / measured["gradient"][-1]
+
+
 def report() -> None:
     """Measure and draw what is finished, and fill in the page."""
-    metrics, measures = EXPERIMENT.metrics(), measure_finished()
+    metrics, measures = EXPERIMENT.metrics(), measure_missing()
+    fill(HERE / "README.md", "widths", table(WIDTHS_HEADER, rows_of_widths(measures["widths"])))
     if not metrics:
         return
     unigram = measures["unigram"]
-    line = f"Whoever only knows how often each byte occurs in the 1500 minibatches has a loss of {unigram:.3f} nats."
+    line = f"Whoever only knows how often each byte occurs in the {STEPS} minibatches has a loss of {unigram:.3f} nats."
     pictures = ["![Training loss from each start](losses.png)", "![What reaches which layer](signal.png)"]
     parts = [line, table(HEADER, rows(metrics, measures)), *pictures]
     loss_panels(metrics, unigram).savefig(HERE / "losses.png", dpi=110)
-    signal_by_layer(measures).savefig(HERE / "signal.png", dpi=110)
+    signal_by_layer(measures["runs"]).savefig(HERE / "signal.png", dpi=110)
     fill(HERE / "README.md", "results", "\n\n".join(parts))
 
 
