@@ -5,7 +5,7 @@ How that is done is in ``cuda/recurrence.cu``. Here it is decided whether a laye
 
 from functools import cache
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class Chip(NamedTuple):
 class Layout(NamedTuple):
     """How a layer is shared out among blocks of threads, one for each multiprocessor at most."""
 
-    groups: int  # of units
+    neighbourhoods: int  # of units: four blocks each, UNITS of a block
     parts: int  # of the batch
     texts: int  # in a part
     rows: int  # texts worked on at a time, a multiple of 16 and perhaps more than there are
@@ -48,23 +48,23 @@ def layout(batch: int, hidden: int, itemsize: int, chip: Chip) -> Layout | None:
 
     ::
 
-        numbers = 4H * UNITS + rows * max(2 * (columns + PADDING), THREADS)
+        numbers = H * 4 * UNITS + rows * max(2 * (columns + PADDING), THREADS)
 
     in a block's shared memory: its weights, and two chunks of what they are multiplied with, where the sums of all
     threads are put together later.
     """
-    groups = hidden // UNITS
-    if hidden % UNITS or groups > chip.multiprocessors:
+    neighbourhoods = -(-hidden // (4 * UNITS))
+    if hidden % UNITS or 4 * neighbourhoods > chip.multiprocessors:
         return None
-    texts = -(-batch // (chip.multiprocessors // groups))
-    weights = 4 * hidden * UNITS
+    texts = -(-batch // (chip.multiprocessors // (4 * neighbourhoods)))
+    weights = hidden * 4 * UNITS
     room = chip.shared // itemsize - weights
     rows = min(MOST_ROWS, texts + 15, room // THREADS) // 16 * 16
     if rows <= 0:
         return None
     columns = min(MOST_COLUMNS, room // (2 * rows) - PADDING) // WARP * WARP
     numbers = weights + rows * max(2 * (columns + PADDING), THREADS)
-    return Layout(groups, -(-batch // texts), texts, rows, columns, numbers * itemsize)
+    return Layout(neighbourhoods, -(-batch // texts), texts, rows, columns, numbers * itemsize)
 
 
 def definitions(dtype: np.dtype, rows: int, tile_rows: int) -> tuple[str, ...]:
@@ -87,14 +87,14 @@ def _recurrence(xp: ModuleType, device: int, B: int, H: int, dtype: np.dtype, tf
         return None
     chip = Chip(has["MultiProcessorCount"], has["MaxSharedMemoryPerBlockOptin"])
     found = layout(B, H, dtype.itemsize, chip)
-    return found and Recurrence(xp, dtype, found, tf32 and dtype == "float32")
+    return found and Recurrence(xp, dtype, found, chip, tf32 and dtype == "float32")
 
 
 class Recurrence:
     """The loops over steps of :mod:`minigrid.cells.lstm`, for one size of state; arrays lie as they are made there."""
 
-    def __init__(self, xp: ModuleType, dtype: np.dtype, layout: Layout, tf32: bool):
-        self._xp, self._layout = xp, layout
+    def __init__(self, xp: ModuleType, dtype: np.dtype, layout: Layout, chip: Chip, tf32: bool):
+        self._xp, self._dtype, self._layout = xp, dtype, layout
         module = xp.RawModule(
             code=source("ptx.cu", "gates.cu", "recurrence.cu"),
             options=definitions(dtype, layout.rows, 0 if tf32 else layout.tile_rows),
@@ -103,11 +103,14 @@ class Recurrence:
         self._forward = module.get_function("recurrence_forward")
         self._backward = module.get_function("recurrence_backward")
         for kernel in (self._forward, self._backward):
-            kernel.max_dynamic_shared_size_bytes = layout.shared
+            # all that there is: layers of other sizes may share the compiled kernel, and with it this limit
+            kernel.max_dynamic_shared_size_bytes = chip.shared
 
     def forward(self, a_x: Array, W_h: Array, gates: Array, h: Array, c: Array, s: Array, output: str) -> None:
         """All steps of the forward pass, from h[0] and c[0] on; a_x (T, B, 4H) is what comes from the input."""
-        self._launch(self._forward, (a_x, W_h, gates, h, c, s), s.shape, output)
+        T, _, H = s.shape
+        counters = self._xp.zeros((T, self._layout.parts), "uint32")
+        self._launch(self._forward, H // UNITS, (a_x, W_h, gates, h, c, s, counters), s.shape, output)
 
     def backward(
         self, dh: Array, dh_t: Array, dc_t: Array, W_h: Array, gates: Array, c: Array, s: Array, da: Array, output: str
@@ -117,10 +120,15 @@ class Recurrence:
         dh_t and dc_t (B, H) are what arrives at h[T] and c[T] and, written, at h[0] and c[0]; dh (T + 1, B, H) arrives
         from outside the recurrence at the steps between; da (T, B, 4H) is written.
         """
-        self._launch(self._backward, (dh, dh_t, dc_t, W_h, gates, c, s, da), s.shape, output)
+        T, B, H = s.shape
+        neighbourhoods, parts, *_ = self._layout
+        products = self._xp.empty((4, B, H), self._dtype)
+        counters = self._xp.zeros((T, parts, 1 + neighbourhoods), "uint32")
+        arrays = (dh, dh_t, dc_t, W_h, gates, c, s, da, products, counters)
+        self._launch(self._backward, 4 * neighbourhoods, arrays, s.shape, output)
 
-    def _launch(self, kernel, arrays: tuple[Array, ...], sizes: tuple[int, ...], output: str) -> None:
-        groups, parts, texts, _, columns, shared = self._layout
-        counters = self._xp.zeros((sizes[0], parts), "uint32")
+    def _launch(self, kernel: Any, blocks: int, arrays: tuple[Array, ...], sizes: tuple[int, ...], output: str) -> None:
+        """Launch so many blocks for each part of the batch."""
+        _, parts, texts, _, columns, shared = self._layout
         numbers = map(np.int32, (*sizes, texts, columns, output == "paper"))
-        kernel((groups, parts), (THREADS,), (*arrays, counters, *numbers), shared_mem=shared)
+        kernel((blocks, parts), (THREADS,), (*arrays, *numbers), shared_mem=shared)

@@ -136,9 +136,7 @@ static void run(Numbers grid, unsigned threads, bool together, size_t shared, co
 
 static void __syncthreads() { block->wait(block->whole, blockDim.x); }
 
-static void __threadfence() { __sync_synchronize(); }
-
-static void atomicAdd(unsigned *counter, unsigned more) { __atomic_fetch_add(counter, more, __ATOMIC_RELAXED); }
+template <class Number> static Number __ldcg(const Number *from) { return *from; }
 
 static unsigned long long __umul64hi(unsigned long long a, unsigned long long b) { return (unsigned __int128)a * b >> 64; }
 
@@ -154,6 +152,8 @@ static void wait_for_copies() {
     for (const Copy &copy : block->copies[block->current]) std::memcpy(copy.to, copy.from, 16);
     block->copies[block->current].clear();
 }
+
+static void count(unsigned *counter) { __atomic_fetch_add(counter, 1, __ATOMIC_RELEASE); }
 
 static unsigned read_counter(const unsigned *counter) {
     sched_yield();

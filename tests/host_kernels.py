@@ -50,27 +50,38 @@ class RawModule:
         self._real = next(o.removeprefix("-DREAL=") for o in options if o.startswith("-DREAL="))
         self._parameters = {name: [p.strip() for p in text.split(",")] for name, text in KERNEL.findall(code)}
         self._together = enable_cooperative_groups
+        self._attributes = _attributes(code, options)
 
     def get_function(self, name: str) -> "HostKernel":
         """Return a kernel, to be called with a grid, a block and arguments."""
         kinds = [parameter.rpartition(" ")[0].replace("real", self._real) for parameter in self._parameters[name]]
         pointers = [parameter.rpartition(" ")[2].startswith("*") for parameter in self._parameters[name]]
-        return HostKernel(getattr(self._library, f"run_{name}"), kinds, pointers, self._together)
+        return HostKernel(getattr(self._library, f"run_{name}"), kinds, pointers, self._together, self._attributes)
 
 
 class HostKernel:
     """One kernel; it takes scalars of exactly its own types, since a GPU would read the bytes of any other."""
 
-    def __init__(self, run: Any, kinds: list[str], pointers: list[bool], together: bool):
+    def __init__(self, run: Any, kinds: list[str], pointers: list[bool], together: bool, attributes: dict[str, int]):
         self._run, self._kinds, self._pointers, self._together = run, kinds, pointers, together
-        self.max_dynamic_shared_size_bytes = ALWAYS_SHARED
+        self._attributes = attributes
+
+    @property
+    def max_dynamic_shared_size_bytes(self) -> int:
+        """Bytes that a block may have; in CuPy kernels from the same source with the same options share it."""
+        return self._attributes.get(self._run.__name__, ALWAYS_SHARED)
+
+    @max_dynamic_shared_size_bytes.setter
+    def max_dynamic_shared_size_bytes(self, size: int) -> None:
+        assert size <= MOST_SHARED
+        self._attributes[self._run.__name__] = size
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple, *, shared_mem: int = 0) -> None:
         assert len(block) == 1
         assert 1 <= block[0] <= 1024
         assert 1 <= grid[0] < 2**31
         assert all(1 <= n < 2**16 for n in grid[1:])
-        assert shared_mem <= self.max_dynamic_shared_size_bytes <= MOST_SHARED
+        assert shared_mem <= self.max_dynamic_shared_size_bytes
         size = (ctypes.c_uint * 2)(*(*grid, 1)[:2])
         given = [_argument(*each) for each in zip(args, self._kinds, self._pointers, strict=True)]
         self._run(size, ctypes.c_uint(block[0]), self._together, ctypes.c_size_t(shared_mem), *given)
@@ -85,6 +96,11 @@ def _argument(value: Any, kind: str, pointer: bool) -> Any:
     assert array.dtype == wanted
     assert array.size == 0 or array.shape[-1] == 1 or array.strides[-1] == array.itemsize
     return ctypes.c_void_p(array.ctypes.data)
+
+
+@cache
+def _attributes(code: str, options: tuple[str, ...]) -> dict[str, int]:
+    return {}
 
 
 def _on_host(code: str) -> str:

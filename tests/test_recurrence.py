@@ -54,17 +54,18 @@ def both_ways(xp, problem, output, on_chip=None):
 
 def on_make_believe(cupy, T, B, H, dtype, chip, tf32=False):
     """A layer on the stand-in, shared out as on this chip."""
-    return Recurrence(cupy, np.dtype(dtype), layout(B, H, np.dtype(dtype).itemsize, chip), tf32)
+    return Recurrence(cupy, np.dtype(dtype), layout(B, H, np.dtype(dtype).itemsize, chip), chip, tf32)
 
 
 CASES = {
-    "one block": (3, 2, UNITS, Chip(1, MOST_SHARED)),
-    "blocks wait for each other": (4, 3, 3 * UNITS, Chip(3, MOST_SHARED)),
-    "the batch in parts, the last one smaller": (3, 5, 2 * UNITS, Chip(6, MOST_SHARED)),
-    "more rows of a thread": (2, 21, 2 * UNITS, Chip(2, MOST_SHARED)),
-    "more texts than at a time": (2, MOST_ROWS + 9, UNITS, Chip(1, MOST_SHARED)),
-    "a chunk after the other": (2, 3, 5 * UNITS, Chip(5, 24 * 1024)),
-    "fewer texts at a time than there is memory for": (2, 40, 2 * UNITS, Chip(2, 40 * 1024)),
+    "one block with units": (3, 2, UNITS, Chip(4, MOST_SHARED)),
+    "one neighbourhood": (4, 3, 4 * UNITS, Chip(4, MOST_SHARED)),
+    "the second neighbourhood has few units": (3, 3, 5 * UNITS, Chip(8, MOST_SHARED)),
+    "the batch in parts, the last one smaller": (3, 5, 2 * UNITS, Chip(12, MOST_SHARED)),
+    "more rows of a thread": (2, 21, 2 * UNITS, Chip(4, MOST_SHARED)),
+    "more texts than at a time": (2, MOST_ROWS + 9, UNITS, Chip(4, MOST_SHARED)),
+    "fewer texts at a time than there is memory for": (2, 40, 2 * UNITS, Chip(4, 40 * 1024)),
+    "a chunk after the other": (2, 3, 20 * UNITS, Chip(20, 40 * 1024)),
     "a step alone": (1, 1, UNITS, Chip(4, MOST_SHARED)),
 }
 
@@ -95,7 +96,7 @@ def test_on_tensor_cores(fake_cupy, case):
 
 def test_products_on_tensor_cores_are_rounded_as_they_should_be(fake_cupy):
     """Where h and weights have 10 bits only there is nothing to round, and one step is exact."""
-    T, B, H, chip = 1, 3, 2 * UNITS, Chip(2, MOST_SHARED)
+    T, B, H, chip = 1, 3, 2 * UNITS, Chip(4, MOST_SHARED)
     given = problem(T, B, H, "float32")
     for name in ("h0", "W_h"):
         given[name] = given[name].astype("float16").astype("float32")
@@ -107,15 +108,37 @@ def test_products_on_tensor_cores_are_rounded_as_they_should_be(fake_cupy):
         assert_close(tensor[name], plain[name], 1e-6)
 
 
+def test_what_the_cases_are_named_for():
+    sizes = {case: layout(B, H, 4, chip) for case, (_, B, H, chip) in CASES.items()}
+    assert sizes["the second neighbourhood has few units"].neighbourhoods == 2
+    assert (
+        sizes["the batch in parts, the last one smaller"].parts * 2
+        > 5
+        > sizes["the batch in parts, the last one smaller"].parts
+    )
+    assert sizes["more rows of a thread"].tile_rows == 8
+    assert sizes["more texts than at a time"].texts > sizes["more texts than at a time"].rows == MOST_ROWS
+    assert sizes["fewer texts at a time than there is memory for"].rows == 32
+    assert sizes["a chunk after the other"].columns < 20 * UNITS
+
+
+def test_layers_of_two_sizes_share_a_compiled_kernel(fake_cupy):
+    """What the smaller one asks for must not be all that the larger one gets."""
+    chip = Chip(64, MOST_SHARED)
+    sizes = [(2, 3, H, "float32", chip) for H in (64 * UNITS, UNITS)]
+    large, _ = (on_make_believe(fake_cupy, *size) for size in sizes)
+    both_ways(fake_cupy, problem(2, 3, 64 * UNITS, "float32"), "standard", large)
+
+
 # -- where it fits
 
 
 def test_the_sizes_that_are_measured_fit_on_an_h200():
     for H, parts in ((128, 8), (256, 4), (512, 2), (1000, 1)):
         found = layout(50, H, 4, H200)
-        assert (found.groups, found.parts) == (H // UNITS, parts)
+        assert (found.neighbourhoods, found.parts) == (-(-H // (4 * UNITS)), parts)
     assert layout(1000, 512, 4, H200).texts == 500
-    assert layout(50, 1000, 4, A100) is None  # 125 groups of units for 108 multiprocessors
+    assert layout(50, 1000, 4, A100) is None  # 128 blocks for 108 multiprocessors
     assert layout(50, 864, 4, A100).rows == 48
     assert layout(1000, 864, 4, A100).rows == 48
 
@@ -137,7 +160,7 @@ def test_what_fits_fits(batch, groups, itemsize, multiprocessors, shared):
     found = layout(batch, groups * UNITS, itemsize, chip)
     if found is None:
         return
-    assert found.groups * found.parts <= chip.multiprocessors
+    assert 4 * found.neighbourhoods * found.parts <= chip.multiprocessors
     assert (found.parts - 1) * found.texts < batch <= found.parts * found.texts
     assert found.shared <= chip.shared
     assert found.columns % 32 == 0 < found.columns
@@ -148,11 +171,11 @@ def test_what_fits_fits(batch, groups, itemsize, multiprocessors, shared):
     # the sums of all slices, with rows of a thread and with tensor cores
     tile_groups = -(-at_a_time // found.tile_rows)
     assert tile_groups * found.tile_rows <= found.rows
-    for N in (UNITS, 4 * UNITS):
-        slices = THREADS // (N // 4 * tile_groups)
-        assert slices >= 1
-        assert room >= slices * tile_groups * found.tile_rows * N
-        assert room >= THREADS // 32 * found.rows * N
+    N = 4 * UNITS
+    slices = THREADS // (N // 4 * tile_groups)
+    assert slices >= 1
+    assert room >= slices * tile_groups * found.tile_rows * N
+    assert room >= THREADS // 32 * found.rows * N
 
 
 @pytest.mark.parametrize(

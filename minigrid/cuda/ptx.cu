@@ -10,6 +10,11 @@ __device__ void copy_16_bytes(void *to, const void *from) {
 // Wait until this thread's own copies have arrived.
 __device__ void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
+// Add one to a counter, after all that this block has written before the last __syncthreads.
+__device__ void count(unsigned *counter) {
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
+}
+
 // Read a counter, and with it what those who have counted there wrote before.
 __device__ unsigned read_counter(const unsigned *counter) {
     unsigned value;
