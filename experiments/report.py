@@ -2,8 +2,10 @@
 
 import re
 import statistics
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+
+from minigrid.runs import Record
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -33,3 +35,11 @@ def fill(page: Path, place: str, text: str) -> None:
         raise ValueError(f"{page} has no single {first} ... {last}")
     if after != before:
         page.write_text(after, encoding="utf-8")
+
+
+def compute(metrics: Mapping[str, Sequence[Record]]) -> str:
+    """Say how long finished runs took, from the last record of each, and on what."""
+    made = [records[-1] for records in metrics.values()]
+    hours = sum(record["minutes"] for record in made) / 60
+    machines = sorted({record["machine"] for record in made})
+    return f"Compute: {hours:.1f} hours of training steps, summed over the runs, on {'; '.join(machines)}."

@@ -141,6 +141,7 @@ def test_no_dropout_reports_what_is_there(page, monkeypatch):
     monkeypatch.setattr(no_dropout, "measure_missing", lambda: found)
     for name, loss in zip(names, (3.6, 3.5, 2.0, 1.9), strict=True):
         records = [{"split": "train", "step": 10 * k, "loss": loss} for k in range(1, 21)]
+        records.append({"split": "run", "minutes": 30.0, "machine": "CPU"})
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     no_dropout.report()
     text = (folder / "README.md").read_text()
@@ -148,6 +149,7 @@ def test_no_dropout_reports_what_is_there(page, monkeypatch):
     assert "| base | grid | 1 | 1500 | 2.000 | 50 | 1.0e+00 |" in text
     assert "| 1000 | grid | 1.0e+00 | 5.0e-01 | 2.5e-01 |" in text
     assert "has a loss of 3.600 nats" in text
+    assert "Compute: 2.0 hours of training steps, summed over the runs, on CPU." in text
     assert (folder / "losses.png").exists()
     assert (folder / "signal.png").exists()
 
@@ -162,7 +164,7 @@ def test_addition_reports_what_is_there(page, monkeypatch):
             {"split": "val", "step": 250 * k, "epoch": k / 4, "loss": 1, "digits": share, "answers": share / 2}
             for k, share in enumerate(digits, 1)
         ]
-        records.append({"split": "run", "parameters": 1000, "minutes": 3.0})
+        records.append({"split": "run", "parameters": 1000, "minutes": 3.0, "machine": "CPU"})
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     addition.report()
     text = (folder / "README.md").read_text()

@@ -7,7 +7,7 @@ runs go from shallow to deep, so that the picture grows from one side.
 from pathlib import Path
 
 from experiments.addition.figure import learning_curves
-from experiments.report import fill, table
+from experiments.report import compute, fill, table
 from experiments.runner import Experiment, main
 from minigrid.runs import Record
 
@@ -70,7 +70,7 @@ def report() -> None:
         ]
         results = table(["model", "layers", "parameters", *HEADER, "minutes"], rows)
         picture = "![Digits right over problems trained on, and against the number of layers](digits.png)"
-        fill(page, "results", f"{results}\n\n{picture}")
+        fill(page, "results", "\n\n".join([results, compute(metrics), picture]))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from experiments.depth_wiki.figure import val_curves
-from experiments.report import fill, spread, table
+from experiments.report import compute, fill, spread, table
 from experiments.runner import ROOT, Experiment, main
 from minigrid.evaluation import bits
 from minigrid.runs import Record
@@ -100,13 +100,10 @@ def report() -> None:
         return
     losses = best_losses(metrics)
     verdicts = [text for hidden in (128, 256, 1000) if (text := verdict(losses, hidden))]
-    machines = sorted({records[-1]["machine"] for records in metrics.values()})
-    hours = sum(records[-1]["minutes"] for records in metrics.values()) / 60
-    compute = f"Compute: {hours:.1f} hours of training steps, summed over the runs, on {'; '.join(machines)}."
     picture = "![Validation loss over epochs, one line per run](val_curves.png)"
     val_curves(metrics).savefig(EXPERIMENT.folder / "val_curves.png", dpi=110)
     parts = [table(HEADER, rows(metrics)), *verdicts]
-    fill(EXPERIMENT.folder / "README.md", "results", "\n\n".join([*parts, compute, picture]))
+    fill(EXPERIMENT.folder / "README.md", "results", "\n\n".join([*parts, compute(metrics), picture]))
     fill(README, "results", "\n\n".join([*parts, picture.replace("val_curves", "experiments/depth_wiki/val_curves")]))
 
 

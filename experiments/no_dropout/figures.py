@@ -26,16 +26,18 @@ def loss_panels(metrics: Mapping[str, list[Record]], unigram: float) -> Figure:
     columns = min(3, len(changes))
     figure = Figure(figsize=(3.6 * columns, 2.8 * -(-len(changes) // columns)), layout="constrained")
     panels = figure.subplots(-(-len(changes) // columns), columns, sharex=True, sharey=True, squeeze=False).ravel()
+    lowest = unigram
     for axes, change in zip(panels, changes, strict=False):
         for name in (name for name in metrics if split_name(name)[1] == change):
             train = [record for record in metrics[name] if record["split"] == "train"]
             means = np.convolve([record["loss"] for record in train], np.full(5, 1 / 5), "valid")
             colour = MODEL_COLOURS[split_name(name)[0]]
             axes.plot([record["step"] for record in train][4:], means, color=colour, linewidth=1.2)
+            lowest = min(lowest, means.min())
         axes.axhline(unigram, color="black", linestyle=":", linewidth=1)
         axes.set_title(change, fontsize=10)
         axes.grid(alpha=0.3)
-        axes.set_ylim(top=unigram + 0.6)
+    panels[0].set_ylim(lowest - 0.1, unigram + 0.5)
     for axes in panels[len(changes) :]:
         axes.axis("off")
     handles = [panels[0].plot([], [], color=MODEL_COLOURS[model], label=name)[0] for model, name in MODEL_NAMES.items()]
@@ -46,19 +48,23 @@ def loss_panels(metrics: Mapping[str, list[Record]], unigram: float) -> Figure:
     return figure
 
 
-def signal_by_layer(runs: Mapping[str, Any]) -> Figure:
-    """Draw, for the base start, how much each layer's output varies and how large its gradient is, before and after.
+def signal_by_layer(runs: Mapping[str, Any], stuck: str) -> Figure:
+    """Draw how much each layer's output varies and how large its gradient is, from the base start, before and after.
 
-    `runs` are the measures by name of run.
+    `runs` are the measures by name of run; from the start `stuck` only the stack is drawn, after training.
     """
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
     panels = figure.subplots(1, 2)
     for name, measured in runs.items():
-        if split_name(name)[1] != "base":
+        model, change, seed = split_name(name)
+        if change == "base":
+            lines = {"before": ("-", "before training"), "after": ("--", "after training")}
+        elif (model, change) == ("lstm", stuck):
+            lines = {"after": (":", f"after training, {stuck}")}
+        else:
             continue
-        model = split_name(name)[0]
-        for when, line in (("before", "-"), ("after", "--")):
-            label = f"{MODEL_NAMES[model]}, {when} training" if name.endswith("-1") else None
+        for when, (line, words) in lines.items():
+            label = f"{MODEL_NAMES[model]}, {words}" if seed == 1 else None
             style = {"color": MODEL_COLOURS[model], "linestyle": line, "marker": "o", "markersize": 4, "label": label}
             variation, gradient = measured[when]["variation"], measured[when]["gradient"]
             panels[0].plot(range(len(variation)), variation, **style)
@@ -68,5 +74,5 @@ def signal_by_layer(runs: Mapping[str, Any]) -> Figure:
     for axes in panels:
         axes.set_yscale("log")
         axes.grid(alpha=0.3)
-    panels[0].legend()
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.no_dropout.figures import loss_panels, signal_by_layer, split_name
 from experiments.no_dropout.measures import measure, unigram_entropy
-from experiments.report import fill, spread, table
+from experiments.report import compute, fill, spread, table
 from experiments.runner import ROOT, Experiment, main
 from minigrid import CharModel
 from minigrid.checkpoint import LAST, model_arrays, read_checkpoint, write_checkpoint
@@ -215,9 +215,9 @@ def report() -> None:
     unigram = measures["unigram"]
     line = f"Whoever only knows how often each byte occurs in the {STEPS} minibatches has a loss of {unigram:.3f} nats."
     pictures = ["![Training loss from each start](losses.png)", "![What reaches which layer](signal.png)"]
-    parts = [line, table(HEADER, rows(metrics, measures)), *pictures]
+    parts = [line, table(HEADER, rows(metrics, measures)), compute(metrics), *pictures]
     loss_panels(metrics, unigram).savefig(HERE / "losses.png", dpi=110)
-    signal_by_layer(measures["runs"]).savefig(HERE / "signal.png", dpi=110)
+    signal_by_layer(measures["runs"], stuck="lr-0.016").savefig(HERE / "signal.png", dpi=110)
     fill(HERE / "README.md", "results", "\n\n".join(parts))
 
 
