@@ -1,8 +1,9 @@
 """Check minigrid on a GPU, then measure it beside its peers, and write JSON and a table.
 
 ``python -m benchmarks.gpu``, on a machine with an NVIDIA GPU that does nothing else, with cupy and PyTorch with CUDA
-installed; meant to take less than ten minutes. ``--quick`` measures the smallest sizes only and writes nothing. *It has
-not been run on a GPU yet.*
+installed; meant to take less than ten minutes. Each side is written down as soon as it is measured; where the command
+was cut off, ``--go-on`` measures the rest. ``--quick`` measures the smallest sizes only and writes nothing. *It has not
+been run on a GPU yet.*
 
 Beside the peers stands minigrid itself with the recurrence done step by step (``steps``), not on the chip. The floor is
 the larger of two times: the products of a training step at the rate of one large product, and all of its arrays written
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.floor import operations
-from benchmarks.gpu_side import PRECISIONS, SIDES, Case
+from benchmarks.gpu_side import PRECISIONS, SIDES, Case, versions
 from minigrid import UserError
 from minigrid.backend import choose_device
 
@@ -106,23 +107,49 @@ def table(results: dict[str, Any]) -> str:
     for precision, sides in results["sides"].items():
         error = sides["minigrid"]["gradient_error"]
         lines.append(f"Largest error of a gradient, {precision}: {error:.1e} (allowed {ALLOWED[precision]:.0e}).")
-    return "\n".join(lines) + f"\n\n{results['seconds']:.0f} s in all.\n"
+    return "\n".join(lines) + f"\n\nMeasured in {results['seconds']:.0f} s.\n"
+
+
+def begun(path: Path) -> dict[str, Any]:
+    """Return what an earlier call has measured.
+
+    Raises
+    ------
+    SystemExit
+        It measured nothing, or on another GPU.
+    """
+    if not path.exists():
+        raise SystemExit(f"--go-on: there is no {path} to go on with; leave the option out")
+    results = json.loads(path.read_text())
+    before = {side["versions"]["gpu"] for sides in results["sides"].values() for side in sides.values()}
+    if before - {(here := versions("minigrid")["gpu"])}:
+        raise SystemExit(f"--go-on: {path} was measured on {', '.join(sorted(before))}, this is {here}; leave it out")
+    return results
 
 
 def main() -> None:
     """Check, measure, write ``gpu.json`` and ``gpu.md`` beside this file, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="one small size of each model; nothing is written")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--quick", action="store_true", help="one small size of each model; nothing is written")
+    how.add_argument("--go-on", action="store_true", help="measure what gpu.json lacks, checking nothing again")
     args = parser.parse_args()
-    started = time.monotonic()
-    check()
-    sides: dict[str, dict[str, Any]] = {precision: {} for precision in PRECISIONS}
+    if args.go_on:
+        results = begun(HERE / "gpu.json")
+    else:
+        check()
+        results = {"sides": {}, "seconds": 0.0}
     for precision, side in itertools.product(PRECISIONS, SIDES):
+        sides = results["sides"].setdefault(precision, {})
+        if side in sides:
+            continue
         print(f"{precision}, {side} ...", file=sys.stderr)
-        sides[precision][side] = measure(side, precision, args.quick)
-    results = {"sides": sides, "seconds": time.monotonic() - started}
+        started = time.monotonic()
+        sides[side] = measure(side, precision, args.quick)
+        results["seconds"] += time.monotonic() - started
+        if not args.quick:
+            (HERE / "gpu.json").write_text(json.dumps(results, indent=1) + "\n")
     if not args.quick:
-        (HERE / "gpu.json").write_text(json.dumps(results, indent=1) + "\n")
         (HERE / "gpu.md").write_text(table(results))
     print(table(results))
 

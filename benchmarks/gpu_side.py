@@ -21,7 +21,7 @@ Job = Callable[[], object]
 Wait = Callable[[], None]
 
 OURS = ("minigrid", "steps")  # steps: the recurrence step by step, not on the chip
-SIDES = (*OURS, "torch", "expert", "compiled", "cells", "floor")
+SIDES = ("floor", *OURS, "torch", "expert", "compiled", "cells")
 PRECISIONS = ("float32", "tf32")
 BLOCKS = 5  # of steps, each timed as one
 

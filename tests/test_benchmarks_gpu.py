@@ -53,33 +53,67 @@ def test_operations_of_a_stacked_lstm():
     )
 
 
-@pytest.mark.parametrize("quick", [True, False])
-def test_from_the_sides_to_the_table(monkeypatch, capsys, tmp_path, quick):
-    """Every side is asked once for each precision, with the cases of the issue, and every ratio is in the table."""
-    asked = []
+@pytest.fixture
+def sides(monkeypatch, tmp_path):
+    """Sides that answer at once, and the list of those that were asked; one named in `failing` fails."""
+    asked, failing = [], set()
 
     def answer(command, **how):
         if "pytest" in command:
+            asked.append("tests")
             return SimpleNamespace(returncode=0)
         side, precision, cases = command[3:]
         asked.append((side, precision))
         seconds = 2.0 if side == "minigrid" else 3.0
-        figures = {"versions": {"gpu": "Make-believe"}, "gradient_error": 1e-7}
+        figures = {"versions": {"gpu": "Make-believe 0"}, "gradient_error": 1e-7}
         figures |= {"operations_per_second": 1e15, "bytes_per_second": 1e12}
         figures["cases"] = [{"seconds": seconds, "bytes": 10**12} for _ in json.loads(cases)]
-        return SimpleNamespace(returncode=0, stdout=f"a warning\n{json.dumps(figures)}\n", stderr="")
+        return SimpleNamespace(returncode=side in failing, stdout=f"a warning\n{json.dumps(figures)}\n", stderr="oh")
 
     monkeypatch.setattr(subprocess, "run", answer)
     monkeypatch.setattr(gpu, "HERE", tmp_path)
     monkeypatch.setattr(gpu, "choose_device", lambda backend: None)
+    monkeypatch.setattr(gpu, "versions", lambda side: {"gpu": "Make-believe 0"})
+    return SimpleNamespace(asked=asked, failing=failing, folder=tmp_path)
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_from_the_sides_to_the_table(sides, monkeypatch, capsys, quick):
+    """Every side is asked once for each precision, with the cases of the issue, and every ratio is in the table."""
     monkeypatch.setattr("sys.argv", ["gpu", *(["--quick"] if quick else [])])
     gpu.main()
     out = capsys.readouterr().out
-    assert len(set(asked)) == len(asked) == 2 * 7
+    assert len(set(sides.asked)) == len(sides.asked) == 1 + 2 * 7
     assert out.count("| 1.50 |") == 2 * (6 if quick else 18 + 4)
     assert out.count("| 100% |") == out.count("| 1.50 |")  # 2 * 1e12 bytes at 1e12 a second, in 2 s
     assert "gpu Make-believe" in out
-    assert (tmp_path / "gpu.json").exists() is not quick
+    assert (sides.folder / "gpu.json").exists() is not quick
+
+
+def test_what_was_cut_off_goes_on(sides, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["gpu"])
+    sides.failing.add("compiled")
+    with pytest.raises(SystemExit, match="compiled, float32 failed:\noh"):
+        gpu.main()
+    before = sides.asked.copy()
+    sides.asked.clear(), sides.failing.clear()
+    monkeypatch.setattr("sys.argv", ["gpu", "--go-on"])
+    gpu.main()
+    assert "tests" not in sides.asked
+    assert set(before) & set(sides.asked) == {("compiled", "float32")}
+    assert len(set(before) | set(sides.asked)) == 1 + 2 * 7
+    assert capsys.readouterr().out.count("| 1.50 |") == 2 * (18 + 4)
+
+
+def test_only_on_the_same_gpu_it_goes_on(sides, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["gpu", "--go-on"])
+    with pytest.raises(SystemExit, match="leave the option out"):
+        gpu.main()
+    monkeypatch.setattr("sys.argv", ["gpu"])
+    gpu.main()
+    monkeypatch.setattr(gpu, "versions", lambda side: {"gpu": "Another"})
+    with pytest.raises(SystemExit, match="measured on Make-believe 0, this is Another"):
+        gpu.begun(sides.folder / "gpu.json")
 
 
 def test_nothing_is_measured_where_there_is_no_gpu(fake_cupy):
