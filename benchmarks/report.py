@@ -21,6 +21,13 @@ TRAINING = ["training step", "minigrid", "PyTorch", "times as fast", "share of t
 SAMPLING = ["sampling, one stream", "minigrid", "PyTorch", "times as fast"]
 
 
+TITLE = """# Speed on a CPU
+
+Written by `python -m benchmarks.cpu`. The peers are PyTorch's: `torch` is `nn.LSTM`; `expert` is a grid with `nn.LSTM`
+along time and the LSTM along depth for all steps at once; `cells` is a grid block by block, as the equations stand. The
+floor is what the matrix products alone take in NumPy's BLAS."""
+
+
 def page(results: Results) -> str:
     """Return all results."""
     rows = [
@@ -33,7 +40,7 @@ def page(results: Results) -> str:
         ]
         for case, peer in cases_and_peers(results)
     ]
-    return "\n\n".join([machine(results), table(PAGE, rows), *growth(results)]) + "\n"
+    return "\n\n".join([TITLE, machine(results), table(PAGE, rows), *growth(results)]) + "\n"
 
 
 def readme(results: Results) -> str:

@@ -1,5 +1,6 @@
 """Puts what was measured into an experiment's page."""
 
+import argparse
 import re
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -43,3 +44,10 @@ def compute(metrics: Mapping[str, Sequence[Record]]) -> str:
     hours = sum(record["minutes"] for record in made) / 60
     machines = sorted({record["machine"] for record in made})
     return f"Compute: {hours:.1f} hours of training steps, summed over the runs, on {'; '.join(machines)}."
+
+
+def report_only(description: str) -> bool:
+    """Read the command line of an experiment that trains no runs: whether it is only to report."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--report", action="store_true", help="measure nothing, only report on what is there")
+    return parser.parse_args().report

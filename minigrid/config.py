@@ -26,7 +26,7 @@ def setting(default: Any, help: str, choices: tuple[str, ...] | None = None, gro
 
 @dataclass(frozen=True)
 class Config:
-    """Settings of a training run; the defaults are those of the Torch program grid-lstm.
+    """Settings of a training run; the defaults of model and optimiser are those of the Torch program grid-lstm.
 
     Every field is an option of ``train.py`` (``val_fraction`` is ``--val-fraction``) and a key of a ``--config`` file.
 

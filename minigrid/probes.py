@@ -1,8 +1,8 @@
 """Linear probes: how well a fact about the text can be read off a state, by all of its units or by a single one.
 
-Half of the characters inside and half of those outside would be right by chance, so everything here is judged by
-*balanced accuracy*: the mean of the share that is right inside and the share that is right outside. It is 50 % for
-whoever always gives the same answer, however rare the fact.
+A guess by tossing a coin is right for half of the characters inside and half of those outside, so everything here is
+judged by *balanced accuracy*: the mean of the share that is right inside and the share that is right outside. It is
+50 % for whoever always gives the same answer, however rare the fact.
 """
 
 from typing import NamedTuple

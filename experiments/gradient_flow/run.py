@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.report import fill, table
+from experiments.report import fill, report_only, table
 from minigrid import CharModel, TrainStep
 from minigrid.corpora.sources import written_whole
 from minigrid.gradient_flow import norms_by_layer
@@ -129,7 +129,7 @@ def _cells(runs: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def main() -> None:
+def measure_missing() -> None:
     """Do what is missing, keeping every result as soon as it is there."""
     text = read_text()
     measures = json.loads(MEASURES.read_text()) if MEASURES.exists() else {"unigram": round(unigram_entropy(text), 4)}
@@ -140,8 +140,9 @@ def main() -> None:
             with written_whole(MEASURES) as temporary:
                 lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in measures.items()]
                 temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    report(measures)
 
 
 if __name__ == "__main__":
-    main()
+    if not report_only(__doc__):
+        measure_missing()
+    report(json.loads(MEASURES.read_text()))

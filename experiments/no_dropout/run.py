@@ -140,7 +140,7 @@ HEADER = [
     "seeds",
     "minibatches",
     "loss of the last 100, nats",
-    "leaves the flat line after minibatch",
+    "0.3 nats below the flat line after minibatch",
     "top output varies by, before",
     "after",
     "gradient, bottom layer / top layer, before",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.depth_wiki.run import EXPERIMENT as DEPTH
-from experiments.report import fill, spread, table
+from experiments.report import fill, report_only, spread, table
 from experiments.samples.measures import measures, words
 from minigrid import CharModel, load
 from minigrid.checkpoint import BEST
@@ -110,5 +110,6 @@ def columns(samples: list[Sample]) -> list[str]:
 
 
 if __name__ == "__main__":
-    write_missing()
+    if not report_only(__doc__):
+        write_missing()
     report()

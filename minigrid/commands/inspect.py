@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from minigrid.backend import choose_device
-from minigrid.commands.options import add_backend
+from minigrid.commands.options import TRAINED, add_backend
 from minigrid.errors import UserError
 
 HELP = "show what every gate did over a text, as a page and a picture"
@@ -15,7 +15,7 @@ PICTURED = 90  # characters that can be read in a picture
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Say which options the command has."""
-    parser.add_argument("run", metavar="CHECKPOINT", help="folder of a run (its best checkpoint), or a checkpoint file")
+    parser.add_argument("run", metavar="RUN", help=TRAINED)
     parser.add_argument("--text", help=f"text to read (default: {OWN_TEXT} characters that the model writes itself)")
     parser.add_argument(
         "--out",
