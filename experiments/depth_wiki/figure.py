@@ -11,6 +11,7 @@ from minigrid.runs import Record
 STYLES = {
     "lstm-6x138": (COLOURS[6], "-"),
     "lstm-3x193": (COLOURS[6], "--"),
+    "grid-3x168": (COLOURS[3], "--"),
     "grid-tied-6": (COLOURS[2], "-"),
     "grid-6": (COLOURS[0], "-"),
     "grid-3": (COLOURS[5], "--"),
@@ -35,7 +36,8 @@ def val_curves(metrics: Mapping[str, list[Record]]) -> Figure:
             colour, line = next(style for prefix, style in STYLES.items() if kind.startswith(prefix))
             val = [(r["epoch"], bits(r["loss"])) for r in metrics[name] if r["split"] == "val"]
             axes.plot(*zip(*val, strict=True), color=colour, linestyle=line, label=kind)
-        axes.set(title=f"{units} units", xlabel="epochs")
+        others = {_kind(name) for name in names if not _kind(name).endswith(f"x{units}")}
+        axes.set(title=f"{units} units" + (", and others as large as grid-6x128" if others else ""), xlabel="epochs")
         axes.grid(alpha=0.3)
         labels = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one of each kind
         axes.legend(labels.values(), labels.keys())

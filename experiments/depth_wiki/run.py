@@ -32,10 +32,11 @@ def group(hidden: int, seed: int, epochs: int) -> dict[str, dict[str, object]]:
     }
 
 
-# as many parameters as the grid of 6 layers of 128 units, 972,745: 973,101 and 974,079
+# as many parameters as the grid of 6 layers of 128 units, 972,745: 973,101, 974,079 and 973,593
 SAME_SIZE = {
     "lstm-6x138-1": settings("lstm", 6, 138, seed=1, epochs=4),
     "lstm-3x193-1": settings("lstm", 3, 193, seed=1, epochs=4),
+    "grid-3x168-1": settings("grid", 3, 168, seed=1, epochs=4),
 }
 TIED = {"grid-tied-6x128-1": settings("grid", 6, 128, seed=1, epochs=4) | {"tie": "layers"}}
 EXPERIMENT = Experiment(
