@@ -51,7 +51,7 @@ def test_forward_and_backward(fake_cupy, options):
 
 
 @pytest.mark.parametrize("optimizer", [{"optimizer": "rmsprop"}, {"optimizer": "adam", "clip_norm": 0.1}], ids=label)
-@pytest.mark.parametrize("hidden", [4, UNITS], ids=["step by step", "on chip"])
+@pytest.mark.parametrize("hidden", [4, UNITS])  # UNITS: on the chip, where there is an LSTM
 @pytest.mark.parametrize("model", MODELS)
 def test_training_is_the_same_and_never_waits(fake_cupy, model, optimizer, hidden):
     host, device = both(model=model, dropout=0.4, hidden=hidden)

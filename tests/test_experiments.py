@@ -42,14 +42,18 @@ def write_run(folder, name, losses, **made):
 
 def test_depth_wiki_compares_the_deep_grid_with_the_better_stack(page, monkeypatch):
     folder = page(depth_wiki, monkeypatch)
-    for name, best in {"grid-6x128-1": 0.9, "grid-6x128-2": 1.2, "lstm-3x128-1": 1.0, "lstm-6x128-1": 1.5}.items():
+    best_of = {"grid-6x128-1": 0.9, "grid-6x128-2": 1.2, "grid-3x128-1": 1.3, "lstm-3x128-1": 1.0, "lstm-6x128-1": 1.5}
+    best_of |= {"grid-3x168-1": 0.8, "lstm-3x193-1": 1.0, "lstm-6x138-1": 1.1}
+    for name, best in best_of.items():
         write_run(folder, name, [2.0, best, best + 0.1])
     depth_wiki.report()
     text = (folder / "README.md").read_text()
     assert "| grid-6x128 | 1,000 | 2 | 3 | 1.0500 (0.9000 to 1.2000) | 1.515 (1.298 to 1.731) | 30 |" in text
     assert "that of the better stack, `lstm-3x128`, by -10.00 %, one seed." in text
+    assert "At equal size, the best validation loss of the better grid, `grid-3x168`" in text
+    assert "`lstm-3x193`, by -20.00 %, one seed. (grid-lstm's README" in text
     assert "At 256 units" not in text
-    assert "Compute: 2.0 hours" in text
+    assert "Compute: 4.0 hours" in text
     summary = (folder / "project.md").read_text()
     assert "| grid-6x128 | 1,000 | 2 | 3 | 1.0500" in summary
     assert "(experiments/depth_wiki/val_curves.png)" in summary

@@ -15,7 +15,7 @@ from test_cupy_wheel import FOLDER as WHEELS
 from minigrid import CharModel
 from minigrid.backend import to_host
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
-from minigrid.kernels import FOLDER, fused, source
+from minigrid.kernels import FOLDER, REAL, fused, source
 from minigrid.optim import RMSprop
 from minigrid.options import CHOICES
 from minigrid.recurrence import MOST_ROWS, definitions
@@ -146,7 +146,11 @@ def test_every_source_belongs_to_a_module():
 )
 def test_the_sources_compile_for_a_gpu(name, dtype, tile_rows, architecture):
     options = [f"--gpu-architecture={architecture}", "--ptxas-options=-v"]
-    ptx, log = compiled(MODULES[name], [*options, *definitions(np.dtype(dtype), MOST_ROWS, tile_rows)])
+    if name == RECURRENCE:
+        options += definitions(np.dtype(dtype), MOST_ROWS, tile_rows)
+    else:
+        options.append(f"-DREAL={REAL[dtype]}")
+    ptx, log = compiled(MODULES[name], options)
     assert ".entry" in ptx
     spills = [line for line in log.splitlines() if "spill" in line]
     assert spills

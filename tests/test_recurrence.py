@@ -47,8 +47,8 @@ def both_ways(xp, problem, output, on_chip=None):
         on_chip.backward(x["dh"], dh_t, dc_t, x["W_h"], gates, c, s, da, output)
     else:
         workspace = Workspace(xp, problem["a_x"].dtype)
-        lstm._forward_steps(x["a_x"], x["W_h"], gates, h, c, s, output, workspace)
-        lstm._backward_steps(x["dh"], dh_t, dc_t, x["W_h"], gates, c, s, da, output, workspace)
+        lstm.forward_steps(x["a_x"], x["W_h"], gates, h, c, s, output, workspace)
+        lstm.backward_steps(x["dh"], dh_t, dc_t, x["W_h"], gates, c, s, da, output, workspace)
     return {name: to_host(array) for name, array in (made | {"dh0": dh_t, "dc0": dc_t}).items()}
 
 
@@ -138,6 +138,7 @@ def test_the_sizes_that_are_measured_fit_on_an_h200():
         found = layout(50, H, 4, H200)
         assert (found.neighbourhoods, found.parts) == (-(-H // (4 * UNITS)), parts)
     assert layout(1000, 512, 4, H200).texts == 500
+    assert layout(50, 1056, 4, H200) is not None  # the widest, see test_where_it_does_not_fit
     assert layout(50, 1000, 4, A100) is None  # 128 blocks for 108 multiprocessors
     assert layout(50, 864, 4, A100).rows == 48
     assert layout(1000, 864, 4, A100).rows == 48

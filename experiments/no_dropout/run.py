@@ -40,11 +40,11 @@ CHANGES = {
     "hidden-128": {"hidden": 128},
     "lr-0.016": {"lr": 1.6e-2},
     "as-1000": {"scale": 0.32, "lr": 1.6e-2},
-    "hidden-1000": {"hidden": 1000},
 }
 """What differs from BASE, one thing at a time; but "as-1000" takes two things from layers of 1000 units: the sum of as
 many products as there are units grows with the square root of their number at the start, and with their number in a
 step that changes all weights alike."""
+WIDE = {"hidden-1000": {"hidden": 1000}}
 MODELS = ("lstm", "grid")
 WIDTHS = (64, 128, 256, 512, 1000)
 COMMON = {"corpus": "wiki-excerpt", "layers": 6}
@@ -55,18 +55,12 @@ FEWER_STEPS = {"lstm-hidden-1000-1": 800, "grid-hidden-1000-1": 200}  # a step t
 def settings(name: str) -> dict[str, Any]:
     """Return the settings of one run; what train.py has no option for is in the checkpoint that the run begins with."""
     model, change, seed = split_name(name)
-    values, steps = BASE | CHANGES[change], FEWER_STEPS.get(name, STEPS)
+    values, steps = BASE | (CHANGES | WIDE)[change], FEWER_STEPS.get(name, STEPS)
     own = {"model": model, "hidden": values["hidden"], "lr": values["lr"], "seed": seed, "max_steps": steps}
     return COMMON | own | {"eval_every": steps, "init_from": STARTS / f"{name}.npz"}
 
 
-NAMES = [
-    f"{model}-{change}-{seed}"
-    for seed in (1, 2)
-    for change in CHANGES
-    for model in MODELS
-    if CHANGES[change].get("hidden", 0) < 1000
-]
+NAMES = [f"{model}-{change}-{seed}" for seed in (1, 2) for change in CHANGES for model in MODELS]
 EXPERIMENT = Experiment(HERE, {name: settings(name) for name in (*NAMES, *FEWER_STEPS)})
 
 
@@ -78,7 +72,7 @@ def start_file(name: str) -> Path:
 def write_start(name: str) -> None:
     """Write the checkpoint that a run begins with: uniform weights of its scale, its own bias of the forget gates."""
     model, change, seed = split_name(name)
-    values = BASE | CHANGES[change]
+    values = BASE | (CHANGES | WIDE)[change]
     config = Config(model=model, corpus=COMMON["corpus"], layers=COMMON["layers"], hidden=values["hidden"], seed=seed)
     config, corpus = resolve(config)
     fresh = CharModel(vocab_size=len(corpus.vocabulary), **config.model_options())

@@ -78,11 +78,11 @@ def sequence_forward(
     if on_chip := recurrence(h0):
         on_chip.forward(from_x, weights.W_h, gates, h, c, s, output)
     else:
-        _forward_steps(from_x, weights.W_h, gates, h, c, s, output, workspace)
+        forward_steps(from_x, weights.W_h, gates, h, c, s, output, workspace)
     return Cache(source, h, c, gates, s)
 
 
-def _forward_steps(
+def forward_steps(
     a_x: Array, W_h: Array, gates: Array, h: Array, c: Array, s: Array, output: str, workspace: Workspace
 ) -> None:
     """Go from h[0] and c[0] to h[T] and c[T], step by step; a_x (T, B, 4H) is what comes from the input."""
@@ -131,13 +131,13 @@ def sequence_backward(
     if on_chip := recurrence(dh_t):
         on_chip.backward(dh, dh_t, dc_t, weights.W_h, gates, c, s, da, output)
     else:
-        _backward_steps(dh, dh_t, dc_t, weights.W_h, gates, c, s, da, output, workspace)
+        backward_steps(dh, dh_t, dc_t, weights.W_h, gates, c, s, da, output, workspace)
     grads.W_h[...] += rows(h[:-1]).T @ rows(da)
     dsource = source.project_backward(da, weights.W_x, grads.W_x, grads.bias)
     return dsource, dh_t.copy(), dc_t.copy()
 
 
-def _backward_steps(
+def backward_steps(
     dh: Array,
     dh_t: Array,
     dc_t: Array,
