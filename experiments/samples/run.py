@@ -4,6 +4,7 @@
 """
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,7 @@ def write_missing() -> None:
 
 HEADER = [
     "model",
+    "trainings",
     "temperature",
     "words seen in training",
     "closed in order",
@@ -86,19 +88,21 @@ HEADER = [
 
 
 def report() -> None:
-    """Tabulate the measures, in per cent, and show how each model of 128 units begins."""
+    """Tabulate the measures, in per cent, over all trainings of a model, and show how the first of each begins."""
     files = {name: kept(name) for name in DEPTH.all_runs if kept(name).exists()}
-    written = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
+    written: dict[str, list[list[Sample]]] = {}
+    for name, file in files.items():
+        written.setdefault(name.rsplit("-", 1)[0], []).append(json.loads(file.read_text(encoding="utf-8")))
     rows = [
-        [name, str(temperature), *columns([s for s in samples if s["temperature"] == temperature])]
-        for name, samples in written.items()
+        [kind, str(len(runs)), str(temperature), *columns([s for s in chain(*runs) if s["temperature"] == temperature])]
+        for kind, runs in written.items()
         for temperature in TEMPERATURES
     ]
     held_out = json.loads(kept("held-out").read_text(encoding="utf-8"))
-    rows.append(["held-out text", "", *columns(held_out)])
+    rows.append(["held-out text", "", "", *columns(held_out)])
     fill(HERE / "README.md", "results", table(HEADER, rows))
-    shown = {name: next(s for s in samples if s["temperature"] == 0.8) for name, samples in written.items()}
-    texts = [f"`{name}`:\n\n~~~~text\n{sample['text'][:SHOWN]}\n~~~~" for name, sample in shown.items()]
+    shown = {kind: next(s for s in runs[0] if s["temperature"] == 0.8) for kind, runs in written.items()}
+    texts = [f"`{kind}`:\n\n~~~~text\n{sample['text'][:SHOWN]}\n~~~~" for kind, sample in shown.items()]
     fill(HERE / "README.md", "texts", "\n\n".join(texts))
 
 
