@@ -70,7 +70,7 @@ class Checkpoint(NamedTuple):
         Raises
         ------
         UserError
-            Some are missing, of another shape, or too many.
+            Some are missing, of another shape, not finite, or too many.
         """
         saved_names = {name.removeprefix("params/") for name in self.arrays if name.startswith("params/")}
         if extra := sorted(saved_names - set(model.params)):
@@ -80,6 +80,8 @@ class Checkpoint(NamedTuple):
             if saved is None or saved.shape != array.shape or saved.dtype.kind != "f":
                 found = "is missing" if saved is None else f"is {saved.dtype} of shape {saved.shape}"
                 raise self._misfit(f"{name} {found}, the model's is {array.dtype} of shape {array.shape}")
+            if not np.isfinite(saved).all():
+                raise UserError(f"the checkpoint {self.path} is useless: not all numbers of {name} are finite")
             array[...] = model.xp.asarray(saved)
 
     def _misfit(self, how: str) -> UserError:
@@ -137,8 +139,14 @@ def _as_bytes(meta: Mapping[str, Any]) -> np.ndarray:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a process that was killed while saving has left in `folder`."""
-    for unfinished in folder.glob(".*.npz.*.part"):
-        unfinished.unlink(missing_ok=True)
+    for file in folder.iterdir():
+        if is_unfinished(file):
+            file.unlink(missing_ok=True)
+
+
+def is_unfinished(file: Path) -> bool:
+    """Whether this is a checkpoint that was not written to its end."""
+    return file.match(".*.npz.*.part")
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -164,7 +172,8 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         except Exception as error:  # zipfile, numpy and json raise a dozen kinds for damaged files
             if zipped and not isinstance(error, KeyError):
                 raise UserError(
-                    f"the checkpoint {path} is cut off or damaged: use another one of its run ({LAST} or {BEST})"
+                    f"the checkpoint {path} is cut off or damaged: delete it, and its run's other one is used "
+                    f"({LAST} or {BEST})"
                 ) from error
             meta = None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:

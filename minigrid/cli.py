@@ -39,8 +39,17 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
         print(f"{program}: not enough memory: try a smaller --hidden, --layers, --batch or --steps.", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` for example, has seen enough
-        sys.stderr.close()
+        if sys.stderr:  # that may have been closed from the start
+            sys.stderr.close()
         return 141
+    except OSError as error:  # a file that may not be read, a disk that is full
+        what = f"cannot use {error.filename}"
+        if not error.filename:
+            what = "cannot write the output"
+            with contextlib.suppress(OSError):
+                sys.stdout.close()  # what is still waiting there would fail again
+        print(f"{program}: {what}: {error.strerror or error}.", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 

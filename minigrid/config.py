@@ -12,11 +12,10 @@ from minigrid.batches import SPLITS
 from minigrid.corpora import CORPORA
 from minigrid.errors import UserError, did_you_mean
 from minigrid.optim import OPTIMIZERS
-from minigrid.options import CHOICES
+from minigrid.options import CHOICES, MOST
 from minigrid.vocabulary import KINDS
 
 TASKS = ("text", "addition")
-MOST = 1_000_000  # units or layers; beyond, NumPy cannot even count the weights
 
 
 def setting(default: Any, help: str, choices: tuple[str, ...] | None = None, group: str = "model") -> Any:
@@ -169,6 +168,8 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
         raise UserError(f"{flag(field.name)} must be {names[kind]}, not {value!r}")
+    if value == "":
+        raise UserError(f"{flag(field.name)} is empty: say which, or leave it out")
     if choices and value not in choices:
         raise UserError(
             f"unknown {field.name} {value!r}{did_you_mean(value, choices)}: choose one of {', '.join(choices)}"
@@ -188,7 +189,7 @@ def read_config_file(path: str) -> dict[str, Any]:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read the config file {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # bad TOML or UTF-8; numbers or nesting without measure
         raise UserError(f"the config file {path} is not valid TOML: {error}") from error
     settings = {key.replace("-", "_"): value for key, value in table.items()}
     known = tuple(field.name for field in dataclasses.fields(Config))

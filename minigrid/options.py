@@ -7,6 +7,8 @@ import numpy as np
 from minigrid.cells import CELLS
 from minigrid.errors import UserError, did_you_mean
 
+MOST = 1_000_000  # of any size; beyond, NumPy cannot even count the weights
+
 CHOICES = {
     "model": tuple(CELLS),
     "tie": ("depth", "layers", "none"),
@@ -50,10 +52,12 @@ def _check_choice(option: str, value: Any) -> None:
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raise a UserError where one of the sizes, by their names, is no whole number of at least 1."""
+    """Raise a UserError where one of the sizes, by their names, is no whole number from 1 to `MOST`."""
     for name, size in sizes.items():
         if not isinstance(size, int | np.integer) or size < 1:
             raise UserError(f"{name} must be a whole number of at least 1, not {size!r}")
+        if size > MOST:
+            raise UserError(f"{name} must be at most {MOST:,}, not {size}")
 
 
 def _option(name: str, value: str | None, model: str, models: tuple[str, ...]) -> str | None:
@@ -70,6 +74,8 @@ def _option(name: str, value: str | None, model: str, models: tuple[str, ...]) -
 def _embedding_size(embedding: int | None, hidden: int, model: str) -> int:
     if embedding is None:
         return hidden
+    if isinstance(embedding, int | np.integer) and embedding > MOST:
+        raise UserError(f"embedding must be at most {MOST:,}, not {embedding}")
     if not isinstance(embedding, int | np.integer) or embedding < 0:
         raise UserError(f"embedding must be a whole number of at least 0 (0: one-hot characters), not {embedding!r}")
     if model == "grid" and embedding != hidden:

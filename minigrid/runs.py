@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minigrid.checkpoint import LAST
+from minigrid.checkpoint import LAST, is_unfinished
 from minigrid.config import Config
 from minigrid.errors import UserError
 
@@ -30,6 +30,8 @@ Record = dict[str, Any]
 def refuse_used(folder: Path) -> None:
     """Make sure that a new run overwrites nothing.
 
+    What a run has left that was stopped before its first save does not count.
+
     Raises
     ------
     UserError
@@ -37,7 +39,7 @@ def refuse_used(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: name a new folder with --run")
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and any(file.name != CONFIG and not is_unfinished(file) for file in folder.iterdir()):
         raise UserError(
             f"{folder} already holds something: go on with the run in it by --resume, or name a new folder with --run"
         )
@@ -119,9 +121,11 @@ def read_metrics(folder: Path) -> list[Record]:
     try:
         lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{folder} holds no {METRICS}: give the folder of a run") from error
     except OSError as error:
-        raise UserError(f"{folder} holds no metrics.jsonl: give the folder of a run") from error
-    except json.JSONDecodeError as error:
+        raise UserError(f"cannot read {folder / METRICS}: {error.strerror}; give the folder of a run") from error
+    except ValueError as error:  # not JSON, or not UTF-8
         raise UserError(f"{folder / METRICS} is damaged ({error}): --resume of the run writes it anew") from error
 
 

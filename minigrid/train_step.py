@@ -122,9 +122,18 @@ class TrainStep:
         self._optimizer.update(self.model.params.flat, g, self.lr, self.number, part)
 
     def state(self, batch: int) -> dict[str, Array]:
-        """Return the state in which the next minibatch begins: zeros at first and after :meth:`reset`."""
+        """Return the state in which the next minibatch begins: zeros at first and after :meth:`reset`.
+
+        Raises
+        ------
+        UserError
+            The state carried on is of another number of texts than `batch`.
+        """
         if self._state is None:
             self._state = self.model.initial_state(batch)
+        for name, carried in self._state.items():
+            if len(carried) != batch:
+                raise UserError(f"the state {name} carried on is of {len(carried)} texts, not of {batch}: call reset()")
         return self._state
 
     def memory(self, steps: int, batch: int) -> int:

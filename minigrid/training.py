@@ -181,7 +181,7 @@ class Run:
         Raises
         ------
         InterruptedRunError
-            After Ctrl-C or a SIGTERM; everything is saved.
+            After Ctrl-C, a SIGTERM, or the end of its terminal; everything is saved.
         DivergedError
             A loss or gradient is not finite; the checkpoints are from before.
         UserError
@@ -200,21 +200,29 @@ class Run:
         ):
             if not (self.folder / LAST).exists():
                 self._save(LAST)  # from here on the run can be resumed, and a disk that is full shows now
-            self._clock = self._saved_at = time.monotonic()
-            while self.step.number < self.total_steps:
-                self._train_on_next_minibatch()
-                bar.update()
-                number = self.step.number
-                self._estimate(bar)
-                if number % LOG_EVERY == 0 or number == self.total_steps:
-                    self._log(bar)
-                if number % self.eval_every == 0 or number == self.total_steps:
-                    self._validate(bar)
-                elif time.monotonic() - self._saved_at > SAVE_EVERY:
-                    self._save(LAST)
-                if stop and number < self.total_steps:
-                    self._save(LAST)
-                    raise InterruptedRunError
+            try:
+                self._train(bar, stop)
+            except OSError:  # nobody reads any more what is printed
+                self._save(LAST)
+                raise
+
+    def _train(self, bar: tqdm, stop: list[int]) -> None:
+        """Train to the end, or until a signal has come."""
+        self._clock = self._saved_at = time.monotonic()
+        while self.step.number < self.total_steps:
+            self._train_on_next_minibatch()
+            bar.update()
+            number = self.step.number
+            self._estimate(bar)
+            if number % LOG_EVERY == 0 or number == self.total_steps:
+                self._log(bar)
+            if number % self.eval_every == 0 or number == self.total_steps:
+                self._validate(bar)
+            elif time.monotonic() - self._saved_at > SAVE_EVERY:
+                self._save(LAST)
+            if stop and number < self.total_steps:
+                self._save(LAST)
+                raise InterruptedRunError
 
     def _train_on_next_minibatch(self) -> None:
         epoch, index = divmod(self.step.number, len(self.task.train))
@@ -267,10 +275,11 @@ class Run:
             sample, better = self._sample(), result.loss < self.best
             self.best = min(self.best, result.loss)
             self._record("val", _score(result) | {"sample": sample})
-            bar.write(self._validation_line(result, better) + "\n" + sample + "\n")
             if better:
                 self._save(BEST)
         self._save(LAST)
+        if self.task.val is not None:  # after saving: nobody may be there any more to read it
+            bar.write(self._validation_line(result, better) + "\n" + sample + "\n")
         self._draw()
         self._clock += time.monotonic() - started  # what was not training does not count in the rate
 
@@ -321,7 +330,10 @@ class Run:
             "best": self.best if math.isfinite(self.best) else None,
             "metrics": self.metrics,
         }
-        write_checkpoint(self.folder / name, model_arrays(self.model) | arrays, meta)
+        params = model_arrays(self.model)
+        if not all(np.isfinite(array).all() for array in params.values()):  # the last update may have been too large
+            raise DivergedError(self._divergence("updated weight"))
+        write_checkpoint(self.folder / name, params | arrays, meta)
         if name == LAST:
             self._saved_at = time.monotonic()
 
@@ -345,7 +357,8 @@ class Run:
         return self.step.number / len(self.task.train)
 
     def _progress(self) -> tqdm:
-        return tqdm(total=self.total_steps, initial=self.step.number, unit="step", dynamic_ncols=True, disable=None)
+        shown = None if sys.stderr else True  # None: only on a terminal
+        return tqdm(total=self.total_steps, initial=self.step.number, unit="step", dynamic_ncols=True, disable=shown)
 
     def _validation_line(self, result: Evaluation, better: bool) -> str:
         line = (
@@ -373,11 +386,14 @@ def _score(result: Evaluation) -> dict[str, Any]:
 
 
 def inherited(checkpoint: Checkpoint, given: dict[str, Any]) -> dict[str, Any]:
-    """Settings that a new run takes over from the checkpoint it begins with: the sizes, and the text unless given."""
+    """Settings that a new run takes over from the checkpoint it begins with: the sizes, and the text unless given.
+
+    With the text comes what is held out of it: the old run must not have trained on what the new one is measured by.
+    """
     saved = dataclasses.asdict(config_of(checkpoint))
     names = ["model", "hidden", "layers", "tie", "priority", "lstm_output", "embedding"]
     if not given.keys() & {"corpus", "data", "task"}:
-        names += ["corpus", "data", "task", "tokens", "digits"]
+        names += ["corpus", "data", "task", "tokens", "digits", "batch", "split", "val_fraction", "test_fraction"]
     return {name: saved[name] for name in names}
 
 
@@ -388,18 +404,26 @@ def _initialise(model: CharModel, task: Task, checkpoint: Checkpoint) -> None:
     checkpoint.copy_params_into(model)
 
 
+def _stops() -> list[int]:
+    """Signals that ask a run to stop; a terminal that is closed is not one under nohup, nor on Windows."""
+    hangup = getattr(signal, "SIGHUP", None)
+    closes = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([hangup] if closes else [])]
+
+
 @contextlib.contextmanager
 def _stop_signal() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM, to stop between two minibatches; a second one stops at once."""
+    """Collect signals to stop, which is done between two minibatches; a second one stops at once."""
     received: list[int] = []
 
     def note(number: int, frame: Any) -> None:
         if received:
             raise KeyboardInterrupt
         received.append(number)
-        print("\nstopping after this minibatch, then saving; once more stops at once", file=sys.stderr)
+        with contextlib.suppress(OSError):  # whoever reads it may have been stopped by the same Ctrl-C
+            print("\nstopping after this minibatch, then saving; once more stops at once", file=sys.stderr)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in _stops()}
     try:
         yield received
     finally:

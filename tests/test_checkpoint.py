@@ -216,6 +216,15 @@ def test_another_model_does_not_take_the_parameters(path, model):
         read_checkpoint(path).copy_params_into(other)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_no_model(tmp_path, bad):
+    model = CharModel(vocab_size=3, hidden=4)
+    model.params["decoder.bias"][1] = bad
+    write_checkpoint(tmp_path / "bad.npz", model_arrays(model), {"model": model.options})
+    with pytest.raises(UserError, match=r"bad\.npz is useless: not all numbers of decoder\.bias are finite"):
+        read_checkpoint(tmp_path / "bad.npz").model()
+
+
 def test_places_without_a_checkpoint(tmp_path):
     assert "no such run or checkpoint" in unreadable(tmp_path / "missing")
     assert "holds no checkpoint (best.npz or last.npz)" in unreadable(tmp_path)

@@ -1,6 +1,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import sys
@@ -94,6 +95,8 @@ BAD_SETTINGS = {
     "--val-fraction=-0.1": "leave no training text",
     "--val-fraction=nan": "leave no training text",
     "--test-fraction=0.96": "leave no training text",
+    "--embedding=10000000000": "embedding must be at most 1,000,000",
+    "--tokens=": "--tokens is empty: say which, or leave it out",
     "--embedding=-1": "embedding must be a whole number of at least 0",
     "--embedding=3": "embedding 3 does not fit the grid",
     "--model=gird": "unknown model 'gird' (did you mean grid?): choose one of grid, lstm, gru, rnn",
@@ -175,12 +178,16 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("plot missing", "missing holds no metrics.jsonl"),
         ("plot text.txt", "text.txt holds no metrics.jsonl"),
         ("plot chars --out=curve.doc", "cannot write curve.doc: Format 'doc' is not supported"),
+        ("plot chars --out=curve", "--out curve has no ending that says the format: call it curve.png"),
+        ("inspect chars --out=gates.PNG", "end it with .html"),
+        ("gradcheck --tolerance=nan", "--tolerance must be a positive number, not nan"),
+        ("gradcheck --hidden=1000000000", "hidden must be at most 1,000,000"),
         ("plot chars --out=missing/curve.png", "cannot write missing/curve.png: No such file or directory."),
         ("plot", "the following arguments are required: RUN"),
         ("gradcheck --hidden=0", "hidden must be a whole number of at least 1"),
-        ("gradcheck --steps=0", "--steps must be at least 1"),
-        ("gradcheck --batch=-1", "--batch must be at least 1"),
-        ("gradcheck --directions=0", "--directions must be at least 1"),
+        ("gradcheck --steps=0", "--steps must be a whole number of at least 1"),
+        ("gradcheck --batch=-1", "--batch must be a whole number of at least 1"),
+        ("gradcheck --directions=0", "--directions must be a whole number of at least 1"),
         ("gradcheck --vocabulary=0", "vocab_size must be a whole number of at least 1"),
         ("gradcheck --model=gird", "unknown model 'gird'"),
         ("", "the following arguments are required: command (see minigrid --help)"),
@@ -504,7 +511,7 @@ def test_plot_draws_several_runs(capsys, here):
     assert (here / "curves.png").read_bytes().startswith(b"\x89PNG")
     done(capsys, "plot", *names, "--out=curves.svg")
     svg = (here / "curves.svg").read_text()
-    assert all(f"<!-- {name}, training -->" in svg for name in names)
+    assert all(f"<!-- training of {name} -->" in svg for name in names)
 
 
 @pytest.mark.parametrize(
@@ -573,6 +580,19 @@ def test_a_reader_that_has_seen_enough(here):
     assert process.stderr.read() == ""
     assert process.wait(60) == 141
     process.stderr.close()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+@pytest.mark.parametrize("command", ["sample chars", "eval chars"])
+def test_output_that_cannot_be_written(here, command):
+    onto = "import os, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); "
+    code = onto + "from minigrid.cli import main; sys.exit(main())"
+    found = outcome(python("-c", code, *command.split(), cwd=here))
+    assert (found.code, found.err) == (2, "minigrid: cannot write the output: No space left on device.\n")
+
+
+def test_a_file_name_that_is_too_long(capsys, here):
+    assert f"cannot use {'x' * 300}: File name too long" in refused(capsys, "sample", "x" * 300)
 
 
 def test_importing_is_quiet_and_light(tmp_path):

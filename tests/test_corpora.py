@@ -1,3 +1,5 @@
+import os
+
 import pytest
 from corpora_fixtures import error, own_data_folder, sha256
 
@@ -56,5 +58,7 @@ def test_files_that_cannot_be_used(tmp_path):
     assert "no file" in error(load_file, tmp_path / "missing.txt")
     (tmp_path / "empty.txt").write_bytes(b"")
     assert "is empty" in error(load_file, tmp_path / "empty.txt")
+    os.mkfifo(tmp_path / "pipe")
+    assert "is a pipe or a device, and a text is read twice" in error(load_file, tmp_path / "pipe")
     (tmp_path / "text.txt").write_text("abc")
     assert "chars or bytes" in error(load_file, tmp_path / "text.txt", "words")

@@ -73,6 +73,24 @@ def test_a_large_file_is_mapped_and_read_once(tmp_path, folder, monkeypatch):
         load_file(path, "bytes")
 
 
+@pytest.mark.parametrize("size", [10, 10_000], ids=["cached", "small"])
+@pytest.mark.parametrize("later", ["shorter", "longer than it was at first"])
+def test_a_file_that_changes_while_it_is_read(tmp_path, folder, monkeypatch, size, later):
+    cached_above(monkeypatch, size)
+    path = tmp_path / "text.txt"
+    path.write_text("a long enough text")
+    survey = encoding._survey
+
+    def survey_then_change(*arguments):
+        found = survey(*arguments)
+        path.write_text(later)
+        return found
+
+    monkeypatch.setattr(encoding, "_survey", survey_then_change)
+    assert "has changed while it was read: try again" in error(load_file, path)
+    assert not list(folder.rglob("*.npy"))
+
+
 def test_a_changed_file_is_read_again(tmp_path, monkeypatch):
     cached_above(monkeypatch, 10)
     path = tmp_path / "text.txt"
@@ -83,14 +101,15 @@ def test_a_changed_file_is_read_again(tmp_path, monkeypatch):
     assert load_file(path).sha256 == sha256(b"A LONG ENOUGH TEXT")
 
 
+@pytest.mark.parametrize("left", [-3, 0])
 @pytest.mark.parametrize("suffix", [".npy", ".json"])
-def test_a_damaged_cache_is_made_anew(tmp_path, folder, monkeypatch, suffix):
+def test_a_damaged_cache_is_made_anew(tmp_path, folder, monkeypatch, suffix, left):
     cached_above(monkeypatch, 10)
     path = tmp_path / "text.txt"
     path.write_text("a long enough text")
     load_file(path)
     file = next((folder / "encoded").glob("*" + suffix))
-    file.write_bytes(file.read_bytes()[:-3])
+    file.write_bytes(file.read_bytes()[:left])
     corpus = load_file(path)
     assert corpus.vocabulary.decode(corpus.ids) == "a long enough text"
 

@@ -1,3 +1,4 @@
+import io
 import math
 import warnings
 
@@ -56,13 +57,20 @@ RUNS = {
 }
 
 
+def test_a_run_may_be_called_anything(recwarn):
+    (figure := loss_curves({"_a$5_to_$ \\frac{$x\n \ud800\U00102345": RUNS["one"]})).savefig(io.BytesIO())
+    training, _ = figure.axes[0].get_legend().get_texts()
+    assert training.get_text() == "training of _a$5_to_$ \\frac{$x□ □□"
+    assert not list(recwarn)
+
+
 def test_every_run_has_its_curves_and_its_colour():
     lines = loss_curves(RUNS).axes[0].lines
     drawn = {line.get_label(): (line.get_xydata().tolist(), line.get_color()) for line in lines}
     assert drawn == {
-        "one, training": ([[10, 3.0], [20, 2.5]], COLOURS[0]),
-        "one, validation (best 2.700)": ([[20, 2.75], [40, 2.7]], COLOURS[0]),
-        "two, training": ([[10, 3.5]], COLOURS[1]),
+        "training of one": ([[10, 3.0], [20, 2.5]], COLOURS[0]),
+        "validation of one (best 2.700)": ([[20, 2.75], [40, 2.7]], COLOURS[0]),
+        "training of two": ([[10, 3.5]], COLOURS[1]),
     }
 
 

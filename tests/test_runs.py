@@ -27,6 +27,12 @@ def test_a_folder_that_is_free(here, name):
     refuse_used(here / name)
 
 
+def test_what_a_run_left_that_never_saved_is_no_hindrance(here):
+    write_config(here / "run", {})
+    (here / "run" / ".last.npz.123.part").write_bytes(b"half")
+    refuse_used(here / "run")
+
+
 def test_a_folder_that_is_not(here):
     (here / "folder").mkdir()
     (here / "folder" / "notes").write_text("mine")

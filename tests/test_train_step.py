@@ -153,8 +153,9 @@ def test_minibatches_of_other_lengths():
         loss, grads, state = twin.loss_and_grads(x, y, state)
         assert step(x, y) == loss
         assert_close(step.norm, steps * np.linalg.norm(grads.flat), 1e-12)
-    with pytest.raises(UserError, match="state"):
-        step(*batches(model, 1, batch=B + 1)[0])
+    for batch in (B - 1, B + 1):
+        with pytest.raises(UserError, match="state"):
+            step(*batches(model, 1, batch=batch)[0])
     step.reset()
     step(*batches(model, 1, batch=B + 1)[0])
 

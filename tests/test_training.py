@@ -147,13 +147,59 @@ def test_a_stop_anywhere_changes_nothing(tmp_path, data, kind):
 
 
 def test_a_signal_is_heeded_and_the_old_handlers_come_back(tmp_path, data):
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    for number, sent in ((3, signal.SIGINT), (5, signal.SIGTERM)):
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = [signal.getsignal(number) for number in signals]
+    for number, sent in enumerate(signals, start=3):
         run = Run.start(text_config(data), tmp_path / f"run{number}")
         with stopping(number, sent), pytest.raises(InterruptedRunError):
             run.train()
         assert run.step.number == number
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert [signal.getsignal(number) for number in signals] == before
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_under_nohup_a_run_outlives_its_terminal(tmp_path, data, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping(3, signal.SIGHUP):
+            assert trained(tmp_path / "run", text_config(data, max_steps=5)).step.number == 5
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class Unheard:
+    """A stream whose reader is gone."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+    def flush(self):
+        raise BrokenPipeError
+
+    def isatty(self):
+        return False
+
+
+def test_a_ctrl_c_that_nobody_hears_of_is_heeded_too(tmp_path, data, monkeypatch):
+    run = Run.start(text_config(data), tmp_path / "run")
+    monkeypatch.setattr("sys.stderr", Unheard())
+    with stopping(7), pytest.raises(InterruptedRunError):
+        run.train()
+    assert Run.resume(tmp_path / "run", {}).step.number == 7
+
+
+def test_a_run_whose_reader_has_gone_is_saved(tmp_path, data, monkeypatch):
+    run = Run.start(text_config(data, eval_every=20), tmp_path / "run")
+
+    def leave(step):
+        if step.number == 7:
+            monkeypatch.setattr("sys.stdout", Unheard())
+
+    before_each_step(monkeypatch, leave)
+    with pytest.raises(BrokenPipeError):
+        run.train()
+    assert Run.resume(tmp_path / "run", {}).step.number == 20
+    assert load(tmp_path / "run" / "best.npz")
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path, data, monkeypatch):
@@ -501,6 +547,21 @@ def test_init_from_begins_with_the_very_parameters(tmp_path, data):
     assert not np.isclose(run.model.params["depth.bias"][8:16], 1, atol=0.09).all()  # trained, not set to 1 anew
     assert run.step.number == 0
     assert all((array == 0).all() for name, array in run.step.state_dict().items() if name.startswith("optimizer/"))
+
+
+def test_init_from_holds_out_what_was_held_out(tmp_path, data):
+    held_out = {"split": "stripes", "val_fraction": 0.2, "test_fraction": 0.1, "batch": 7}
+    trained(tmp_path / "old", text_config(data, **held_out, max_steps=2))
+    old = checkpoint.read_checkpoint(tmp_path / "old")
+    assert held_out.items() <= training.inherited(old, {"lr": 1e-3}).items()
+    assert not held_out.keys() & training.inherited(old, {"data": "another.txt"}).keys()
+
+
+def test_weights_that_the_last_update_spoilt_are_not_saved(tmp_path, data):
+    run = Run.start(text_config(data, lr=1e38, max_steps=1, val_fraction=0.0), tmp_path / "run")
+    with pytest.raises(DivergedError, match="the updated weight is not a finite number at step 1"):
+        run.train()
+    assert Run.resume(tmp_path / "run", {}).step.number == 0
 
 
 def test_init_from_refuses_another_vocabulary(tmp_path, data):

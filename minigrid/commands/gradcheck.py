@@ -9,6 +9,7 @@ from minigrid.backend import choose_device
 from minigrid.commands.options import add_backend, add_setting
 from minigrid.config import Config
 from minigrid.errors import UserError
+from minigrid.options import check_sizes
 
 HELP = "compare the gradients by hand with finite differences"
 
@@ -40,8 +41,10 @@ def run(options: argparse.Namespace) -> int:
 
     choose_device(options.backend, options.device)
     for name in ("steps", "batch", "directions"):
-        if getattr(options, name) is not None and getattr(options, name) < 1:
-            raise UserError(f"--{name} must be at least 1, not {getattr(options, name)}")
+        if getattr(options, name) is not None:
+            check_sizes(**{f"--{name}": getattr(options, name)})
+    if not options.tolerance > 0:
+        raise UserError(f"--tolerance must be a positive number, not {options.tolerance}")
     given = CHECKED_BY_DEFAULT | {name: value for name, value in vars(options).items() if name in CHECKED}
     model = CharModel(**given, vocab_size=options.vocabulary, dtype="float64", backend=options.backend)
     gradcheck.enlarge(model, given["seed"])

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.trace import trace_text
 
     choose_device(options.backend, options.device)
-    if options.out.suffix == ".png":
+    if options.out.suffix.lower() == ".png" or not options.out.name:
         raise UserError(f"--out {options.out} is the page's name: end it with .html, the picture goes beside it")
     checkpoint = read_checkpoint(options.run)
     model, vocabulary = checkpoint.model(options.backend), checkpoint.vocabulary()

@@ -13,7 +13,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Say which options the command has."""
     parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="folders of runs")
     parser.add_argument(
-        "--out", default="curves.png", help="file to write; its ending says the format (default: curves.png)"
+        "--out", type=Path, default="curves.png", help="file to write; its ending says the format (default: curves.png)"
     )
 
 
@@ -22,6 +22,10 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.plots import loss_curves
     from minigrid.runs import read_metrics, written
 
+    if not options.out.suffix:
+        raise UserError(
+            f"--out {options.out} has no ending that says the format: call it {options.out.name or 'x'}.png"
+        )
     counts = collections.Counter(folder.name for folder in options.runs)
     figure = loss_curves({f.name if counts[f.name] == 1 else str(f): read_metrics(f) for f in options.runs})
     with written(options.out):

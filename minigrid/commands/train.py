@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrid.commands.options import add_setting
-from minigrid.config import Config, read_config_file
+from minigrid.config import Config, flag, read_config_file
 from minigrid.errors import UserError
 
 HELP = "train a model, or go on with a run"
@@ -20,7 +20,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument_group("run")
     run.add_argument("--run", metavar="DIR", type=Path, help="folder of the run (default: a new one under runs/)")
     run.add_argument("--resume", action="store_true", help="go on with the run in --run where it stopped")
-    run.add_argument("--init-from", metavar="RUN", help="begin with the parameters of a run or checkpoint")
+    run.add_argument(
+        "--init-from",
+        metavar="RUN",
+        help="begin with the parameters of a run or checkpoint, its sizes and, unless another is given, its text",
+    )
     run.add_argument("--config", metavar="FILE", help="settings from a TOML file; options given here win over it")
     groups = {"run": run}
     for field in dataclasses.fields(Config):
@@ -33,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
     """Settings of the config file, overridden by those of the command line."""
     names = {field.name for field in dataclasses.fields(Config)}
-    in_file = read_config_file(options.config) if options.config else {}
+    in_file = read_config_file(options.config) if options.config is not None else {}
     in_line = {name: value for name, value in vars(options).items() if name in names}
     for one, other in (("corpus", "data"), ("data", "corpus")):
         if one in in_line:
@@ -51,13 +55,15 @@ def run(options: argparse.Namespace) -> int:
     if options.resume:
         if options.run is None:
             raise UserError(f"--resume needs --run DIR, the folder of the run to go on with ({list_runs()})")
-        if options.init_from:
+        if options.init_from is not None:
             raise UserError("--resume goes on with a run and --init-from begins a new one: give one of them")
         run = Run.resume(options.run, given)
     else:
-        if options.init_from:
-            given = inherited(read_checkpoint(options.init_from), given) | given
-        run = Run.start(Config(**given), options.run, options.init_from)
+        taken = {} if options.init_from is None else inherited(read_checkpoint(options.init_from), given)
+        run = Run.start(Config(**taken | given), options.run, options.init_from)
+        if taken:
+            kept = [f"{flag(name)} {value}" for name, value in taken.items() if name not in given and value is not None]
+            print(f"taken over from {options.init_from}: {' '.join(kept)}")
     try:
         run.train()
     except InterruptedRunError:

@@ -75,7 +75,7 @@ def load_file(path: str | os.PathLike[str], tokens: str | None = None) -> Corpus
     Raises
     ------
     UserError
-        Where there is no such file, it is empty, or it is not UTF-8.
+        Where there is no such file, it is none that can be read twice, it is empty, or it is not UTF-8.
     """
     tokens = _checked(tokens, "chars")
     given = Path(path)
@@ -86,6 +86,8 @@ def load_file(path: str | os.PathLike[str], tokens: str | None = None) -> Corpus
             raise UserError(f"the folder {given} holds no input.txt: name the text file itself.")
     if not file.exists():
         raise UserError(f"there is no file {given}: check the path given with --data.")
+    if not file.is_file():
+        raise UserError(f"{given} is a pipe or a device, and a text is read twice: save it to a file first.")
     return load_text(given.absolute().name, file, tokens)
 
 

@@ -96,13 +96,13 @@ def _encoded(name: str, path: Path, tokens: str, pin: tuple[str, str] | None, ca
     text = _survey(path, packed, tokens)
     if not text.length:
         raise UserError(f"{path} is empty: give a file with some text in it.")
-    if text.size > CACHED_ABOVE and _write_cache(cache, text, _ids(path, packed, text.vocabulary)):
+    if text.size > CACHED_ABOVE and _write_cache(cache, text, _ids(path, packed, text)):
         corpus = _cached(name, path, cache)
         if corpus:
             return corpus
     ids = np.empty(text.length, dtype=_id_type(text.vocabulary))
     end = 0
-    for piece in _ids(path, packed, text.vocabulary):
+    for piece in _ids(path, packed, text):
         ids[end : end + len(piece)] = piece
         end += len(piece)
     return Corpus(name, ids, text.vocabulary, text.sha256, str(path.absolute()))
@@ -128,12 +128,18 @@ def _survey(path: Path, packed: bool, tokens: str) -> _Survey:
     return _Survey(vocabulary, length, size, digest.hexdigest())
 
 
-def _ids(path: Path, packed: bool, vocabulary: Vocabulary) -> Iterator[np.ndarray]:
-    """Read a text again, as ids, piece by piece."""
+def _ids(path: Path, packed: bool, text: _Survey) -> Iterator[np.ndarray]:
+    """Read a text again, as ids, piece by piece; it must be as long as when it was surveyed."""
+    vocabulary, left = text.vocabulary, text.length
     table = np.zeros(_VALUES[vocabulary.tokens], dtype=_id_type(vocabulary))
     table[list(vocabulary.symbols)] = np.arange(len(vocabulary))
     for values in _symbol_values(_pieces(path, packed), vocabulary.tokens, path):
+        left -= len(values)
+        if left < 0:
+            break
         yield table[values]
+    if left:
+        raise UserError(f"{path} has changed while it was read: try again when nothing writes to it any more.")
 
 
 def _id_type(vocabulary: Vocabulary) -> np.dtype:
@@ -220,7 +226,7 @@ def _cached(name: str, path: Path, cache: Path) -> Corpus | None:
         ids = np.load(_with_suffix(cache, ".npy"), mmap_mode="r", allow_pickle=False)
         whole = ids.shape == (about["length"],) and ids.dtype == _id_type(vocabulary)
         return Corpus(name, ids, vocabulary, about["sha256"], str(path.absolute())) if whole else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
 
 

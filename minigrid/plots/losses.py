@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from minigrid.plots.style import COLOURS, Figure
+from minigrid.plots.style import COLOURS, Figure, drawable
 
 
 def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
@@ -23,14 +23,14 @@ def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     for k, (name, metrics) in enumerate(runs.items()):
-        colour = COLOURS[k % len(COLOURS)]
+        colour, name = COLOURS[k % len(COLOURS)], drawable(name)  # a folder may be called anything
         train = [(m["step"], m["loss"]) for m in metrics if m["split"] == "train"]
         val = [(m["step"], m["loss"]) for m in metrics if m["split"] == "val"]
         if train:
-            axes.plot(*zip(*train, strict=True), color=colour, linewidth=1, alpha=0.8, label=f"{name}, training")
+            axes.plot(*zip(*train, strict=True), color=colour, linewidth=1, alpha=0.8, label=f"training of {name}")
         if val:
             best = min(loss for _, loss in val)
-            label = f"{name}, validation (best {best:.3f})"
+            label = f"validation of {name} (best {best:.3f})"
             axes.plot(*zip(*val, strict=True), color=colour, linewidth=2, marker="o", markersize=4, label=label)
     axes.set_xlabel("minibatches")
     axes.set_ylabel("loss (nats per symbol)")
@@ -39,5 +39,6 @@ def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     )
     axes.grid(alpha=0.3)
     if axes.lines:
-        axes.legend()
+        for text in axes.legend().get_texts():
+            text.set_parse_math(False)
     return figure

@@ -37,8 +37,13 @@ def glyph(symbol: str) -> str:
     """Return something visible for a character: a sign for white space, a box for what the font cannot show."""
     if symbol in GLYPHS:
         return GLYPHS[symbol]
-    font = get_font(findfont(FontProperties(family="monospace")))
-    return symbol if all(c.isprintable() and font.get_char_index(ord(c)) for c in symbol) else NO_GLYPH
+    return symbol if symbol == drawable(symbol, "monospace") else NO_GLYPH
+
+
+def drawable(text: str, family: str = "sans-serif") -> str:
+    """Put a box in the place of each character that the font of this family cannot show."""
+    font = get_font(findfont(FontProperties(family=[family])))
+    return "".join(c if c.isprintable() and font.get_char_index(ord(c)) else NO_GLYPH for c in text)
 
 
 def check_length(text: Sequence[str], steps: int) -> None:
