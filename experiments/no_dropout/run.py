@@ -1,7 +1,7 @@
 """Train a stack and a grid of 6 layers without dropout from several starts, and measure what reaches which layer.
 
-``python -m experiments.no_dropout.run --jobs 2``; call it again after a stop. Takes about an hour on two cores,
-and another two for the layers of 1000 units, which come last.
+``python -m experiments.no_dropout.run --jobs 2``; call it again after a stop. Takes two to three hours on two cores,
+most of that for the layers of 1000 units, which come last.
 """
 
 import dataclasses
