@@ -81,7 +81,10 @@ class Checkpoint(NamedTuple):
                 found = "is missing" if saved is None else f"is {saved.dtype} of shape {saved.shape}"
                 raise self._misfit(f"{name} {found}, the model's is {array.dtype} of shape {array.shape}")
             if not np.isfinite(saved).all():
-                raise UserError(f"the checkpoint {self.path} is useless: not all numbers of {name} are finite")
+                raise UserError(
+                    f"the checkpoint {self.path} is useless, not all numbers of {name} are finite: "
+                    f"{_instead_of(self.path)}"
+                )
             array[...] = model.xp.asarray(saved)
 
     def _misfit(self, how: str) -> UserError:
@@ -158,27 +161,32 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         No such file or folder; not a checkpoint; cut off or damaged.
     """
     path = find_checkpoint(Path(path))
+    zipped, meta = False, None
     try:
-        stream = open(path, "rb")  # noqa: SIM115
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    with stream:
-        zipped = stream.read(4) == b"PK\x03\x04"
-        stream.seek(0)
-        try:
+        with open(path, "rb") as stream:
+            zipped = stream.read(4) == b"PK\x03\x04"
+            stream.seek(0)
             with np.load(stream, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
-            meta = json.loads(arrays.pop("meta").tobytes())
-        except Exception as error:  # zipfile, numpy and json raise a dozen kinds for damaged files
-            if zipped and not isinstance(error, KeyError):
-                raise UserError(
-                    f"the checkpoint {path} is cut off or damaged: delete it, and its run's other one is used "
-                    f"({LAST} or {BEST})"
-                ) from error
-            meta = None
+        meta = json.loads(arrays.pop("meta").tobytes())
+    except MemoryError:
+        raise
+    except Exception as error:  # zipfile, numpy and json raise a dozen kinds for damaged files
+        if isinstance(error, OSError) and error.strerror:
+            raise UserError(f"cannot read {path}: {error.strerror}") from error
+        if zipped and not isinstance(error, KeyError):
+            raise UserError(f"the checkpoint {path} is cut off or damaged: {_instead_of(path)}") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise UserError(f"{path} is not a minigrid checkpoint: give a .npz file that train.py wrote, or its run folder")
     return Checkpoint(arrays, _Meta(meta, path), path)
+
+
+def _instead_of(path: Path) -> str:
+    """Say what to do about a checkpoint that is of no use."""
+    other = path.with_name({BEST: LAST, LAST: BEST}.get(path.name, path.name))
+    if other != path and other.exists():
+        return f"delete it, and {other.name} beside it is used"
+    return "use a copy of it, or another checkpoint"
 
 
 def find_checkpoint(path: Path, preferred: str = BEST) -> Path:

@@ -33,25 +33,30 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
         _refuse_namesake()
         return options.command(options)
     except UserError as error:
-        print(f"{program}: {str(error).rstrip('.')}.", file=sys.stderr)
-        return 2
+        return _refused(program, str(error))
     except MemoryError:
-        print(f"{program}: not enough memory: try a smaller --hidden, --layers, --batch or --steps.", file=sys.stderr)
-        return 2
+        return _refused(program, "not enough memory: try a smaller --hidden, --layers, --batch or --steps")
     except BrokenPipeError:  # the reader of our output, `head` for example, has seen enough
         if sys.stderr:  # that may have been closed from the start
             sys.stderr.close()
         return 141
     except OSError as error:  # a file that may not be read, a disk that is full
-        what = f"cannot use {error.filename}"
-        if not error.filename:
-            what = "cannot write the output"
+        reason = error.strerror or str(error)
+        if error.filename:
+            return _refused(program, f"cannot use {error.filename}: {reason}")
+        if sys.stdout:  # what still waits there would fail again at the exit
             with contextlib.suppress(OSError):
-                sys.stdout.close()  # what is still waiting there would fail again
-        print(f"{program}: {what}: {error.strerror or error}.", file=sys.stderr)
-        return 2
+                sys.stdout.close()
+        return _refused(program, f"cannot write the output: {reason}")
     except KeyboardInterrupt:
         return 130
+
+
+def _refused(program: str, why: str) -> int:
+    """Say in one sentence why a command cannot be done; return its exit code."""
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"{program}: {why.rstrip('.')}.", file=sys.stderr)
+    return 2
 
 
 def _refuse_namesake() -> None:

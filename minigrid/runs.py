@@ -5,6 +5,7 @@ A run's folder holds ``config.json`` (its settings), ``metrics.jsonl`` (one reco
 """
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import os
@@ -39,10 +40,19 @@ def refuse_used(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: name a new folder with --run")
-    if folder.exists() and any(file.name != CONFIG and not is_unfinished(file) for file in folder.iterdir()):
+    if folder.exists() and not all(is_unfinished(file) or _is_config(file) for file in folder.iterdir()):
         raise UserError(
             f"{folder} already holds something: go on with the run in it by --resume, or name a new folder with --run"
         )
+
+
+def _is_config(file: Path) -> bool:
+    """Whether the settings of a run are in this file, and not something else that is called the same."""
+    if file.name != CONFIG:
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        return {field.name for field in dataclasses.fields(Config)} <= set(json.loads(file.read_text("utf-8")))
+    return False
 
 
 @contextlib.contextmanager

@@ -103,7 +103,7 @@ class Run:
         task = make_task(config, corpus)
         model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
         if init_from:
-            _initialise(model, task, read_checkpoint(init_from))
+            _initialise(model, task, config, read_checkpoint(init_from))
         step = TrainStep(model, **config.step_options())
         run = cls(folder or fresh_folder(config), config, task, model, step)
         run._write_config()
@@ -200,29 +200,20 @@ class Run:
         ):
             if not (self.folder / LAST).exists():
                 self._save(LAST)  # from here on the run can be resumed, and a disk that is full shows now
-            try:
-                self._train(bar, stop)
-            except OSError:  # nobody reads any more what is printed
-                self._save(LAST)
-                raise
-
-    def _train(self, bar: tqdm, stop: list[int]) -> None:
-        """Train to the end, or until a signal has come."""
-        self._clock = self._saved_at = time.monotonic()
-        while self.step.number < self.total_steps:
-            self._train_on_next_minibatch()
-            bar.update()
-            number = self.step.number
-            self._estimate(bar)
-            if number % LOG_EVERY == 0 or number == self.total_steps:
-                self._log(bar)
-            if number % self.eval_every == 0 or number == self.total_steps:
-                self._validate(bar)
-            elif time.monotonic() - self._saved_at > SAVE_EVERY:
-                self._save(LAST)
-            if stop and number < self.total_steps:
-                self._save(LAST)
-                raise InterruptedRunError
+            self._clock = self._saved_at = time.monotonic()
+            while self.step.number < self.total_steps:
+                self._train_on_next_minibatch()
+                number, news = self.step.number, [self._estimate()]
+                if number % LOG_EVERY == 0 or number == self.total_steps:
+                    self._log(bar)
+                if number % self.eval_every == 0 or number == self.total_steps:
+                    news.append(self._validate())
+                elif time.monotonic() - self._saved_at > SAVE_EVERY:
+                    self._save(LAST)
+                self._show(bar, news)
+                if stop and number < self.total_steps:
+                    self._save(LAST)
+                    raise InterruptedRunError
 
     def _train_on_next_minibatch(self) -> None:
         epoch, index = divmod(self.step.number, len(self.task.train))
@@ -236,8 +227,8 @@ class Run:
             raise UserError(self._out_of_memory()) from error
         self._timed += 1
 
-    def _estimate(self, bar: tqdm) -> None:
-        """After three minibatches, say how long the rest will take; the very first is slower than the others."""
+    def _estimate(self) -> str:
+        """Say after three minibatches how long the rest will take; the very first is slower than the others."""
         done = self.step.number - self._first
         if done == 1:
             float(self._losses[-1])  # waits for a GPU
@@ -247,12 +238,11 @@ class Run:
             seconds = (time.monotonic() - self._clock) / 2
             left = tqdm.format_interval(seconds * (self.total_steps - self.step.number))
             epoch = tqdm.format_interval(seconds * len(self.task.train))
-            bar.write(
-                f"about {seconds:.3g} s per minibatch: {epoch} per epoch, {left} to the end, validations not counted"
-            )
+            return f"about {seconds:.3g} s per minibatch: {epoch} per epoch, {left} to the end, validations not counted"
+        return ""
 
     def _log(self, bar: tqdm) -> None:
-        """Record and show what the last minibatches gave. This is where a GPU is waited for."""
+        """Record what the last minibatches gave, for the bar to show. This is where a GPU is waited for."""
         self._require_finite()
         loss = sum(float(x) for x in self._losses) / len(self._losses)
         now = time.monotonic()
@@ -262,12 +252,14 @@ class Run:
         self._record("train", record)
         bar.set_postfix_str(
             f"loss {loss:.3f}, {bits(loss):.3f} bits/{self.task.unit}, {rate / 1000:.1f}k/s, "
-            f"|g| {record['grad_norm']:.2f}, epoch {self._epoch():.2f}"
+            f"|g| {record['grad_norm']:.2f}, epoch {self._epoch():.2f}",
+            refresh=False,
         )
 
-    def _validate(self, bar: tqdm) -> None:
+    def _validate(self) -> str:
+        """Measure the model on the validation text, save it, and say what came out."""
         self._require_finite()
-        started = time.monotonic()
+        started, news = time.monotonic(), ""
         if self.task.val is not None:
             result = evaluate(self.model, self.task.val, self.step.shards)
             if not math.isfinite(result.loss):
@@ -277,11 +269,21 @@ class Run:
             self._record("val", _score(result) | {"sample": sample})
             if better:
                 self._save(BEST)
+            news = f"{self._validation_line(result, better)}\n{sample}\n"
         self._save(LAST)
-        if self.task.val is not None:  # after saving: nobody may be there any more to read it
-            bar.write(self._validation_line(result, better) + "\n" + sample + "\n")
         self._draw()
         self._clock += time.monotonic() - started  # what was not training does not count in the rate
+        return news
+
+    def _show(self, bar: tqdm, news: list[str]) -> None:
+        """Print what there is to say; where nobody is left to read it, the run is saved before it ends."""
+        try:
+            for text in filter(None, news):
+                bar.write(text)
+            bar.update()
+        except OSError:
+            self._save(LAST)
+            raise
 
     def _sample(self) -> str:
         """A piece of text, or a few problems solved, so that one sees what the model has learnt."""
@@ -393,15 +395,32 @@ def inherited(checkpoint: Checkpoint, given: dict[str, Any]) -> dict[str, Any]:
     saved = dataclasses.asdict(config_of(checkpoint))
     names = ["model", "hidden", "layers", "tie", "priority", "lstm_output", "embedding"]
     if not given.keys() & {"corpus", "data", "task"}:
-        names += ["corpus", "data", "task", "tokens", "digits", "batch", "split", "val_fraction", "test_fraction"]
+        names += ["corpus", "data", "task", "tokens", "digits"]
+        names += ["split", "val_fraction", "test_fraction", "batch", "steps"]
     return {name: saved[name] for name in names}
 
 
-def _initialise(model: CharModel, task: Task, checkpoint: Checkpoint) -> None:
+def _initialise(model: CharModel, task: Task, config: Config, checkpoint: Checkpoint) -> None:
     """Take over the parameters of a checkpoint, forget-gate biases and all."""
     if difference := checkpoint.vocabulary().difference(task.vocabulary):
         raise UserError(f"--init-from {checkpoint.path}: its vocabulary is not that of the text: {difference}")
+    if task.sha256 and task.sha256 == checkpoint.meta.get("sha256"):
+        _tell_of_another_split(config, checkpoint)
     checkpoint.copy_params_into(model)
+
+
+def _tell_of_another_split(config: Config, checkpoint: Checkpoint) -> None:
+    """Say where a new run is measured by what the old one, on the same text, may have been trained on."""
+    old, names = config_of(checkpoint), ["split", "val_fraction", "test_fraction"]
+    if "stripes" in (old.split, config.split):  # stripes are as many minibatches wide
+        names += ["batch", "steps"]
+    if any(getattr(old, name) != getattr(config, name) for name in names):
+        before = " ".join(f"{flag(name)} {getattr(old, name)}" for name in names)
+        print(
+            f"note: {checkpoint.path} was trained on the same text, cut by {before}: give the same, or the validation "
+            "is of text that the model has learnt from",
+            file=sys.stderr,
+        )
 
 
 def _stops() -> list[int]:
@@ -413,13 +432,15 @@ def _stops() -> list[int]:
 
 @contextlib.contextmanager
 def _stop_signal() -> Iterator[list[int]]:
-    """Collect signals to stop, which is done between two minibatches; a second one stops at once."""
+    """Collect signals to stop, which is done between two minibatches; the same one again stops at once."""
     received: list[int] = []
 
     def note(number: int, frame: Any) -> None:
-        if received:
+        if number in received:
             raise KeyboardInterrupt
         received.append(number)
+        if len(received) > 1:  # a session that ends sends several kinds
+            return
         with contextlib.suppress(OSError):  # whoever reads it may have been stopped by the same Ctrl-C
             print("\nstopping after this minibatch, then saving; once more stops at once", file=sys.stderr)
 

@@ -178,7 +178,7 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("plot missing", "missing holds no metrics.jsonl"),
         ("plot text.txt", "text.txt holds no metrics.jsonl"),
         ("plot chars --out=curve.doc", "cannot write curve.doc: Format 'doc' is not supported"),
-        ("plot chars --out=curve", "--out curve has no ending that says the format: call it curve.png"),
+        ("plot chars --out=curve", "--out curve has no ending that says the format: end it with .png"),
         ("inspect chars --out=gates.PNG", "end it with .html"),
         ("gradcheck --tolerance=nan", "--tolerance must be a positive number, not nan"),
         ("gradcheck --hidden=1000000000", "hidden must be at most 1,000,000"),

@@ -28,7 +28,7 @@ def test_a_folder_that_is_free(here, name):
 
 
 def test_what_a_run_left_that_never_saved_is_no_hindrance(here):
-    write_config(here / "run", {})
+    write_config(here / "run", dataclasses.asdict(Config()))
     (here / "run" / ".last.npz.123.part").write_bytes(b"half")
     refuse_used(here / "run")
 

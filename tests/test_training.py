@@ -25,6 +25,7 @@ from run_fixtures import (
 )
 
 from minigrid import TrainStep, UserError, checkpoint, load, training
+from minigrid.config import Config
 from minigrid.evaluation import Evaluation
 from minigrid.runs import held
 from minigrid.training import DivergedError, InterruptedRunError, Run
@@ -158,7 +159,7 @@ def test_a_signal_is_heeded_and_the_old_handlers_come_back(tmp_path, data):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
-def test_under_nohup_a_run_outlives_its_terminal(tmp_path, data, monkeypatch):
+def test_under_nohup_a_run_outlives_its_terminal(tmp_path, data):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with stopping(3, signal.SIGHUP):
@@ -189,17 +190,16 @@ def test_a_ctrl_c_that_nobody_hears_of_is_heeded_too(tmp_path, data, monkeypatch
 
 
 def test_a_run_whose_reader_has_gone_is_saved(tmp_path, data, monkeypatch):
-    run = Run.start(text_config(data, eval_every=20), tmp_path / "run")
-
-    def leave(step):
-        if step.number == 7:
-            monkeypatch.setattr("sys.stdout", Unheard())
-
-    before_each_step(monkeypatch, leave)
-    with pytest.raises(BrokenPipeError):
-        run.train()
-    assert Run.resume(tmp_path / "run", {}).step.number == 20
-    assert load(tmp_path / "run" / "best.npz")
+    config = text_config(data, eval_every=20)
+    run = Run.start(config, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        before_each_step(patch, lambda step: patch.setattr("sys.stdout", Unheard()))
+        with pytest.raises(BrokenPipeError):
+            run.train()
+    again = Run.resume(tmp_path / "run", {})
+    assert again.step.number == 3
+    again.train()
+    assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path, data, monkeypatch):
@@ -549,12 +549,29 @@ def test_init_from_begins_with_the_very_parameters(tmp_path, data):
     assert all((array == 0).all() for name, array in run.step.state_dict().items() if name.startswith("optimizer/"))
 
 
-def test_init_from_holds_out_what_was_held_out(tmp_path, data):
+def test_init_from_holds_out_what_was_held_out(tmp_path, data, capsys):
     held_out = {"split": "stripes", "val_fraction": 0.2, "test_fraction": 0.1, "batch": 7}
     trained(tmp_path / "old", text_config(data, **held_out, max_steps=2))
     old = checkpoint.read_checkpoint(tmp_path / "old")
-    assert held_out.items() <= training.inherited(old, {"lr": 1e-3}).items()
+    again = trained(tmp_path / "again", Config(**training.inherited(old, {}), max_steps=2))
+    assert not capsys.readouterr().err.count("note:")
+    for part in ("train", "val"):
+        assert_same_targets(getattr(again.task, part), getattr(Run.resume(tmp_path / "old", {}).task, part))
     assert not held_out.keys() & training.inherited(old, {"data": "another.txt"}).keys()
+
+
+@pytest.mark.parametrize("other", [{"steps": 4}, {"batch": 3}, {"val_fraction": 0.3}, {"split": "tail"}])
+def test_init_from_tells_where_another_part_is_held_out(tmp_path, data, capsys, other):
+    held_out = {"split": "stripes", "val_fraction": 0.2}
+    trained(tmp_path / "old", text_config(data, **held_out, max_steps=2))
+    Run.start(text_config(data, **held_out | other), tmp_path / "new", str(tmp_path / "old"))
+    assert "was trained on the same text, cut by --split stripes --val-fraction 0.2" in capsys.readouterr().err
+
+
+def assert_same_targets(one, other):
+    assert len(one) == len(other)
+    for index in range(len(one)):
+        assert np.array_equal(one.minibatch(0, index)[1], other.minibatch(0, index)[1])
 
 
 def test_weights_that_the_last_update_spoilt_are_not_saved(tmp_path, data):

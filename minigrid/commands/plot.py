@@ -23,9 +23,7 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.runs import read_metrics, written
 
     if not options.out.suffix:
-        raise UserError(
-            f"--out {options.out} has no ending that says the format: call it {options.out.name or 'x'}.png"
-        )
+        raise UserError(f"--out {options.out} has no ending that says the format: end it with .png, for example")
     counts = collections.Counter(folder.name for folder in options.runs)
     figure = loss_curves({f.name if counts[f.name] == 1 else str(f): read_metrics(f) for f in options.runs})
     with written(options.out):

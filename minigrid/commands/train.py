@@ -1,6 +1,7 @@
 """``minigrid train``: train a model, or go on with a run."""
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import shlex
@@ -61,14 +62,19 @@ def run(options: argparse.Namespace) -> int:
     else:
         taken = {} if options.init_from is None else inherited(read_checkpoint(options.init_from), given)
         run = Run.start(Config(**taken | given), options.run, options.init_from)
-        if taken:
-            kept = [f"{flag(name)} {value}" for name, value in taken.items() if name not in given and value is not None]
+        kept = [
+            f"{flag(name)} {shlex.quote(str(value))}"
+            for name, value in taken.items()
+            if name not in given and value is not None
+        ]
+        if kept:
             print(f"taken over from {options.init_from}: {' '.join(kept)}")
     try:
         run.train()
     except InterruptedRunError:
         again = f"python train.py --run {shlex.quote(str(run.folder))} --resume"
-        print(f"stopped at step {run.step.number} and saved; go on with: {again}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(f"stopped at step {run.step.number} and saved; go on with: {again}", file=sys.stderr)
         return 130
     except DivergedError as error:
         print(f"training stopped: {error}.", file=sys.stderr)
