@@ -1,6 +1,8 @@
 """Fixtures and settings of all tests."""
 
+import signal
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -17,3 +19,14 @@ def fake_cupy(monkeypatch) -> ModuleType:
     cupy = strict_cupy.make()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     return cupy
+
+
+@pytest.fixture
+def heeded_signals() -> Iterator[None]:
+    """Make the signals that tests under nohup or behind a script's & ignore, as do all they start, act as usual."""
+    usual = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}
+    known = {getattr(signal, name): handler for name, handler in usual.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, handler) for number, handler in known.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -140,6 +140,7 @@ def test_after_kill_9_the_next_runner_waits_for_the_training_that_lives_on(exper
     assert len(records) == len({json.dumps(record) for record in records})
 
 
+@pytest.mark.usefixtures("heeded_signals")
 def test_ctrl_c_stops_the_training_and_keeps_it(experiment, tmp_path):
     long = experiment(long=SLOW | {"max_steps": 100_000})  # on a fast machine too, it is stopped long before its end
     process = apart(long, tmp_path)

@@ -147,6 +147,7 @@ def test_a_stop_anywhere_changes_nothing(tmp_path, data, kind):
     assert_same_end(tmp_path / "whole", folder)
 
 
+@pytest.mark.usefixtures("heeded_signals")
 def test_a_signal_is_heeded_and_the_old_handlers_come_back(tmp_path, data):
     signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     before = [signal.getsignal(number) for number in signals]
