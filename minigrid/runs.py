@@ -5,7 +5,6 @@ A run's folder holds ``config.json`` (its settings), ``metrics.jsonl`` (one reco
 """
 
 import contextlib
-import dataclasses
 import itertools
 import json
 import os
@@ -40,19 +39,10 @@ def refuse_used(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: name a new folder with --run")
-    if folder.exists() and not all(is_unfinished(file) or _is_config(file) for file in folder.iterdir()):
+    if folder.exists() and not all(map(is_unfinished, folder.iterdir())):
         raise UserError(
             f"{folder} already holds something: go on with the run in it by --resume, or name a new folder with --run"
         )
-
-
-def _is_config(file: Path) -> bool:
-    """Whether the settings of a run are in this file, and not something else that is called the same."""
-    if file.name != CONFIG:
-        return False
-    with contextlib.suppress(OSError, ValueError):
-        return {field.name for field in dataclasses.fields(Config)} <= set(json.loads(file.read_text("utf-8")))
-    return False
 
 
 @contextlib.contextmanager
@@ -107,10 +97,15 @@ def fresh_folder(config: Config) -> Path:
             return folder
 
 
+def make_folder(folder: Path) -> None:
+    """Make the folder that a run is to live in, unless it is there."""
+    with written(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_config(folder: Path, settings: dict[str, Any]) -> None:
     """Write a run's settings where a person can read them; the checkpoints hold them too."""
     with written(folder / CONFIG):
-        folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,12 +1,9 @@
 """A training run: the loop, its folder, its measurements, and going on after a stop."""
 
-import contextlib
 import dataclasses
 import math
-import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +25,22 @@ from minigrid.checkpoint import (
 from minigrid.config import Config, flag
 from minigrid.errors import UserError
 from minigrid.evaluation import Evaluation, bits, evaluate
+from minigrid.init_from import initialise
 from minigrid.model import CharModel
 from minigrid.optim import decayed_rate
-from minigrid.runs import PICTURE, Record, fresh_folder, held, refuse_used, write_config, write_metrics, written
+from minigrid.runs import (
+    PICTURE,
+    Record,
+    fresh_folder,
+    held,
+    make_folder,
+    refuse_used,
+    write_config,
+    write_metrics,
+    written,
+)
 from minigrid.sampling import Sampler, generate
+from minigrid.stop_signal import stop_signal
 from minigrid.tasks import Task, config_of, make_task, require_same_text, resolve
 from minigrid.train_step import TrainStep
 
@@ -103,10 +112,10 @@ class Run:
         task = make_task(config, corpus)
         model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
         if init_from:
-            _initialise(model, task, config, read_checkpoint(init_from))
+            initialise(model, task, config, read_checkpoint(init_from))
         step = TrainStep(model, **config.step_options())
         run = cls(folder or fresh_folder(config), config, task, model, step)
-        run._write_config()
+        make_folder(run.folder)
         return run
 
     @classmethod
@@ -194,12 +203,13 @@ class Run:
         # what overflows is found by the step's own check, and told in one sentence instead of NumPy's warnings
         with (
             held(self.folder),
-            _stop_signal() as stop,
+            stop_signal() as stop,
             self._progress() as bar,
             np.errstate(over="ignore", invalid="ignore"),
         ):
             if not (self.folder / LAST).exists():
                 self._save(LAST)  # from here on the run can be resumed, and a disk that is full shows now
+                self._write_config()
             self._clock = self._saved_at = time.monotonic()
             while self.step.number < self.total_steps:
                 self._train_on_next_minibatch()
@@ -385,68 +395,3 @@ class Run:
 def _score(result: Evaluation) -> dict[str, Any]:
     score = {} if result.score is None else {"digits": result.score.digit_share, "answers": result.score.answer_share}
     return {"loss": result.loss, "bits": bits(result.loss), **score}
-
-
-def inherited(checkpoint: Checkpoint, given: dict[str, Any]) -> dict[str, Any]:
-    """Settings that a new run takes over from the checkpoint it begins with: the sizes, and the text unless given.
-
-    With the text comes what is held out of it: the old run must not have trained on what the new one is measured by.
-    """
-    saved = dataclasses.asdict(config_of(checkpoint))
-    names = ["model", "hidden", "layers", "tie", "priority", "lstm_output", "embedding"]
-    if not given.keys() & {"corpus", "data", "task"}:
-        names += ["corpus", "data", "task", "tokens", "digits"]
-        names += ["split", "val_fraction", "test_fraction", "batch", "steps"]
-    return {name: saved[name] for name in names}
-
-
-def _initialise(model: CharModel, task: Task, config: Config, checkpoint: Checkpoint) -> None:
-    """Take over the parameters of a checkpoint, forget-gate biases and all."""
-    if difference := checkpoint.vocabulary().difference(task.vocabulary):
-        raise UserError(f"--init-from {checkpoint.path}: its vocabulary is not that of the text: {difference}")
-    if task.sha256 and task.sha256 == checkpoint.meta.get("sha256"):
-        _tell_of_another_split(config, checkpoint)
-    checkpoint.copy_params_into(model)
-
-
-def _tell_of_another_split(config: Config, checkpoint: Checkpoint) -> None:
-    """Say where a new run is measured by what the old one, on the same text, may have been trained on."""
-    old, names = config_of(checkpoint), ["split", "val_fraction", "test_fraction"]
-    if "stripes" in (old.split, config.split):  # stripes are as many minibatches wide
-        names += ["batch", "steps"]
-    if any(getattr(old, name) != getattr(config, name) for name in names):
-        before = " ".join(f"{flag(name)} {getattr(old, name)}" for name in names)
-        print(
-            f"note: {checkpoint.path} was trained on the same text, cut by {before}: give the same, or the validation "
-            "is of text that the model has learnt from",
-            file=sys.stderr,
-        )
-
-
-def _stops() -> list[int]:
-    """Signals that ask a run to stop; a terminal that is closed is not one under nohup, nor on Windows."""
-    hangup = getattr(signal, "SIGHUP", None)
-    closes = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM, *([hangup] if closes else [])]
-
-
-@contextlib.contextmanager
-def _stop_signal() -> Iterator[list[int]]:
-    """Collect signals to stop, which is done between two minibatches; the same one again stops at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if number in received:
-            raise KeyboardInterrupt
-        received.append(number)
-        if len(received) > 1:  # a session that ends sends several kinds
-            return
-        with contextlib.suppress(OSError):  # whoever reads it may have been stopped by the same Ctrl-C
-            print("\nstopping after this minibatch, then saving; once more stops at once", file=sys.stderr)
-
-    before = {number: signal.signal(number, note) for number in _stops()}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -225,6 +225,15 @@ def test_numbers_that_are_not_finite_are_no_model(tmp_path, bad):
         read_checkpoint(tmp_path / "bad.npz").model()
 
 
+def test_a_checkpoint_that_memory_does_not_hold_is_not_called_damaged(path, monkeypatch):
+    def no_memory(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(np, "load", no_memory)
+    with pytest.raises(MemoryError):
+        read_checkpoint(path)
+
+
 def test_places_without_a_checkpoint(tmp_path):
     assert "no such run or checkpoint" in unreadable(tmp_path / "missing")
     assert "holds no checkpoint (best.npz or last.npz)" in unreadable(tmp_path)

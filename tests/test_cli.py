@@ -117,7 +117,7 @@ BAD_SETTINGS = {
     "--init-from=bytes": "its vocabulary is not that of the text: the model's is made of bytes",
     "--run=chars": "chars already holds something: go on with the run in it by --resume",
     "--run=text.txt": "text.txt is a file",
-    "--run=text.txt/run": "cannot write text.txt/run/config.json: Not a directory",
+    "--run=text.txt/run": "cannot write text.txt/run: Not a directory",
     "--bogus": "unrecognized arguments: --bogus",
 }  # fmt: skip
 

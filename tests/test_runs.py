@@ -10,7 +10,16 @@ from run_fixtures import contents, text_config
 
 from minigrid import UserError
 from minigrid.config import Config
-from minigrid.runs import fresh_folder, held, list_runs, read_metrics, refuse_used, write_config, write_metrics
+from minigrid.runs import (
+    fresh_folder,
+    held,
+    list_runs,
+    make_folder,
+    read_metrics,
+    refuse_used,
+    write_config,
+    write_metrics,
+)
 
 RECORDS = [{"split": "train", "step": 10, "loss": 2.5}, {"split": "val", "step": 10, "sample": "é\n😀"}]
 
@@ -28,9 +37,15 @@ def test_a_folder_that_is_free(here, name):
 
 
 def test_what_a_run_left_that_never_saved_is_no_hindrance(here):
-    write_config(here / "run", dataclasses.asdict(Config()))
+    (here / "run").mkdir()
     (here / "run" / ".last.npz.123.part").write_bytes(b"half")
     refuse_used(here / "run")
+
+
+def test_what_only_sounds_like_a_run_is_not_written_over(here):
+    (here / "config.json").write_text("mine")
+    with pytest.raises(UserError, match="already holds something"):
+        refuse_used(here)
 
 
 def test_a_folder_that_is_not(here):
@@ -99,11 +114,12 @@ def test_a_folder_that_cannot_be_made(here):
     with pytest.raises(UserError, match="cannot write runs/pydoc-grid-2x128: Not a directory"):
         fresh_folder(Config(corpus="pydoc"))
     with pytest.raises(UserError, match="Not a directory"):
-        write_config(here / "runs" / "run", Config())
+        make_folder(here / "runs" / "run")
 
 
 def test_the_settings_can_be_read(here):
     config = text_config("text.txt", lr=0.5)
+    make_folder(here / "a" / "run")
     write_config(here / "a" / "run", dataclasses.asdict(config))
     assert Config(**json.loads((here / "a" / "run" / "config.json").read_text())) == config
 

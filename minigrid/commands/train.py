@@ -49,8 +49,9 @@ def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     from minigrid.checkpoint import read_checkpoint
+    from minigrid.init_from import inherited
     from minigrid.runs import list_runs
-    from minigrid.training import DivergedError, InterruptedRunError, Run, inherited
+    from minigrid.training import DivergedError, InterruptedRunError, Run
 
     given = _given_settings(options)
     if options.resume:
