@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.gpu``, on a machine with an NVIDIA GPU that does nothing else, with cupy and PyTorch with CUDA
 installed; meant to take less than ten minutes. Each side is written down as soon as it is measured; where the command
-was cut off, ``--go-on`` measures the rest. ``--quick`` measures the smallest sizes only and writes nothing. *It has not
-been run on a GPU yet.*
+was cut off or a peer failed, ``--go-on`` measures the rest. ``--quick`` measures the smallest sizes only and writes
+nothing. *It has not been run on a GPU yet.*
 
 Beside the peers stands minigrid itself with the recurrence done step by step (``steps``), not on the chip. The floor is
 the larger of two times: the products of a training step at the rate of one large product, and all of its arrays written
@@ -26,11 +26,28 @@ from minigrid.backend import choose_device
 
 HERE = Path(__file__).parent
 SIZES = {"lstm": ((2, 128), (2, 512), (3, 1000)), "grid": ((2, 128), (3, 512), (6, 1000))}
+NEEDED = ("floor", *OURS)  # without which there is no table
 PEERS = {"lstm": ("steps", "torch"), "grid": ("steps", "expert", "compiled", "cells")}
 TARGETS = {"torch": 1.0, "expert": 1.2, "compiled": 1.2, "cells": 5.0}
 ALLOWED = {"float32": 3e-6, "tf32": 3e-3}  # relative error of a gradient
 GROWTH = {"B": (50, 200, 1000), "T": (50, 150, 500)}
 USUAL = {"T": 50, "B": 50, "V": 205}
+PATIENCE = 300  # seconds, for the tests and for each side
+
+
+class ProcessError(Exception):
+    """A process that has failed, or has not ended in time; says which one, and what it wrote."""
+
+
+def run(name: str, *command: str, **how: Any) -> str | None:
+    """Run Python with these arguments; return what it printed if that is captured."""
+    try:
+        done = subprocess.run([sys.executable, *command], cwd=HERE.parent, timeout=PATIENCE, check=False, **how)
+    except subprocess.TimeoutExpired as error:
+        raise ProcessError(f"{name}: not done after {PATIENCE} s") from error
+    if done.returncode:
+        raise ProcessError(f"{name}: failed\n{done.stderr or ''}".rstrip())
+    return done.stdout
 
 
 def cases_of(side: str, quick: bool) -> list[Case]:
@@ -51,19 +68,17 @@ def check() -> None:
         choose_device("cupy")
     except UserError as error:
         raise SystemExit(str(error)) from error
-    done = subprocess.run([sys.executable, "-m", "pytest", "-m", "gpu", "-rs"], cwd=HERE.parent, check=False)
-    if done.returncode:
-        raise SystemExit("nothing was measured: the tests on the GPU have not passed")
+    try:
+        run("the tests on the GPU", "-m", "pytest", "-m", "gpu", "-rs")
+    except ProcessError as error:
+        raise SystemExit(f"{error}; nothing was measured") from error
 
 
 def measure(side: str, precision: str, quick: bool) -> dict[str, Any]:
     """Measure one side in a fresh process; its cases are returned with their sizes."""
     cases = [] if side == "floor" else cases_of(side, quick)
-    command = [sys.executable, "-m", "benchmarks.gpu_side", side, precision, json.dumps(cases)]
-    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{side}, {precision} failed:\n{done.stderr}")
-    figures = json.loads(done.stdout.splitlines()[-1])
+    command = ("-m", "benchmarks.gpu_side", side, precision, json.dumps(cases))
+    figures = json.loads(run(f"{side}, {precision}", *command, capture_output=True, text=True).splitlines()[-1])
     return figures | {"cases": [c | f for c, f in zip(cases, figures.get("cases", []), strict=True)]}
 
 
@@ -80,7 +95,7 @@ def lines_of(precision: str, sides: dict[str, dict[str, Any]]) -> list[str]:
     for own in sides["minigrid"]["cases"]:
         size = f"{own['model']} {own['L']}x{own['H']}, T = {own['T']}, B = {own['B']}"
         share = floor(own, sides["floor"]) / own["seconds"]
-        for peer in PEERS[own["model"]]:
+        for peer in [peer for peer in PEERS[own["model"]] if peer in sides]:
             same = [c for c in sides[peer]["cases"] if all(c[name] == own[name] for name in ("model", *"LHTBV"))]
             for theirs in same:
                 lines.append(
@@ -139,19 +154,27 @@ def main() -> None:
     else:
         check()
         results = {"sides": {}, "seconds": 0.0}
+    failures = []
     for precision, side in itertools.product(PRECISIONS, SIDES):
         sides = results["sides"].setdefault(precision, {})
         if side in sides:
             continue
         print(f"{precision}, {side} ...", file=sys.stderr)
         started = time.monotonic()
-        sides[side] = measure(side, precision, args.quick)
+        try:
+            sides[side] = measure(side, precision, args.quick)
+        except ProcessError as error:
+            if side in NEEDED:
+                raise SystemExit(str(error)) from error
+            failures.append(str(error))
         results["seconds"] += time.monotonic() - started
         if not args.quick:
             (HERE / "gpu.json").write_text(json.dumps(results, indent=1) + "\n")
     if not args.quick:
         (HERE / "gpu.md").write_text(table(results))
     print(table(results))
+    if failures:
+        raise SystemExit("\n\n".join(failures))
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ def torch_figures(case: Case, side: str, tf32: bool, budget: float, device: str 
     from benchmarks import peers
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    torch.compiler.reset()  # or what it has compiled for other sizes keeps it from compiling any more
     kinds = {"torch": peers.StackedLSTM, "cells": peers.CellGrid}
     peer = kinds.get(side, peers.ExpertGrid)(case["V"], case["H"], case["L"]).to(device)
     x, y = (torch.from_numpy(a).to(device) for a in minibatch(case))

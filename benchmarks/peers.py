@@ -57,8 +57,12 @@ class ExpertGrid(Peer):
         for time, (h, c) in zip(self.time, state, strict=True):
             h_time, (h, c) = time(h_depth, (h[None], c[None]))
             new_state.append((h[0], c[0]))
-            h_depth, c_depth = lstm_update(self.depth(torch.cat((h_time, h_depth), dim=-1)), c_depth)
+            h_depth, c_depth = self.up(h_time, h_depth, c_depth)
         return self.decoder(h_depth), new_state
+
+    def up(self, h_time: Tensor, h_depth: Tensor, c_depth: Tensor) -> tuple[Tensor, Tensor]:
+        """One layer of the depth LSTM, apart from the loop, which torch.compile passes over: it calls ``nn.LSTM``."""
+        return lstm_update(self.depth(torch.cat((h_time, h_depth), dim=-1)), c_depth)
 
 
 class CellGrid(Peer):

@@ -84,7 +84,20 @@ def _cupy_with_gpu() -> ModuleType:
         ) from error
     if devices == 0:
         raise UserError("--backend cupy: CuPy is installed but this machine has no NVIDIA GPU; use --backend numpy")
+    _require_libraries(cupy)
     return cupy
+
+
+def _require_libraries(cupy: ModuleType) -> None:
+    """Load what CuPy would look for only at the first product and at the first kernel, in the middle of the work."""
+    try:
+        _ = cupy.cuda.cublas  # imported when it is first looked at
+        cupy.cuda.nvrtc.getVersion()
+    except (ImportError, RuntimeError) as error:
+        raise UserError(
+            f"--backend cupy: CuPy does not find the libraries of CUDA ({error}); run `pip install -e .[cuda12]` (or "
+            ".[cuda13]; beside PyTorch the one for the same CUDA version), or use --backend numpy"
+        ) from error
 
 
 def choose_device(backend: str, number: int = 0, tf32: bool = False) -> None:

@@ -216,5 +216,8 @@ def make() -> ModuleType:
     cupy.cuda.runtime = runtime = ModuleType("runtime")
     runtime.CUDARuntimeError = type("CUDARuntimeError", (RuntimeError,), {})
     runtime.getDeviceCount = lambda: 1
+    cupy.cuda.cublas = ModuleType("cublas")
+    cupy.cuda.nvrtc = ModuleType("nvrtc")
+    cupy.cuda.nvrtc.getVersion = lambda: (0, 0)
     runtime.getDeviceProperties = lambda number: {"name": f"Make-believe {number}".encode()}
     return cupy

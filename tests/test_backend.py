@@ -99,6 +99,27 @@ def test_cupy_that_is_broken(fake_cupy, monkeypatch):
         backend_module("cupy")
 
 
+def test_cupy_without_the_libraries_of_cuda(fake_cupy):
+    """As beside a PyTorch that brings those of another CUDA version: CuPy would notice in the middle of the work."""
+
+    def no_blas(name):
+        raise ImportError(f"lib{name}.so.12: cannot open shared object file")
+
+    def no_compiler():
+        raise RuntimeError("Failure finding libnvrtc.so.12")
+
+    del fake_cupy.cuda.cublas
+    fake_cupy.cuda.__getattr__ = no_blas
+    assert backend_module("auto") is np
+    with pytest.raises(UserError, match=r"libcublas\.so\.12.*cuda12.*PyTorch"):
+        backend_module("cupy")
+    fake_cupy.cuda.cublas = None
+    fake_cupy.cuda.nvrtc.getVersion = no_compiler
+    assert backend_module("auto") is np
+    with pytest.raises(UserError, match=r"libnvrtc\.so\.12"):
+        backend_module("cupy")
+
+
 def test_to_host(fake_cupy):
     x = np.arange(3.0)
     assert to_host(x) is x

@@ -40,6 +40,25 @@ def test_the_sides_of_pytorch(side, monkeypatch):
     assert gpu_side.torch_figures(TINY_GRID, side, True, budget=0.01, device="cpu")["seconds"] > 0
 
 
+def test_the_compiled_side_is_compiled_at_every_size(monkeypatch):
+    torch = pytest.importorskip("torch")
+    compile, graphs = torch.compile, []
+
+    def keep(graph, inputs):
+        graphs.append(str(graph.graph))
+        return graph.forward
+
+    def compiled(x, **options):
+        return compile(x, backend=keep) if isinstance(x, torch.nn.Module) else x
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    for hidden in range(2, 12):
+        graphs.clear()
+        gpu_side.torch_figures(TINY_GRID | {"H": hidden}, "compiled", True, budget=0.01, device="cpu")
+        assert len(graphs) == 2  # the first layer, into which no gradient goes at c, and the others
+        assert all("linear" in graph and "tanh" in graph for graph in graphs)
+
+
 def test_the_rates_of_a_device():
     pytest.importorskip("torch")
     assert all(rate > 0 for rate in gpu_side.floor_figures(True, budget=0.01, size=64, device="cpu").values())
@@ -61,7 +80,7 @@ def sides(monkeypatch, tmp_path):
     def answer(command, **how):
         if "pytest" in command:
             asked.append("tests")
-            return SimpleNamespace(returncode=0)
+            return SimpleNamespace(returncode=0, stdout=None)
         side, precision, cases = command[3:]
         asked.append((side, precision))
         seconds = 2.0 if side == "minigrid" else 3.0
@@ -90,19 +109,42 @@ def test_from_the_sides_to_the_table(sides, monkeypatch, capsys, quick):
     assert (sides.folder / "gpu.json").exists() is not quick
 
 
-def test_what_was_cut_off_goes_on(sides, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["gpu"])
-    sides.failing.add("compiled")
-    with pytest.raises(SystemExit, match="compiled, float32 failed:\noh"):
-        gpu.main()
-    before = sides.asked.copy()
+def go_on(sides, monkeypatch):
+    """Run the command again with --go-on, all sides well; return what it asked."""
     sides.asked.clear(), sides.failing.clear()
     monkeypatch.setattr("sys.argv", ["gpu", "--go-on"])
     gpu.main()
-    assert "tests" not in sides.asked
-    assert set(before) & set(sides.asked) == {("compiled", "float32")}
-    assert len(set(before) | set(sides.asked)) == 1 + 2 * 7
+    return sides.asked
+
+
+def test_what_was_cut_off_goes_on(sides, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["gpu"])
+    sides.failing.add("steps")
+    with pytest.raises(SystemExit, match="steps, float32: failed\noh"):
+        gpu.main()
+    before = set(sides.asked)
+    after = go_on(sides, monkeypatch)
+    assert "tests" not in after
+    assert before & set(after) == {("steps", "float32")}
+    assert len(before | set(after)) == 1 + 2 * 7
     assert capsys.readouterr().out.count("| 1.50 |") == 2 * (18 + 4)
+
+
+def test_a_peer_that_fails_does_not_keep_the_others_from_being_measured(sides, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["gpu"])
+    sides.failing.add("compiled")
+    with pytest.raises(SystemExit, match="compiled, float32: failed\noh\n\ncompiled, tf32: failed\noh"):
+        gpu.main()
+    assert len(sides.asked) == 1 + 2 * 7
+    assert capsys.readouterr().out.count("| 1.50 |") == 2 * (18 + 4 - 3)
+    assert go_on(sides, monkeypatch) == [("compiled", "float32"), ("compiled", "tf32")]
+    assert capsys.readouterr().out.count("| 1.50 |") == 2 * (18 + 4)
+
+
+def test_a_side_that_never_ends(monkeypatch):
+    monkeypatch.setattr(gpu, "PATIENCE", 0.01)
+    with pytest.raises(gpu.ProcessError, match=r"sleeper: not done after 0\.01 s"):
+        gpu.run("sleeper", "-c", "import time; time.sleep(60)")
 
 
 def test_only_on_the_same_gpu_it_goes_on(sides, monkeypatch):
@@ -124,8 +166,8 @@ def test_nothing_is_measured_where_there_is_no_gpu(fake_cupy):
 
 @pytest.mark.usefixtures("fake_cupy")
 def test_nothing_is_measured_where_the_tests_fail(monkeypatch):
-    monkeypatch.setattr(subprocess, "run", lambda *args, **how: SimpleNamespace(returncode=1))
-    with pytest.raises(SystemExit, match="nothing was measured"):
+    monkeypatch.setattr(subprocess, "run", lambda *args, **how: SimpleNamespace(returncode=1, stderr=None))
+    with pytest.raises(SystemExit, match="tests on the GPU: failed; nothing was measured"):
         gpu.check()
 
 

@@ -35,6 +35,7 @@ def keywords(owner, name):
 
 owners = {"cupy": cupy, "ndarray": cupy.ndarray, "RawModule": cupy.RawModule}
 owners |= {"RawKernel": cupy.RawKernel, "cuda": cupy.cuda, "Device": cupy.cuda.Device, "runtime": cupy.cuda.runtime}
+owners["nvrtc"] = cupy.cuda.nvrtc
 wanted = json.load(sys.stdin)
 print(json.dumps({
     "version": cupy.__version__,
@@ -57,6 +58,7 @@ WANTED = {
         "runtimeGetVersion": set(),
         "CUDARuntimeError": set(),
     },
+    "nvrtc": {"getVersion": set()},
 }
 
 

@@ -49,7 +49,7 @@ class GRU(Cell):
         gates = workspace.empty("gates", (T, B, 3 * H))
         reset = workspace.empty("reset", (T, B, H))
         source.project(W_x, bias, out=gates)
-        U_zr, U_n = W_h[:, : 2 * H], W_h[:, 2 * H :]
+        U_zr, U_n = W_h[:, : 2 * H].copy(), W_h[:, 2 * H :].copy()  # or CuPy would copy them at every product
         h[0] = state["h"]
         for t in range(T):
             z, r, n = split(gates[t])
@@ -71,7 +71,7 @@ class GRU(Cell):
         W_x, W_h, _ = weights.values()
         dW_x, dW_h, dbias = grads.values()
         da = workspace.scratch("da", (T, B, 3 * H))
-        U_zrT, U_nT = W_h[:, : 2 * H].T, W_h[:, 2 * H :].T
+        U_zrT, U_nT = W_h[:, : 2 * H].copy().T, W_h[:, 2 * H :].copy().T
 
         outside = self.gradient_of_h(dout, dstate["h"], workspace)
         dh = outside[T]
