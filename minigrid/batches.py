@@ -157,14 +157,12 @@ def _tail(ids: np.ndarray, batch: int, steps: int, val_fraction: float, test_fra
     val_start = len(ids) - val_size - test_size
     test_start = len(ids) - test_size
     train = ids[:val_start]
+    val = _held_out("validation", "--val-fraction", ids[val_start:test_start], batch, steps) if val_fraction else None
+    test = _held_out("test", "--test-fraction", ids[test_start:], batch, steps) if test_fraction else None
     needed = batch * steps + 1
     if len(train) < needed:
         raise _too_short(f"the training part has {len(train)} characters", len(train), needed, batch, steps)
-    return Splits(
-        _streams(train, batch, steps),
-        _held_out("validation", "--val-fraction", ids[val_start:test_start], batch, steps) if val_fraction else None,
-        _held_out("test", "--test-fraction", ids[test_start:], batch, steps) if test_fraction else None,
-    )
+    return Splits(_streams(train, batch, steps), val, test)
 
 
 def _streams(part: np.ndarray, batch: int, steps: int) -> TextBatches:

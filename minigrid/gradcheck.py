@@ -17,6 +17,8 @@ from minigrid.train_step import TrainStep
 
 STEP = 1e-3
 TOLERANCE = 1e-8
+WIDE = 8
+"""Rows of a matrix from which on :func:`enlarge` narrows it."""
 
 
 class Entry(NamedTuple):
@@ -126,13 +128,19 @@ def check_directions(
 
     Costs four evaluations per array and direction, whatever the arrays' size, and any wrong entry shows. Parameters as
     in :func:`check_entries`; an entry's index in the report is the number of the direction.
+
+    Notes
+    -----
+    A direction through n entries is about ``n ** (1/4)`` long. In a longer one the quotient's own error would show,
+    which grows with the length; in a shorter one rounding, for the slope along a random unit vector falls with n.
     """
     generator = np.random.default_rng(seed)
     entries: dict[str, list[Entry]] = {}
     for name, array in arrays.items():
         entries[name] = []
         for k in range(directions):
-            direction = array_module(array).asarray(generator.standard_normal(array.shape))
+            direction = generator.standard_normal(array.shape)
+            direction = array_module(array).asarray(direction / np.linalg.norm(direction) ** 0.5)
             numeric = _slope(loss, array, ..., direction, step)
             entries[name].append(Entry(name, (k,), float((grads[name] * direction).sum()), numeric))
     return _report(entries)
@@ -247,6 +255,13 @@ def train_step_problem(step: TrainStep, steps: int = 3, batch: int = 2, seed: in
 
 
 def enlarge(model: CharModel, seed: int = 0, scale: float = 0.5) -> None:
-    """Redraw a model's parameters uniform in [-scale, scale), so that no gate is near its linear range only."""
+    """Redraw a model's parameters uniform in [-scale, scale), so that no gate is near its linear range only.
+
+    Matrices of more than :data:`WIDE` rows are redrawn narrower, so that sums over their rows do not grow with the
+    width: gates would saturate, and a plain recurrent network would become chaotic, for which no step is short enough.
+    """
     values = np.random.default_rng(seed).uniform(-scale, scale, model.params.flat.size)
     model.params.flat[...] = model.xp.asarray(values)
+    for array in model.params.values():
+        if array.ndim == 2 and len(array) > WIDE:
+            array *= (WIDE / len(array)) ** 0.5

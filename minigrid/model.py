@@ -194,7 +194,7 @@ class CharModel:
         state : dict
             State after the last step.
         cache : Cache
-            For :meth:`backward`.
+            For :meth:`backward`. It refers to x and masks, which must not change before.
         """
         workspace = workspace or self.workspace()
         x = self.ids(x)
@@ -256,6 +256,7 @@ class CharModel:
             Gradient of the initial state.
         """
         workspace = workspace or self.workspace()
+        self._check_array("dlogits", dlogits, (*cache.top.shape[:2], self.vocab_size))
         grads = self.params.with_flat(workspace.empty("grads", self.params.flat.shape))
         grads.flat[...] = 0
         zeros = self.initial_state(dlogits.shape[1])
@@ -404,7 +405,8 @@ class CharModel:
         return masks
 
     def _check_array(self, what: str, array: Array, shape: tuple[int, ...]) -> None:
-        if array_module(array) is not self.xp:
-            raise TypeError(f"{what} is a {type(array).__module__} array, the model computes on {self.xp.__name__}")
+        if not isinstance(array, self.xp.ndarray):
+            kind = f"{type(array).__module__}.{type(array).__name__}"
+            raise TypeError(f"{what} is a {kind}, the model computes on {self.xp.__name__}.ndarray")
         if array.shape != shape:
             raise UserError(f"{what} has shape {array.shape}, the model needs {shape}")

@@ -146,7 +146,7 @@ def cross_entropy_forward(logits: Array, y: Array, n: Array | None = None) -> tu
     p /= total
     # summed in float64 whatever the arrays hold: T * B terms of the same sign
     loss = -xp.where(counted, log_p, 0).sum(dtype="float64") / n
-    return loss.astype(logits.dtype), (p, targets, counted, n, logits.shape)
+    return xp.asarray(loss, logits.dtype), (p, targets, counted, n, logits.shape)
 
 
 def cross_entropy_backward(cache: tuple) -> Array:

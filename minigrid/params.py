@@ -25,7 +25,7 @@ class Params(Mapping[str, Array]):
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], flat: Array):
         self.shapes = dict(shapes)
-        self.flat = flat
+        self._flat = flat
         size = sum(math.prod(shape) for shape in self.shapes.values())
         if size != flat.size:
             raise ValueError(f"the shapes hold {size} numbers, the flat vector has {flat.size}")
@@ -35,6 +35,11 @@ class Params(Mapping[str, Array]):
             stop = start + math.prod(shape)
             self._views[name] = flat[start:stop].reshape(shape)
             start = stop
+
+    @property
+    def flat(self) -> Array:
+        """The vector, (P,). Other numbers are written into it, ``params.flat[...] = numbers``, for the views to see."""
+        return self._flat
 
     def __getitem__(self, name: str) -> Array:
         return self._views[name]

@@ -131,5 +131,5 @@ def require_same_text(task: Task, sha256: str | None, what: str) -> None:
     if task.sha256 != sha256:
         raise UserError(
             f"the text has changed since {what} began (SHA-256 {str(task.sha256)[:12]}..., was {str(sha256)[:12]}...): "
-            "put the old text back, or start a new run with --init-from"
+            "put the old text back; to train on the new one start a run with --init-from, to measure it use eval --data"
         )

@@ -93,7 +93,8 @@ class TrainStep:
         The gradients lie in an array that the next call overwrites.
         """
         model = self.model
-        x, y = model.ids(x), model.targets(y, x.shape)
+        x = model.ids(x)
+        y = model.targets(y, x.shape)
         state, counted = self.state(x.shape[1]), (y >= 0).sum()
         masks = model.draw_masks(*x.shape, self.number) if model.dropout else {}
 
@@ -110,7 +111,7 @@ class TrainStep:
         losses, grads, states = zip(*self.shards.map(of_columns, self.shards.columns(x.shape[1])), strict=True)
         total, *others = (g.flat for g in grads)
         self.shards.map(lambda part, _: _add(total, others, part), self.shards.ranges(total.size))
-        return sum(losses), grads[0], _joined(states, model.xp)
+        return model.xp.asarray(sum(losses)), grads[0], _joined(states, model.xp)
 
     def _update(self, g: Array, part: slice) -> None:
         """Clip T x gradients, and change the parameters by them, in one part of the vectors."""

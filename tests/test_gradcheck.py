@@ -223,6 +223,28 @@ def test_a_training_steps_problem_begins_in_a_carried_state():
     assert not any(np.shares_memory(a, b) for a, b in zip(problem.grads.values(), problem.arrays.values(), strict=True))
 
 
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("make", [model_problem, lambda model, steps: train_step_problem(TrainStep(model), steps)])
+def test_directions_are_right_in_wide_models_and_over_many_steps_too(model, make):
+    made = make_model(model=model, hidden=96, layers=3, vocab_size=65)
+    enlarge(made)
+    problem = make(made, steps=12)
+    report = check_directions(*problem, directions=1)
+    assert report.passed(), report.worst
+    next(iter(problem.grads.values()))[...] *= 1 + 1e-6
+    assert not check_directions(*problem, directions=1).passed()
+
+
+def test_wide_matrices_are_not_enlarged_as_much():
+    """Sums over their rows spread as those over eight."""
+    model = make_model(hidden=200)
+    enlarge(model)
+    assert np.abs(model.params["depth.W_time"]).max() == pytest.approx(0.1, rel=0.01)
+    assert np.abs(model.params["depth.bias"]).max() == pytest.approx(0.5, rel=0.01)
+    x = np.random.default_rng(0).uniform(-1, 1, (10, 200))
+    assert (x @ model.params["depth.W_time"]).std() == pytest.approx((8 / 3 * 0.25 / 3) ** 0.5, rel=0.2)
+
+
 def test_enlarge_redraws_everything():
     model = make_model()
     enlarge(model, seed=3, scale=0.5)

@@ -187,7 +187,9 @@ def test_all_numbers_are_of_one_type(model, dtype):
     results += [made.predict(case.x, case.state), made.initial_state(3), made.params.flat, made.draw_masks(2, 3, 0)]
     floats = {a.dtype for a in arrays_in(results).values() if a.dtype.kind == "f"}
     assert floats == {np.dtype(dtype)}
-    assert made.loss(case.x, case.y, case.state)[0].dtype == dtype
+    for loss in (made.loss(case.x, case.y, case.state)[0], made.loss_and_grads(case.x, case.y, case.state)[0]):
+        assert isinstance(loss, np.ndarray)
+        assert (loss.shape, loss.dtype) == ((), dtype)
 
 
 @every_cell
@@ -661,6 +663,19 @@ def test_a_state_that_does_not_fit(model):
     for dstate in ({"time.9.h": case.dstate[name]}, {name: case.dstate[name][:1]}):
         with pytest.raises(UserError, match="state"):
             made.backward(cache, case.dlogits, dstate)
+
+
+def test_a_gradient_of_the_logits_that_does_not_fit():
+    model = make_model()
+    case = minibatch(model)
+    _, _, cache = model.forward(case.x, case.state)
+    steps, batch, symbols = case.dlogits.shape
+    for dlogits in (np.ones((steps * batch, 1, symbols)), np.ones((steps, batch, 1)), case.dlogits[0]):
+        with pytest.raises(UserError, match="dlogits has shape"):
+            model.backward(cache, dlogits)
+    for dlogits in (case.dlogits.tolist(), 1.0):
+        with pytest.raises(TypeError, match=r"dlogits is a builtins.*numpy\.ndarray"):
+            model.backward(cache, dlogits)
 
 
 @pytest.mark.parametrize("batch", [0, -1, 1.5])

@@ -38,6 +38,8 @@ def test_the_mapping_is_read_only():
     with pytest.raises(KeyError):
         counting()["decoder.weight"]
     assert counting().get("decoder.weight") is None
+    with pytest.raises(AttributeError):
+        counting().flat = np.zeros(17)  # the views would stay with the old one
 
 
 @pytest.mark.parametrize("size", [16, 18])

@@ -81,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"training stopped: {error}.", file=sys.stderr)
         return 1
     best = f"best validation loss {run.best:.4f} nats; " if math.isfinite(run.best) else ""
-    print(f"done: {run.step.number} steps; {best}everything is in {run.folder}")
+    limit = ", as many as --max-steps says" if run.step.number == run.config.max_steps else ""
+    print(f"done: {run.step.number} steps{limit}; {best}everything is in {run.folder}")
     print(f"write with it: python sample.py {shlex.quote(str(run.folder))}")
     return 0
