@@ -194,7 +194,7 @@ class CharModel:
         state : dict
             State after the last step.
         cache : Cache
-            For :meth:`backward`. It refers to x and masks, which must not change before.
+            For :meth:`backward`. It refers to x and masks, which must not change before that.
         """
         workspace = workspace or self.workspace()
         x = self.ids(x)

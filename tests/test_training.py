@@ -57,12 +57,13 @@ def before_each_step(monkeypatch, do):
 
 
 @contextlib.contextmanager
-def stopping(number, with_signal=signal.SIGINT):
-    """Within this context a run is sent a signal during its step `number`."""
+def stopping(number, *signals):
+    """Within this context a run is sent signals during its step `number`, one Ctrl-C unless others are given."""
 
     def stop(step):
         if step.number + 1 == number:
-            signal.raise_signal(with_signal)
+            for sent in signals or [signal.SIGINT]:
+                signal.raise_signal(sent)
 
     with pytest.MonkeyPatch.context() as patch:
         before_each_step(patch, stop)
@@ -160,17 +161,11 @@ def test_a_signal_is_heeded_and_the_old_handlers_come_back(tmp_path, data):
     assert [signal.getsignal(number) for number in signals] == before
 
 
-def test_two_kinds_of_signal_at_once_lose_nothing(tmp_path, data, monkeypatch):
-    def end_the_session(step):
-        if step.number == 7:
-            signal.raise_signal(signal.SIGTERM)
-            signal.raise_signal(signal.SIGINT)
-
-    before_each_step(monkeypatch, end_the_session)
+def test_two_kinds_of_signal_at_once_lose_nothing(tmp_path, data):
     run = Run.start(text_config(data), tmp_path / "run")
-    with pytest.raises(InterruptedRunError):
+    with stopping(7, signal.SIGTERM, signal.SIGINT), pytest.raises(InterruptedRunError):
         run.train()
-    assert Run.resume(tmp_path / "run", {}).step.number == run.step.number >= 7
+    assert Run.resume(tmp_path / "run", {}).step.number == 7
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
@@ -217,14 +212,8 @@ def test_a_run_whose_reader_has_gone_is_saved(tmp_path, data, monkeypatch):
     assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
 
 
-def test_a_second_ctrl_c_does_not_wait(tmp_path, data, monkeypatch):
-    def twice(step):
-        if step.number == 4:
-            signal.raise_signal(signal.SIGINT)
-            signal.raise_signal(signal.SIGINT)
-
-    before_each_step(monkeypatch, twice)
-    with pytest.raises(KeyboardInterrupt):
+def test_a_second_ctrl_c_does_not_wait(tmp_path, data):
+    with stopping(5, signal.SIGINT, signal.SIGINT), pytest.raises(KeyboardInterrupt):
         Run.start(text_config(data), tmp_path / "run").train()
     assert Run.resume(tmp_path / "run", {}).step.number == 0
 
