@@ -3,12 +3,18 @@
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 
 def _stops() -> list[int]:
-    """Signals that ask a run to stop; a terminal that is closed is not one under nohup, nor on Windows."""
+    """Signals that ask a run to stop; a terminal that is closed is not one under nohup, nor on Windows.
+
+    Python lets no other thread than the main one heed any.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return []
     hangup = getattr(signal, "SIGHUP", None)
     closes = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
     return [signal.SIGINT, signal.SIGTERM, *([hangup] if closes else [])]

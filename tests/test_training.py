@@ -3,6 +3,7 @@ import json
 import math
 import random
 import signal
+import threading
 import time
 
 import numpy as np
@@ -176,6 +177,14 @@ def test_under_nohup_a_run_outlives_its_terminal(tmp_path, data):
             assert trained(tmp_path / "run", text_config(data, max_steps=5)).step.number == 5
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_thread_may_train(tmp_path, data):
+    config = text_config(data, max_steps=5)
+    thread = threading.Thread(target=trained, args=(tmp_path / "run", config))
+    thread.start()
+    thread.join()
+    assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
 
 
 class Unheard:
