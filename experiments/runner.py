@@ -51,12 +51,15 @@ class Experiment:
         More of them, which are trained only where they are named.
     threads : int or None
         BLAS threads of a training; None: as many as NumPy takes, or one where several trainings go side by side.
+    prepare : callable or None
+        Makes what a run begins with; called with its name before it begins, not when it is resumed.
     """
 
     folder: Path
     runs: Mapping[str, Settings]
     on_request: Mapping[str, Settings] = field(default_factory=dict)
     threads: int | None = None
+    prepare: Callable[[str], None] | None = None
 
     @property
     def all_runs(self) -> dict[str, Settings]:
@@ -124,6 +127,8 @@ class Experiment:
                 options = ["--resume"]
             else:
                 shutil.rmtree(run, ignore_errors=True)  # it was stopped before it had saved anything
+                if self.prepare:
+                    self.prepare(name)
                 options = flags(self.all_runs[name])
             print(f"{name}: {'goes on' if options == ['--resume'] else 'begins'}; log in {self._log(name)}")
             # in a session of its own, so that Ctrl-C reaches it once only, through this process

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -124,6 +125,17 @@ def test_a_run_killed_before_its_first_save_begins_again(experiment):
     one.run_folder("one").mkdir(parents=True)
     (one.run_folder("one") / "config.json").write_text("{}")
     assert one.train()
+
+
+def test_a_run_is_prepared_when_it_begins_and_not_when_it_goes_on(experiment):
+    prepared = []
+    both = dataclasses.replace(experiment(one=QUICK, long=SLOW), prepare=prepared.append)
+    process = both._start("long", 1)
+    wait_until((both.run_folder("long") / "last.npz").exists)
+    process.kill()
+    process.wait()
+    assert both.train()
+    assert prepared == ["long", "one"]
 
 
 def test_after_kill_9_the_next_runner_waits_for_the_training_that_lives_on(experiment, tmp_path):

@@ -32,21 +32,25 @@ def group(hidden: int, seed: int, epochs: int) -> dict[str, dict[str, object]]:
     }
 
 
-# as many parameters as the grid of 6 layers of 128 units, 972,745: 973,101, 974,079 and 973,593
-SAME_SIZE = {
-    "lstm-6x138-1": settings("lstm", 6, 138, seed=1, epochs=4),
-    "lstm-3x193-1": settings("lstm", 3, 193, seed=1, epochs=4),
-    "grid-3x168-1": settings("grid", 3, 168, seed=1, epochs=4),
-}
+def same_size(seed: int) -> dict[str, dict[str, object]]:
+    """Return three runs with as many parameters as the grid of 6 layers of 128 units: its 972,745, within 0.14 %."""
+    return {
+        f"{model}-{layers}x{hidden}-{seed}": settings(model, layers, hidden, seed, epochs=4)
+        for model, layers, hidden in (("lstm", 6, 138), ("lstm", 3, 193), ("grid", 3, 168))
+    }
+
+
 TIED = {"grid-tied-6x128-1": settings("grid", 6, 128, seed=1, epochs=4) | {"tie": "layers"}}
 EXPERIMENT = Experiment(
     Path(__file__).parent,
     group(128, seed=1, epochs=4)
-    | SAME_SIZE
+    | same_size(seed=1)
     | TIED
     | group(128, seed=2, epochs=4)
     | group(128, seed=3, epochs=4)
-    | group(256, seed=1, epochs=3),
+    | group(256, seed=1, epochs=3)
+    | same_size(seed=2)
+    | same_size(seed=3),
     on_request=group(1000, seed=1, epochs=3),
 )
 
