@@ -12,8 +12,8 @@ from minigrid.backend import Array, Workspace, array_module
 SMALL = 10**6
 """Multiplications up to which OpenBLAS computes a product from its operands as they lie in memory.
 
-For a larger one it first copies them into an order of its own, at every call: with 25 rows x, a quarter to a third of
-the time of ``x @ W``.
+For a larger one it first copies them into an order of its own, at every call: with 25 rows x, a quarter to two fifths
+of the time of ``x @ W``.
 """
 
 NARROWEST_TILE = 32

@@ -3,10 +3,11 @@
 import argparse
 import contextlib
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from minigrid.commands import COMMANDS
 from minigrid.errors import UserError
@@ -27,9 +28,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
     with contextlib.suppress(AttributeError):  # a stream that somebody put in its place may lack it
         # a terminal that is not UTF-8 shows ? for what it cannot show; a log file is written line by line
         sys.stdout.reconfigure(errors="replace", line_buffering=True)
-    parser = _parser(program, command)
-    options = parser.parse_args(arguments)
     try:
+        options = _parser(program, command).parse_args(arguments)
         _refuse_namesake()
         return options.command(options)
     except UserError as error:
@@ -37,19 +37,23 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
     except MemoryError:
         return _refused(program, "not enough memory: try a smaller --hidden, --layers, --batch or --steps")
     except BrokenPipeError:  # the reader of our output, `head` for example, has seen enough
-        if sys.stderr:  # that may have been closed from the start
-            sys.stderr.close()
+        _silence(sys.stdout, sys.stderr)
         return 141
     except OSError as error:  # a file that may not be read, a disk that is full
         reason = error.strerror or str(error)
         if error.filename:
             return _refused(program, f"cannot use {error.filename}: {reason}")
-        if sys.stdout:  # what still waits there would fail again at the exit
-            with contextlib.suppress(OSError):
-                sys.stdout.close()
+        _silence(sys.stdout)
         return _refused(program, f"cannot write the output: {reason}")
     except KeyboardInterrupt:
         return 130
+
+
+def _silence(*streams: TextIO | None) -> None:
+    """Let what still waits in these streams go nowhere: it would fail again at the exit."""
+    with contextlib.suppress(OSError, AttributeError), open(os.devnull, "w") as nowhere:
+        for stream in streams:  # None where it was closed from the start
+            os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def _refused(program: str, why: str) -> int:

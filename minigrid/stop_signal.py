@@ -31,7 +31,8 @@ def stop_signal() -> Iterator[list[int]]:
         received.append(number)
         if len(received) > 1:  # a session that ends sends several kinds
             return
-        with contextlib.suppress(OSError):  # whoever reads it may have been stopped by the same Ctrl-C
+        # whoever reads it may have been stopped by the same Ctrl-C; the progress bar may be at it just now
+        with contextlib.suppress(OSError, RuntimeError):
             print("\nstopping after this minibatch, then saving; once more stops at once", file=sys.stderr)
 
     before = {number: signal.signal(number, note) for number in _stops()}

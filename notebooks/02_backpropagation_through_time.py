@@ -485,14 +485,15 @@ ax.legend()
 plt.show()
 
 whole, direct = way_back(trained[8])
-assert whole[-1] > direct[-1] > 2 * way_back(untrained)[1][-1]
+assert whole[-1] > direct[-1] > 0.4
+assert 0.15 < way_back(untrained)[1][-1] < 0.25
 assert way_back(untrained)[0][-1] < 0.35
 assert f[0].mean() < 0.6 and f[1:6].mean() > 0.8  # after training
 
 # %% [markdown]
 # The trained gates are half closed where a new key makes the old one worthless, and wider open from then on: along the
-# direct way alone two thirds of the gradient arrive, where it was a fifth before. The rest comes back through $h$; that
-# way leads through weights, so the sum can even grow.
+# direct way alone about half of the gradient arrives, or more, where it was a fifth before. The rest comes back
+# through $h$; that way leads through weights, so the sum can even grow.
 #
 # ## The scale of the gradient: T x grads
 #

@@ -912,7 +912,7 @@ assert (rises[:, 0] > 2 * rises[:, 3]).all()
 # Is all this peculiar to our toy language? `wiki-excerpt` is real: 206 pages of the English Wikipedia with their
 # markup, read byte by byte. The models are of the same kinds and sizes. They have read the first 95 %; of the rest, one
 # half is to fit on and the other to judge by. Here nobody tells us the truth: what counts as a URL is what a pattern
-# finds, from `http://` or `https://` up to a space, a bracket or a quote.
+# finds, from `http://` or `https://` up to a space, a bracket, a quote, a `|` or an `&` (other than `&amp;`).
 
 # %%
 wiki, wiki_told = measured("wiki-excerpt"), read("wiki-excerpt")

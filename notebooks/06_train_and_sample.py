@@ -147,8 +147,9 @@ for name in arrays:
     assert (straight[name] == stopped[name]).all()
 
 # %% [markdown]
-# Only how long a run lasts and where it computes may change on the way (`--max-steps`, `--epochs`, `--backend`). So
-# "train for a bit longer" is a resume, too. Other changes are refused, since the result would be that of neither run:
+# Only how long a run lasts (`--max-steps`, `--epochs`), where it computes (`--backend`, `--device`, and `--tf32` on a
+# GPU) and where its text lies (`--data`) may change on the way. So "train for a bit longer" is a resume, too. Other
+# changes are refused, since the result would be that of neither run:
 
 # %%
 _ = shell("python -m minigrid train --run stopped --resume --max-steps 250")

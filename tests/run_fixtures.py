@@ -110,12 +110,20 @@ def refused(capsys: Any, *arguments: object) -> str:
     return outcome.err
 
 
+CHILD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONPATH": str(PROJECT),
+    "PYTHONUTF8": "1",
+    "PYTHONUNBUFFERED": "",  # a stream without a buffer hides what goes wrong when one is emptied at the exit
+}
+
+
 def python(*arguments: object, cwd: Path, **variables: str) -> subprocess.Popen:
     """Start Python in a process of its own, with one thread, so that it disturbs no other, and with more variables."""
     return subprocess.Popen(
         [sys.executable, *map(str, arguments)],
         cwd=cwd,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT), "PYTHONUTF8": "1", **variables},
+        env=os.environ | CHILD | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",

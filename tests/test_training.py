@@ -188,21 +188,25 @@ def test_a_thread_may_train(tmp_path, data):
 
 
 class Unheard:
-    """A stream whose reader is gone."""
+    """A stream whose reader is gone, or that a progress bar is at just now."""
+
+    def __init__(self, error=BrokenPipeError):
+        self.error = error
 
     def write(self, text):
-        raise BrokenPipeError
+        raise self.error
 
     def flush(self):
-        raise BrokenPipeError
+        raise self.error
 
     def isatty(self):
         return False
 
 
-def test_a_ctrl_c_that_nobody_hears_of_is_heeded_too(tmp_path, data, monkeypatch):
+@pytest.mark.parametrize("error", [BrokenPipeError, RuntimeError("reentrant call inside <_io.BufferedWriter>")])
+def test_a_ctrl_c_that_nobody_hears_of_is_heeded_too(tmp_path, data, monkeypatch, error):
     run = Run.start(text_config(data), tmp_path / "run")
-    monkeypatch.setattr("sys.stderr", Unheard())
+    monkeypatch.setattr("sys.stderr", Unheard(error))
     with stopping(7), pytest.raises(InterruptedRunError):
         run.train()
     assert Run.resume(tmp_path / "run", {}).step.number == 7
