@@ -26,7 +26,7 @@ from typing import Any
 from minigrid.backend import backend_module, describe_device
 from minigrid.checkpoint import BEST, LAST, read_checkpoint
 from minigrid.config import flag
-from minigrid.corpora.sources import written_whole
+from minigrid.files import written_whole
 from minigrid.runs import CONFIG, Record, read_metrics
 
 ROOT = Path(__file__).parent.parent
@@ -169,7 +169,7 @@ def _made(run: Path, settings: Settings, threads: int | None) -> Record:
     config = json.loads((run / CONFIG).read_text(encoding="utf-8"))
     train = [record for record in read_metrics(run) if record["split"] == "train"]
     steps = 3 * config["digits"] + 3 if config["task"] == "addition" else config["steps"]
-    per_second = statistics.median(record["per_second"] for record in train)
+    per_second = statistics.median(record["per_second"] for record in train if "per_second" in record)
     arrays = read_checkpoint(run / BEST).arrays
     return {
         "split": "run",

@@ -4,7 +4,6 @@ The same file loads on NumPy and on CuPy, and ``numpy.load`` alone can read it. 
 stranger can hold wrong numbers, but nothing that runs.
 """
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import numpy as np
 
 from minigrid.backend import to_host
 from minigrid.errors import UserError, did_you_mean
+from minigrid.files import written_whole
 from minigrid.model import CharModel
 from minigrid.vocabulary import Vocabulary
 
@@ -117,39 +117,22 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Mapping
     UserError
         It cannot be written, no space being left for example; what `path` held before is untouched.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with open(unfinished, "wb") as file:
+        with written_whole(path) as unfinished, open(unfinished, "wb") as file:
             np.savez(file, meta=_as_bytes({"format": FORMAT, **meta}), **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
     except OSError as error:
         if any(path.with_name(name).exists() for name in (BEST, LAST)):
             advice = "what was saved before is still good: make room and go on with --resume"
         else:
             advice = "nothing had been saved yet: make room and begin again in a new folder"
         raise UserError(f"cannot save {path} ({error.strerror or error}); {advice}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def _as_bytes(meta: Mapping[str, Any]) -> np.ndarray:
     """Turn JSON into an array of bytes; one of text would take four times the room."""
     return np.frombuffer(json.dumps(meta).encode(), np.uint8)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a process that was killed while saving has left in `folder`."""
-    for file in folder.iterdir():
-        if is_unfinished(file):
-            file.unlink(missing_ok=True)
-
-
-def is_unfinished(file: Path) -> bool:
-    """Whether this is a checkpoint that was not written to its end."""
-    return file.match(".*.npz.*.part")
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:

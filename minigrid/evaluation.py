@@ -1,10 +1,14 @@
 """How well a model predicts a held-out part: loss, bits per character, digits right."""
 
 import math
+import sys
+import threading
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from minigrid.addition import AdditionScore, accuracy
 from minigrid.backend import Workspace, to_host
@@ -27,25 +31,42 @@ class Evaluation(NamedTuple):
     score: AdditionScore | None
 
 
-def evaluate(model: CharModel, batches: Batches, shards: Shards | None = None) -> Evaluation:
+Progress = Callable[[range], Iterable[int]]
+
+
+def progress_bar(indices: range, what: str) -> Iterable[int]:
+    """Show on a terminal how far an evaluation is: the first part of the batch does, the others keep pace with it."""
+    first = threading.current_thread() is threading.main_thread()
+    return tqdm(indices, what, unit="minibatch", leave=False, disable=None if first and sys.stderr else True)
+
+
+def evaluate(model: CharModel, batches: Batches, shards: Shards | None = None, progress: Progress = iter) -> Evaluation:
     """Read all of `batches` once, from a state of zeros; nothing that a training run goes on with is touched.
 
-    `shards` gives the arrays: a training step's own between two steps, so that an evaluation needs no memory of its
-    own.
+    Parameters
+    ----------
+    model : CharModel
+        What reads.
+    batches : TextBatches or AdditionBatches
+        What is read.
+    shards : Shards, optional
+        Gives the arrays: a training step's own between two steps, so that an evaluation needs no memory of its own.
+    progress : callable
+        Wraps the indices of the minibatches, for each part of the batch in its thread; may raise to stop.
     """
     shards = shards or Shards(model)
-    parts = shards.map(partial(_evaluate_columns, model, batches), shards.columns(batches.batch))
+    parts = shards.map(partial(_evaluate_columns, model, batches, progress), shards.columns(batches.batch))
     losses, targets, scores = zip(*parts, strict=True)
     score = None if batches.carries_state else AdditionScore(*np.sum(scores, axis=0).tolist())
     return Evaluation(sum(losses) / sum(targets), sum(targets), score)
 
 
 def _evaluate_columns(
-    model: CharModel, batches: Batches, columns: slice, workspace: Workspace
+    model: CharModel, batches: Batches, progress: Progress, columns: slice, workspace: Workspace
 ) -> tuple[float, int, np.ndarray]:
     """Read some columns of every minibatch; return the summed loss, the counted targets, the summed addition score."""
     losses, targets, state, score = [], 0, None, np.zeros(len(AdditionScore._fields), int)
-    for index in range(len(batches)):
+    for index in progress(range(len(batches))):
         x, y = (ids[:, columns] for ids in batches.minibatch(0, index))
         if state is None or not batches.carries_state:
             state = model.initial_state(x.shape[1])

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minigrid.checkpoint import LAST, is_unfinished
+from minigrid.checkpoint import LAST
 from minigrid.config import Config
 from minigrid.errors import UserError
+from minigrid.files import is_unfinished, written, written_whole
 
 try:
     import fcntl
@@ -43,15 +44,6 @@ def refuse_used(folder: Path) -> None:
         raise UserError(
             f"{folder} already holds something: go on with the run in it by --resume, or name a new folder with --run"
         )
-
-
-@contextlib.contextmanager
-def written(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while `path` is written into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager
@@ -90,10 +82,12 @@ def fresh_folder(config: Config) -> Path:
     """Make a folder under runs/ that is named for what is trained; of two runs that ask at once each gets its own."""
     text = config.task if config.task == "addition" else Path(config.data).stem if config.data else config.corpus
     name = f"{text}-{config.model}-{config.layers}x{config.hidden}"
+    runs = Path("runs")
+    make_folder(runs)
     for k in itertools.count(1):
-        folder = Path("runs") / (name if k == 1 else f"{name}-{k}")
+        folder = runs / (name if k == 1 else f"{name}-{k}")
         with written(folder), contextlib.suppress(FileExistsError):
-            folder.mkdir(parents=True)
+            folder.mkdir()
             return folder
 
 
@@ -105,8 +99,8 @@ def make_folder(folder: Path) -> None:
 
 def write_config(folder: Path, settings: dict[str, Any]) -> None:
     """Write a run's settings where a person can read them; the checkpoints hold them too."""
-    with written(folder / CONFIG):
-        (folder / CONFIG).write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    with written(folder / CONFIG), written_whole(folder / CONFIG) as temporary:
+        temporary.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
 def list_runs() -> str:
@@ -125,16 +119,33 @@ def read_metrics(folder: Path) -> list[Record]:
     """
     try:
         lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        return [_record(line) for line in lines]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder} holds no {METRICS}: give the folder of a run") from error
     except OSError as error:
         raise UserError(f"cannot read {folder / METRICS}: {error.strerror}; give the folder of a run") from error
-    except ValueError as error:  # not JSON, or not UTF-8
+    except ValueError as error:  # not JSON, not UTF-8, or no record
         raise UserError(f"{folder / METRICS} is damaged ({error}): --resume of the run writes it anew") from error
 
 
-def write_metrics(folder: Path, records: Iterable[Record], mode: str = "a") -> None:
-    """Write records to a run's metrics, after those that are there (mode "a") or instead of them ("w")."""
-    with written(folder / METRICS), open(folder / METRICS, mode, encoding="utf-8") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records)
+def _record(line: str) -> Record:
+    record = json.loads(line)
+    if not isinstance(record, dict) or not {"split", "step", "loss"} <= record.keys():
+        raise ValueError(f"{line[:40]!r} is no measurement")
+    return record
+
+
+def write_metrics(folder: Path, records: Iterable[Record]) -> None:
+    """Write a run's metrics anew."""
+    with written(folder / METRICS), written_whole(folder / METRICS) as temporary:
+        temporary.write_text("".join(map(_line, records)), encoding="utf-8")
+
+
+def append_metrics(folder: Path, record: Record) -> None:
+    """Add a record to a run's metrics."""
+    with written(folder / METRICS), open(folder / METRICS, "a", encoding="utf-8") as file:
+        file.write(_line(record))
+
+
+def _line(record: Record) -> str:
+    return json.dumps(record) + "\n"

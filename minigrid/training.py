@@ -4,6 +4,7 @@ import dataclasses
 import math
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,25 @@ from minigrid.checkpoint import (
     find_checkpoint,
     model_arrays,
     read_checkpoint,
-    remove_unfinished,
     write_checkpoint,
 )
 from minigrid.config import Config, flag
 from minigrid.errors import UserError
-from minigrid.evaluation import Evaluation, bits, evaluate
+from minigrid.evaluation import Evaluation, bits, evaluate, progress_bar
+from minigrid.files import remove_unfinished, stamp, written, written_whole
 from minigrid.init_from import initialise
 from minigrid.model import CharModel
 from minigrid.optim import decayed_rate
 from minigrid.runs import (
     PICTURE,
     Record,
+    append_metrics,
     fresh_folder,
     held,
     make_folder,
     refuse_used,
     write_config,
     write_metrics,
-    written,
 )
 from minigrid.sampling import Sampler, generate
 from minigrid.stop_signal import stop_signal
@@ -84,6 +85,7 @@ class Run:
         self._timed = 0  # minibatches since `_clock`
         self._clock = self._saved_at = time.monotonic()  # seconds
         self._first = step.number  # where this process began
+        self._last: tuple[int, int] | None = None  # stamp of the last checkpoint, as this process knows it
 
     # -- starting
 
@@ -137,7 +139,12 @@ class Run:
         """
         if folder.exists() and not folder.is_dir():
             raise UserError(f"--resume goes on with a whole run, and {folder} is a file: give its run's folder")
-        checkpoint = read_checkpoint(find_checkpoint(folder, preferred=LAST))
+        path = find_checkpoint(folder, preferred=LAST)
+        with held(folder):  # from reading to the first writing, so that nobody trains in between
+            return cls._resumed(folder, read_checkpoint(path), given)
+
+    @classmethod
+    def _resumed(cls, folder: Path, checkpoint: Checkpoint, given: dict[str, Any]) -> "Run":
         saved = config_of(checkpoint)
         if "step" not in checkpoint.meta:
             raise UserError(
@@ -153,14 +160,14 @@ class Run:
                 )
         config = dataclasses.replace(saved, **{k: v for k, v in given.items() if k in MAY_CHANGE})
         choose_device(config.backend, config.device, config.tf32)
-        task = make_task(*resolve(config))
+        config, corpus = resolve(config)
+        task = make_task(config, corpus)
         require_same_text(task, checkpoint.meta["sha256"], str(folder))
         model = checkpoint.model(config.backend)
         run = cls(folder, config, task, model, TrainStep(model, **config.step_options()))
-        with held(folder):
-            run._restore(checkpoint)
-            remove_unfinished(folder)
-            run._write_config()
+        run._restore(checkpoint)
+        remove_unfinished(folder)
+        run._write_config()
         return run
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -169,7 +176,8 @@ class Run:
         self.step.load_state_dict(checkpoint.arrays | meta["step"])
         self._losses = [self.model.xp.asarray(loss, self.model.dtype) for loss in meta["losses"]]
         self.metrics, self.best = meta["metrics"], meta["best"] if meta["best"] is not None else math.inf
-        write_metrics(self.folder, self.metrics, mode="w")
+        self._last = stamp(self.folder / LAST)
+        write_metrics(self.folder, self.metrics)
 
     # -- going on
 
@@ -207,23 +215,35 @@ class Run:
             self._progress() as bar,
             np.errstate(over="ignore", invalid="ignore"),
         ):
-            if not (self.folder / LAST).exists():
+            self._require_unchanged()
+            if self._last is None:
                 self._save(LAST)  # from here on the run can be resumed, and a disk that is full shows now
                 self._write_config()
             self._clock = self._saved_at = time.monotonic()
+            if self._lacks_validation():
+                self._show(bar, [self._validate(stop)], minibatches=0)
             while self.step.number < self.total_steps:
                 self._train_on_next_minibatch()
-                number, news = self.step.number, [self._estimate()]
-                if number % LOG_EVERY == 0 or number == self.total_steps:
+                news = [self._estimate()]
+                if self.step.number % LOG_EVERY == 0 or self.step.number == self.total_steps:
                     self._log(bar)
-                if number % self.eval_every == 0 or number == self.total_steps:
-                    news.append(self._validate())
+                if self._validates():
+                    news.append(self._validate(stop))
                 elif time.monotonic() - self._saved_at > SAVE_EVERY:
                     self._save(LAST)
                 self._show(bar, news)
-                if stop and number < self.total_steps:
+                if stop and self.step.number < self.total_steps:
                     self._save(LAST)
                     raise InterruptedRunError
+
+    def _validates(self) -> bool:
+        """Whether a validation follows the minibatch just done."""
+        return self.step.number % self.eval_every == 0 or self.step.number == self.total_steps
+
+    def _lacks_validation(self) -> bool:
+        """Whether the run was stopped in the middle of a validation."""
+        validated = (record["step"] for record in reversed(self.metrics) if record["split"] == "val")
+        return self.task.val is not None and self._validates() and next(validated, 0) < self.step.number
 
     def _train_on_next_minibatch(self) -> None:
         epoch, index = divmod(self.step.number, len(self.task.train))
@@ -255,23 +275,29 @@ class Run:
         """Record what the last minibatches gave, for the bar to show. This is where a GPU is waited for."""
         self._require_finite()
         loss = sum(float(x) for x in self._losses) / len(self._losses)
-        now = time.monotonic()
-        rate = self._timed * self.task.train.batch * self.task.train.steps / (now - self._clock)
-        self._losses, self._timed, self._clock = [], 0, now
-        record = {"loss": loss, "grad_norm": float(self.step.norm), "lr": self.step.lr, "per_second": round(rate)}
+        record = {"loss": loss, "grad_norm": float(self.step.norm), "lr": self.step.lr} | self._rate()
+        self._losses = []
         self._record("train", record)
+        rate = f", {record['per_second'] / 1000:.1f}k/s" if "per_second" in record else ""
         bar.set_postfix_str(
-            f"loss {loss:.3f}, {bits(loss):.3f} bits/{self.task.unit}, {rate / 1000:.1f}k/s, "
+            f"loss {loss:.3f}, {bits(loss):.3f} bits/{self.task.unit}{rate}, "
             f"|g| {record['grad_norm']:.2f}, epoch {self._epoch():.2f}",
             refresh=False,
         )
 
-    def _validate(self) -> str:
-        """Measure the model on the validation text, save it, and say what came out."""
+    def _rate(self) -> dict[str, int]:
+        """Characters per second since the last call, or nothing where no minibatch has been timed."""
+        timed, seconds = self._timed, time.monotonic() - self._clock
+        self._timed, self._clock = 0, self._clock + seconds
+        characters = timed * self.task.train.batch * self.task.train.steps
+        return {"per_second": round(characters / seconds)} if timed and seconds else {}
+
+    def _validate(self, stop: list[int]) -> str:
+        """Measure the model on the validation text, save it, and say what came out; heed what `stop` receives."""
         self._require_finite()
         started, news = time.monotonic(), ""
         if self.task.val is not None:
-            result = evaluate(self.model, self.task.val, self.step.shards)
+            result = self._evaluation(stop)
             if not math.isfinite(result.loss):
                 raise DivergedError(self._divergence("validation loss"))
             sample, better = self._sample(), result.loss < self.best
@@ -281,16 +307,30 @@ class Run:
                 self._save(BEST)
             news = f"{self._validation_line(result, better)}\n{sample}\n"
         self._save(LAST)
-        self._draw()
+        news += self._draw()
         self._clock += time.monotonic() - started  # what was not training does not count in the rate
         return news
 
-    def _show(self, bar: tqdm, news: list[str]) -> None:
+    def _evaluation(self, stop: list[int]) -> Evaluation:
+
+        def until_stopped(indices: range) -> Iterator[int]:
+            for index in progress_bar(indices, "validating"):
+                if stop:
+                    raise InterruptedRunError
+                yield index
+
+        try:
+            return evaluate(self.model, self.task.val, self.step.shards, until_stopped)
+        except InterruptedRunError:
+            self._save(LAST)  # without the validation, which --resume begins with
+            raise
+
+    def _show(self, bar: tqdm, news: list[str], minibatches: int = 1) -> None:
         """Print what there is to say; where nobody is left to read it, the run is saved before it ends."""
         try:
             for text in filter(None, news):
                 bar.write(text)
-            bar.update()
+            bar.update(minibatches)
         except OSError:
             self._save(LAST)
             raise
@@ -327,6 +367,14 @@ class Run:
 
     # -- saving and showing
 
+    def _require_unchanged(self) -> None:
+        """Refuse to overwrite what another process has made of the folder since this one began or read its run."""
+        if stamp(self.folder / LAST) not in (None, self._last):
+            raise UserError(
+                f"another process has trained in {self.folder} meanwhile: go on with its run by --resume, or name a "
+                "new folder with --run"
+            )
+
     def _save(self, name: str) -> None:
         self._require_finite()
         step = self.step.state_dict()
@@ -347,7 +395,7 @@ class Run:
             raise DivergedError(self._divergence("updated weight"))
         write_checkpoint(self.folder / name, params | arrays, meta)
         if name == LAST:
-            self._saved_at = time.monotonic()
+            self._saved_at, self._last = time.monotonic(), stamp(self.folder / LAST)
 
     def _write_config(self) -> None:
         """Keep the settings where a person can read them, with what was left open filled in."""
@@ -357,13 +405,19 @@ class Run:
     def _record(self, split: str, values: dict[str, Any]) -> None:
         record = {"split": split, "step": self.step.number, "epoch": round(self._epoch(), 4), **values}
         self.metrics.append(record)
-        write_metrics(self.folder, [record])
+        append_metrics(self.folder, record)
 
-    def _draw(self) -> None:
+    def _draw(self) -> str:
+        """Draw the losses; say what is wrong where the picture cannot be written, which is no reason to stop."""
         from minigrid.plots import loss_curves  # matplotlib is slow to import, and not needed before
 
-        with written(self.folder / PICTURE):
-            loss_curves({self.folder.name: self.metrics}).savefig(self.folder / PICTURE, dpi=120)
+        picture = self.folder / PICTURE
+        try:
+            with written(picture), written_whole(picture) as temporary:
+                loss_curves({self.folder.name: self.metrics}).savefig(temporary, format="png", dpi=120)
+        except UserError as error:
+            return f"{error}\n"
+        return ""
 
     def _epoch(self) -> float:
         return self.step.number / len(self.task.train)

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "minigrid"
 
 ROOMS = [
     ["errors"],
-    ["backend"],
+    ["backend", "files"],
     ["blas", "kernels", "recurrence", "params"],
     ["ops", "gates"],
     ["cells"],

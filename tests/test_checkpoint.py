@@ -15,7 +15,6 @@ from minigrid.checkpoint import (
     find_checkpoint,
     model_arrays,
     read_checkpoint,
-    remove_unfinished,
     write_checkpoint,
 )
 from minigrid.vocabulary import Vocabulary
@@ -319,14 +318,6 @@ def test_a_disk_that_is_really_full(small_disk):
         written(path, CharModel(vocab_size=len(VOCABULARY), hidden=200))
     assert contents(small_disk) == before
     load(path)
-
-
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
-    keep = [".last.npz", "last.npz", ".notes.part", "best.npz.1.part"]
-    for name in [*keep, ".last.npz.123.part", ".best.npz.7.part"]:
-        (tmp_path / name).write_bytes(b"")
-    remove_unfinished(tmp_path)
-    assert sorted(contents(tmp_path)) == sorted(keep)
 
 
 def test_every_model_and_option_comes_back(tmp_path):

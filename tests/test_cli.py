@@ -43,7 +43,7 @@ def runs(tmp_path_factory):
     data = str(write_text(folder))
     small = {"hidden": 8, "batch": 4, "steps": 6, "backend": "numpy", "max_steps": 30, "eval_every": 15}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "_draw", lambda run: None)
+        patch.setattr(Run, "_draw", lambda run: "")
         for name, settings in {
             "chars": {"data": data, "test_fraction": 0.1},
             "bytes": {"data": data, "tokens": "bytes", "model": "lstm"},
@@ -60,7 +60,7 @@ def here(runs, tmp_path, monkeypatch):
     place = tmp_path / "here"
     shutil.copytree(runs, place)
     monkeypatch.chdir(place)
-    monkeypatch.setattr(Run, "_draw", lambda run: None)
+    monkeypatch.setattr(Run, "_draw", lambda run: "")
     return place
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import io
 import os
@@ -5,6 +6,7 @@ import threading
 import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,6 +98,14 @@ def test_an_interrupted_download_leaves_nothing(server, folder):
     assert list(folder.iterdir()) == []
     server.shorten = 0
     assert load_corpus("enwik8").sha256 == sha256(TEXT)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_disk_that_is_full_is_not_called_a_network_that_is_down(server, folder, monkeypatch):
+    monkeypatch.setattr(sources, "written_whole", lambda final: contextlib.nullcontext(Path("/dev/full")))
+    message = error(load_corpus, "enwik8")
+    assert "enwik8 cannot be written into" in message
+    assert "No space left on device" in message
 
 
 def test_ctrl_c_leaves_nothing(server, folder, monkeypatch):

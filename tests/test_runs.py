@@ -11,6 +11,7 @@ from run_fixtures import contents, text_config
 from minigrid import UserError
 from minigrid.config import Config
 from minigrid.runs import (
+    append_metrics,
     fresh_folder,
     held,
     list_runs,
@@ -21,7 +22,7 @@ from minigrid.runs import (
     write_metrics,
 )
 
-RECORDS = [{"split": "train", "step": 10, "loss": 2.5}, {"split": "val", "step": 10, "sample": "é\n😀"}]
+RECORDS = [{"split": "train", "step": 10, "loss": 2.5}, {"split": "val", "step": 10, "loss": 2, "sample": "é\n😀"}]
 
 
 @pytest.fixture(autouse=True)
@@ -111,10 +112,16 @@ def test_a_folder_that_is_gone_cannot_be_held(here):
 
 def test_a_folder_that_cannot_be_made(here):
     (here / "runs").write_text("a file")
-    with pytest.raises(UserError, match="cannot write runs/pydoc-grid-2x128: Not a directory"):
+    with pytest.raises(UserError, match="cannot write runs: File exists"):
         fresh_folder(Config(corpus="pydoc"))
     with pytest.raises(UserError, match="Not a directory"):
         make_folder(here / "runs" / "run")
+
+
+def test_a_runs_folder_on_a_disk_that_is_not_there(here):
+    (here / "runs").symlink_to(here / "unmounted" / "runs")
+    with pytest.raises(UserError, match="cannot write runs: File exists"):
+        fresh_folder(Config(corpus="pydoc"))
 
 
 def test_the_settings_can_be_read(here):
@@ -135,12 +142,19 @@ def test_the_newest_runs_are_listed_first(here):
 
 
 def test_metrics_there_and_back(here):
-    write_metrics(here, RECORDS[:1])
-    write_metrics(here, RECORDS[1:])
+    for record in RECORDS:
+        append_metrics(here, record)
     assert read_metrics(here) == RECORDS
     assert len((here / "metrics.jsonl").read_text().splitlines()) == 2
-    write_metrics(here, RECORDS[1:], mode="w")
+    write_metrics(here, RECORDS[1:])
     assert read_metrics(here) == RECORDS[1:]
+
+
+@pytest.mark.parametrize("line", ["3", "[]", '{"split": "train"}', '{"split": "tr'])
+def test_a_line_that_is_no_measurement(here, line):
+    (here / "metrics.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*--resume of the run writes it anew"):
+        read_metrics(here)
 
 
 def test_metrics_that_cannot_be_had(here):

@@ -31,7 +31,7 @@ from experiments.depth_gating.texts import WARM_UP, Reading, readings
 from experiments.report import fill
 from minigrid import CharModel, load
 from minigrid.checkpoint import PRETRAINED, PRETRAINED_FOLDER
-from minigrid.corpora.sources import written_whole
+from minigrid.files import written_whole
 from minigrid.interventions import clamp_gate
 from minigrid.probes import balanced_accuracy, context_says, fit_context
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.report import fill, report_only, table
 from minigrid import CharModel, TrainStep
-from minigrid.corpora.sources import written_whole
+from minigrid.files import written_whole
 from minigrid.gradient_flow import norms_by_layer
 from minigrid.toywiki import generate
 from minigrid.trace import kept_to_end, trace

@@ -18,7 +18,7 @@ from experiments.runner import ROOT, Experiment, main
 from minigrid import CharModel
 from minigrid.checkpoint import LAST, model_arrays, read_checkpoint, write_checkpoint
 from minigrid.config import Config
-from minigrid.corpora.sources import written_whole
+from minigrid.files import written_whole
 from minigrid.params import initial_values
 from minigrid.runs import Record
 from minigrid.tasks import make_task, resolve

@@ -14,7 +14,7 @@ from experiments.samples.measures import measures, words
 from minigrid import CharModel, load
 from minigrid.checkpoint import BEST
 from minigrid.corpora import load_corpus
-from minigrid.corpora.sources import written_whole
+from minigrid.files import written_whole
 from minigrid.sampling import Sampler, generate
 from minigrid.vocabulary import Vocabulary
 

@@ -1,6 +1,7 @@
 """``minigrid eval``: measure a trained model's loss on a part of its text, or on another text."""
 
 import argparse
+from functools import partial
 
 from minigrid.backend import choose_device
 from minigrid.commands.options import TRAINED, add_backend
@@ -22,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     from minigrid.checkpoint import read_checkpoint
-    from minigrid.evaluation import bits, evaluate
+    from minigrid.evaluation import bits, evaluate, progress_bar
     from minigrid.tasks import task_of
 
     choose_device(options.backend, options.device)
@@ -31,7 +32,8 @@ def run(options: argparse.Namespace) -> int:
     batches = task.val if options.data else getattr(task, options.part)
     if batches is None:
         raise UserError(f"the run {options.run} has held nothing out as {options.part}: choose another --part")
-    result = evaluate(checkpoint.model(options.backend), batches)
+    progress = partial(progress_bar, what="reading")
+    result = evaluate(checkpoint.model(options.backend), batches, progress=progress)
     what = options.data or options.part
     line = f"{what}: loss {result.loss:.4f} nats, {bits(result.loss):.4f} bits per {task.unit}"
     line += f", over {result.targets:,} {task.unit}s"

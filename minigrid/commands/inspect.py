@@ -6,6 +6,7 @@ from pathlib import Path
 from minigrid.backend import choose_device
 from minigrid.commands.options import TRAINED, add_backend
 from minigrid.errors import UserError
+from minigrid.files import written
 
 HELP = "show what every gate did over a text, as a page and a picture"
 
@@ -31,7 +32,6 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     from minigrid.checkpoint import read_checkpoint
     from minigrid.html import page, picture
-    from minigrid.runs import written
     from minigrid.sampling import Sampler, generate
     from minigrid.trace import trace_text
 

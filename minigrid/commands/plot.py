@@ -5,6 +5,7 @@ import collections
 from pathlib import Path
 
 from minigrid.errors import UserError
+from minigrid.files import written
 
 HELP = "draw the loss curves of several runs in one picture"
 
@@ -20,7 +21,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     from minigrid.plots import loss_curves
-    from minigrid.runs import read_metrics, written
+    from minigrid.runs import read_metrics
 
     if not options.out.suffix:
         raise UserError(f"--out {options.out} has no ending that says the format: end it with .png, for example")

@@ -13,8 +13,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from minigrid.corpora.sources import PIECE, check, data_folder, written_whole
+from minigrid.corpora.sources import PIECE, check, data_folder
 from minigrid.errors import UserError
+from minigrid.files import written_whole
 from minigrid.vocabulary import Vocabulary
 
 CACHED_ABOVE = 8 << 20  # bytes; the encoding of a smaller text is quicker to make than to look after

