@@ -8,6 +8,8 @@ import numpy as np
 from minigrid.errors import UserError
 
 SPLITS = ("tail", "stripes")
+LONG = 5000
+"""Characters that a stream of :func:`whole_text` has at least, where there are as many."""
 
 
 class TextBatches:
@@ -28,7 +30,7 @@ class TextBatches:
         The part of every stream that is read: minibatches first to first + count - 1.
     wrap : bool
         Whether the first character of the text succeeds the last character of the last stream. Otherwise
-        `ids` must hold that successor, at `batch * stride`.
+        that successor is at `batch * stride`, and what lies beyond the end of `ids` is not counted.
     """
 
     carries_state = True
@@ -49,7 +51,8 @@ class TextBatches:
         self._ids = np.asarray(ids)  # of a memory map this is a view, not a copy
         self._first = first
         self._count = count
-        self._end = batch * stride if wrap else None
+        self._wrap_at = batch * stride if wrap else None
+        self._overhangs = not wrap and batch * stride >= len(ids)
         self._offsets = np.arange(steps + 1)[:, None] + stride * np.arange(batch)  # (T + 1, B)
 
     def __len__(self) -> int:
@@ -69,8 +72,8 @@ class TextBatches:
         Returns
         -------
         x, y : numpy.ndarray
-            int32, shape (T, B), contiguous: characters in, and the character after each of them. (Elsewhere a
-            target of -1 means "not counted"; in a text every one counts.)
+            int32, shape (T, B), contiguous: characters in, and the character after each of them; -1 for one that is
+            not counted.
 
         Raises
         ------
@@ -80,10 +83,13 @@ class TextBatches:
         if not 0 <= index < self._count:
             raise IndexError(f"minibatch {index} of {self._count}")
         places = self._offsets + (self._first + index) * self.steps
-        if self._end is not None:
-            places %= self._end
-        window = self._ids[places].astype(np.int32)  # (T + 1, B)
-        return window[:-1], window[1:].copy()  # a copy: writing into y must not change x
+        if self._wrap_at is not None:
+            places %= self._wrap_at
+        if not self._overhangs:
+            window = self._ids[places].astype(np.int32)  # (T + 1, B)
+            return window[:-1], window[1:].copy()  # a copy: writing into y must not change x
+        window = self._ids[np.minimum(places, len(self._ids) - 1)].astype(np.int32)
+        return window[:-1], np.where(places[1:] < len(self._ids), window[1:], np.int32(-1))
 
 
 class Splits(NamedTuple):
@@ -124,6 +130,13 @@ def split_text(
     UserError
         Where the fractions leave nothing to train on, or the text is too short for B, T or a held-out part.
     """
+    check_split(batch, steps, split, val_fraction, test_fraction)
+    cut = _tail if split == "tail" else _stripes
+    return cut(ids, batch, steps, val_fraction, test_fraction)
+
+
+def check_split(batch: int, steps: int, split: str, val_fraction: float, test_fraction: float) -> None:
+    """Raise a UserError where :func:`split_text` could not cut any text like this."""
     if split not in SPLITS:
         raise UserError(f"the split is {' or '.join(SPLITS)}, not {split!r}: choose one of the two.")
     if batch < 1 or steps < 1:
@@ -133,12 +146,12 @@ def split_text(
             f"--val-fraction {val_fraction:g} and --test-fraction {test_fraction:g} leave no training text: "
             "each must be at least 0, and their sum below 1."
         )
-    cut = _tail if split == "tail" else _stripes
-    return cut(ids, batch, steps, val_fraction, test_fraction)
 
 
 def whole_text(ids: np.ndarray, batch: int, steps: int) -> TextBatches:
-    """Cut all of a text into B streams of T steps; into fewer streams, or fewer steps, where it is too short for them.
+    """Cut all of a text into at most B streams, which are long: a stream begins without knowing what was before it.
+
+    Every character but the first is predicted once. What fills the last minibatches up is not counted.
 
     Raises
     ------
@@ -148,8 +161,9 @@ def whole_text(ids: np.ndarray, batch: int, steps: int) -> TextBatches:
     targets = len(ids) - 1
     if targets < 1:
         raise UserError("a text of one character leaves none to predict: give a longer one.")
-    steps = min(steps, targets)
-    return _streams(ids, min(batch, targets // steps), steps)
+    batch, steps = max(1, min(batch, targets // LONG)), min(steps, targets)
+    count = math.ceil(targets / (batch * steps))
+    return TextBatches(ids, batch, steps, stride=count * steps, first=0, count=count)
 
 
 def _tail(ids: np.ndarray, batch: int, steps: int, val_fraction: float, test_fraction: float) -> Splits:
@@ -176,7 +190,8 @@ def _held_out(name: str, flag: str, part: np.ndarray, batch: int, steps: int) ->
             f"the {name} part has fewer than the 2 characters it needs ({len(part)}): "
             f"give a longer text, a larger {flag}, or {flag} 0 for none."
         )
-    return whole_text(part, batch, steps)
+    steps = min(steps, len(part) - 1)
+    return _streams(part, min(batch, (len(part) - 1) // steps), steps)
 
 
 def _stripes(ids: np.ndarray, batch: int, steps: int, val_fraction: float, test_fraction: float) -> Splits:

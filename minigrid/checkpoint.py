@@ -183,7 +183,10 @@ def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
     if str(path).startswith(PRETRAINED):
         return _find_pretrained(str(path).removeprefix(PRETRAINED))
     if not path.exists():
-        raise UserError(f"no such run or checkpoint: {path}")
+        hint = f" (did you mean {PRETRAINED}{path}?)" if (PRETRAINED_FOLDER / f"{path}.npz").exists() else ""
+        raise UserError(
+            f"no such run or checkpoint: {path}{hint}; give a run's folder, a checkpoint file or {PRETRAINED}NAME"
+        )
     if not path.is_dir():
         return path
     for name in (preferred, BEST, LAST):

@@ -3,19 +3,23 @@
 import dataclasses
 import tomllib
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
 from minigrid.backend import BACKENDS
-from minigrid.batches import SPLITS
+from minigrid.batches import SPLITS, check_split
 from minigrid.corpora import CORPORA
 from minigrid.errors import UserError, did_you_mean
-from minigrid.optim import OPTIMIZERS
-from minigrid.options import CHOICES, MOST
+from minigrid.optim import OPTIMIZERS, check_alpha
+from minigrid.options import CHOICES, MOST, checked_options
 from minigrid.vocabulary import KINDS
 
 TASKS = ("text", "addition")
+ONLY_FOR = {"text": ("steps", "split", "val_fraction", "test_fraction"), "addition": ("digits",)}
+"""Settings that mean something for one task only."""
+LARGEST_LIMIT = 1e30  # a number that float32 can hold
 
 
 def setting(default: Any, help: str, choices: tuple[str, ...] | None = None, group: str = "model") -> Any:
@@ -108,17 +112,24 @@ class Config:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{flag(name)} must be at least 1, not {value}")
-        for name in ("hidden", "layers"):
+        for name in ("hidden", "layers", "batch", "steps"):
             if getattr(self, name) > MOST:
                 raise UserError(f"{flag(name)} must be at most {MOST:,}, not {getattr(self, name)}")
         for name in ("clip", "clip_norm", "lr_decay_after"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise UserError(f"{flag(name)} must be 0 or a positive number, not {getattr(self, name)}")
+            if not 0 <= getattr(self, name) <= LARGEST_LIMIT:
+                raise UserError(
+                    f"{flag(name)} must be 0 or a positive number up to {LARGEST_LIMIT:g}, not {getattr(self, name)}"
+                )
         if not 0 <= self.seed < 2**64:
             raise UserError(f"--seed must be from 0 to 2^64 - 1, not {self.seed}")
-        for name in ("lr", "lr_decay"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise UserError(f"{flag(name)} must be a positive number, not {getattr(self, name)}")
+        if not 0 < self.lr < float("inf"):
+            raise UserError(f"--lr must be a positive number, not {self.lr}")
+        if not 0 < self.lr_decay <= 1:
+            raise UserError(f"--lr-decay must be a number above 0, at most 1, not {self.lr_decay}")
+        # what else model, optimiser and split would refuse is refused here, before a large text is fetched for nothing
+        checked_options(**self.model_options(), vocab_size=1, dtype=CHOICES["dtype"][0])
+        check_alpha(self.alpha)
+        check_split(self.batch, self.steps, self.split, self.val_fraction, self.test_fraction)
 
     def model_options(self) -> dict[str, Any]:
         """The part that :class:`minigrid.CharModel` takes, without the vocabulary's size."""
@@ -145,6 +156,20 @@ class Config:
             "clip": self.clip or None,
             "clip_norm": self.clip_norm or None,
         }
+
+
+def refuse_idle(config: Config, given: Iterable[str]) -> None:
+    """Refuse settings that were given by name and mean nothing for the task.
+
+    Raises
+    ------
+    UserError
+        There is one.
+    """
+    for task, names in ONLY_FOR.items():
+        for name in set(names) & set(given):
+            if config.task != task:
+                raise UserError(f"{flag(name)} makes no sense with --task {config.task}: leave it out")
 
 
 def flag(name: str) -> str:
@@ -183,7 +208,7 @@ def read_config_file(path: str) -> dict[str, Any]:
     Raises
     ------
     UserError
-        No such file, not TOML, or a key that is no setting.
+        No such file, not TOML, a key that is no setting, or a value of the wrong type.
     """
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -192,8 +217,14 @@ def read_config_file(path: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # bad TOML or UTF-8; numbers or nesting without measure
         raise UserError(f"the config file {path} is not valid TOML: {error}") from error
     settings = {key.replace("-", "_"): value for key, value in table.items()}
-    known = tuple(field.name for field in dataclasses.fields(Config))
-    for key in settings:
+    known = {field.name: field for field in dataclasses.fields(Config)}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            raise UserError(f"{path} has a section [{key}]: write its settings at the top, without one")
         if key not in known:
             raise UserError(f"{path}: no setting is called {key!r}{did_you_mean(key, known)}; see train.py --help")
+        try:
+            checked(known[key], value)
+        except UserError as error:
+            raise UserError(f"{path}: {str(error).removeprefix('--')}") from error
     return settings

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrid.backend import Array, array_module
+from minigrid.errors import UserError
 from minigrid.model import CharModel, State
 from minigrid.ops import cross_entropy_forward
 from minigrid.train_step import TrainStep
@@ -237,11 +238,19 @@ def train_step_problem(step: TrainStep, steps: int = 3, batch: int = 2, seed: in
 
     The first minibatch is trained on, so that the second begins in a carried state; some of its targets do not count.
     Parameters as in :func:`model_problem`.
+
+    Raises
+    ------
+    UserError
+        The vocabulary has one character: the loss is 0 whatever the parameters are.
     """
     generator = np.random.default_rng(seed)
     model = step.model
+    if model.vocab_size == 1:
+        raise UserError("with a vocabulary of 1 a training step has nothing to learn: check one of at least 2")
     x, y = generator.integers(0, model.vocab_size, (2, steps, batch))
-    y[0, 0] = -1
+    if y.size > 1:
+        y[0, 0] = -1
     step(x, y)
     state = {name: s.copy() for name, s in step.state(batch).items()}
     masks = model.draw_masks(steps, batch, step.number) if model.dropout else None

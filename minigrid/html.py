@@ -110,9 +110,9 @@ def symbol_texts(vocabulary: Vocabulary) -> list[str]:
 
 
 def _check_size(trace: Trace, steps: int) -> None:
-    shown = _arrays_shown(trace)
-    numbers = trace[f"{shown.ways[0]}.{shown.keys[0]}"].size * len(shown.ways) * len(shown.keys)
-    megabytes = numbers * 4 / 3 / 1e6  # base64 writes three bytes as four characters
+    ways, keys, _ = _arrays_shown(trace)
+    bits = sum(trace[f"{way}.{key}"].size * _bits_of(key) for way in ways for key in keys)
+    megabytes = bits / 8 * 4 / 3 / 1e6  # base64 writes three bytes as four characters
     if megabytes > LARGEST:
         raise UserError(
             f"a page with {steps} characters of this model would have {megabytes:.0f} MB: give a text of at most "
@@ -151,6 +151,11 @@ def _arrays_shown(trace: Trace) -> _Shown:
     return _Shown([way for way in WAYS if way in kinds] or sorted(kinds), keys, first)
 
 
+def _bits_of(key: str) -> int:
+    """How exactly the page holds a quantity: a memory cell has no limits, and gets more bits."""
+    return 16 if key == "c" else 8
+
+
 def _arrays(trace: Trace) -> dict[str, Any]:
     """The numbers, and how they are called."""
     ways, keys, first = _arrays_shown(trace)
@@ -160,7 +165,7 @@ def _arrays(trace: Trace) -> dict[str, Any]:
         "first": first,
         "unit": int(trace[f"{ways[0]}.{keys[first]}"][-1, :, 0].std(axis=0).argmax()),  # the one that moves most
         "arrays": {
-            f"{way}.{key}": _packed(trace[f"{way}.{key}"][:, :, 0], QUANTITIES[key].signed, 16 if key == "c" else 8)
+            f"{way}.{key}": _packed(trace[f"{way}.{key}"][:, :, 0], QUANTITIES[key].signed, _bits_of(key))
             for way in ways
             for key in keys
         },

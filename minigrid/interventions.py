@@ -51,15 +51,19 @@ def clamp_gate(
     Raises
     ------
     UserError
-        The model has no such gate.
+        The model has no such gate or layer; a value outside 0 to 1.
     """
+    value = np.asarray(value, float)
+    if not ((value >= 0) & (value <= 1)).all():
+        raise UserError(f"a gate is clamped at a value from 0 to 1, not at {value}")
+    if not 0 <= layer < model.layers:
+        raise UserError(f"there is no layer {layer} in a model of {model.layers} layers, which are counted from 0")
     copy = untied(model)
     kind, _, letter = gate.partition(".")
     if letter not in ("i", "f", "o") or f"{kind}.bias" not in copy.weights_by_layer()[0]:
         raise UserError(f"a model of kind {model.options['model']} has no gate {gate!r} that could be clamped")
     columns = "ifog".index(letter) * model.hidden + np.arange(model.hidden)
     columns = columns if units is None else columns[list(units)]
-    value = np.asarray(value, float)
     with np.errstate(divide="ignore"):
         a = np.clip(np.log(value) - np.log1p(-value), -FAR, FAR)
     for name, array in copy.weights_by_layer()[layer].items():

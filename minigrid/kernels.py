@@ -1,7 +1,7 @@
 """CUDA kernels: the LSTM update and RMSprop in one launch each, which take NumPy a dozen operations; dropout masks.
 
 The sources, in ``cuda/``, are compiled when the first array on a GPU asks for them, and CuPy keeps the result on disk.
-Here and in :mod:`minigrid.recurrence` arrays on a GPU are told from others, nowhere else.
+Here and in :mod:`minigrid.recurrence` the passes take another way for arrays on a GPU; the equations are the same.
 """
 
 from functools import cache

@@ -128,6 +128,12 @@ class Adam(Optimizer):
 OPTIMIZERS = {"rmsprop": RMSprop, "adam": Adam}
 
 
+def check_alpha(alpha: float) -> None:
+    """Raise a UserError where `alpha` is outside [0, 1)."""
+    if not 0 <= alpha < 1:
+        raise UserError(f"alpha {alpha} is not a decay rate: give a number from 0 up to, not including, 1")
+
+
 def make_optimizer(name: str, like: Array, alpha: float) -> Optimizer:
     """Build an optimiser by name; `alpha` is RMSprop's and means nothing to Adam.
 
@@ -136,8 +142,7 @@ def make_optimizer(name: str, like: Array, alpha: float) -> Optimizer:
     UserError
         Unknown name, or `alpha` outside [0, 1).
     """
-    if not 0 <= alpha < 1:
-        raise UserError(f"alpha {alpha} is not a decay rate: give a number from 0 up to, not including, 1")
+    check_alpha(alpha)
     if name not in OPTIMIZERS:
         raise UserError(
             f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}: choose one of {', '.join(OPTIMIZERS)}"

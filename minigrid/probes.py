@@ -98,8 +98,10 @@ def fit_units(states: np.ndarray, truth: np.ndarray) -> tuple[list[Probe], np.nd
     order = np.argsort(states, axis=0)
     # if "yes" means at or below a value: what of the true ones is caught, less what of the false ones is
     caught = np.cumsum(importance[order], axis=0)[:-1] * 2
+    ordered = np.take_along_axis(states, order, axis=0)
+    caught[ordered[1:] == ordered[:-1]] = 0  # no threshold lies between equal values
     at, units = abs(caught).argmax(axis=0), np.arange(states.shape[1])
-    threshold = (states[order[at, units], units] + states[order[at + 1, units], units]) / 2
+    threshold = (ordered[at, units] + ordered[at + 1, units]) / 2
     side = -np.sign(caught[at, units])  # +1: yes is above
     probes = [Probe(side[u] * (units == u), float(-side[u] * threshold[u])) for u in units]
     return probes, (1 + abs(caught[at, units])) / 2

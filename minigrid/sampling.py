@@ -32,7 +32,7 @@ class Sampler(NamedTuple):
         """Raise a UserError where a value is out of range."""
         if not 0 < self.temperature < float("inf"):
             raise UserError(
-                f"--temperature must be above 0, not {self.temperature}: give a small one such as 0.1, "
+                f"--temperature must be a finite number above 0, not {self.temperature}: give a small one such as 0.1, "
                 "or --argmax for the likeliest character every time"
             )
         if self.top_k is not None and self.top_k < 1:

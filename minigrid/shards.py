@@ -6,6 +6,7 @@ their gradients are added up.
 """
 
 import contextvars
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
@@ -61,7 +62,11 @@ class Shards:
 
 
 def side_by_side(function: Callable[..., Result], arguments: list[tuple[Any, ...]]) -> list[Result]:
-    """Return ``function(*a)`` for each of `arguments`, computed at the same time, with one BLAS thread each."""
+    """Return ``function(*a)`` for each of `arguments`, computed at the same time, with one BLAS thread each.
+
+    BLAS has one number of threads for the whole process: of two trainings at once, in two threads, each may find that
+    of the other, and what depends on it differs in the last digits.
+    """
     if len(arguments) == 1:
         return [function(*arguments[0])]
     with one_thread():
@@ -83,4 +88,4 @@ def _cut(size: int, count: int) -> list[slice]:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="minigrid")
+    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="minigrid")

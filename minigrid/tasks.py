@@ -85,8 +85,10 @@ def config_of(checkpoint: Checkpoint) -> Config:
         raise UserError(f"the settings in {checkpoint.path} are not those of this version ({error})") from error
 
 
-def task_of(checkpoint: Checkpoint, data: str | None = None) -> Task:
+def task_of(checkpoint: Checkpoint, data: str | None = None, skip_unknown: bool = False) -> Task:
     """Return the task that a checkpoint's run had; with `data`, another text instead, all of it as ``val``.
+
+    With `skip_unknown` symbols of the other text that the model does not know are left out.
 
     Raises
     ------
@@ -101,23 +103,27 @@ def task_of(checkpoint: Checkpoint, data: str | None = None) -> Task:
     if config.task == "addition":
         raise UserError(f"--data {data} makes no sense for {checkpoint.path}, which has learnt addition")
     corpus = load_file(data, vocabulary.tokens)
-    ids = translate(corpus, vocabulary)
+    ids = translate(corpus, vocabulary, skip_unknown)
     return Task(None, whole_text(ids, config.batch, config.steps), None, vocabulary, corpus.sha256)
 
 
-def translate(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:
+def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False) -> np.ndarray:
     """Turn a text's ids into those of another vocabulary.
 
     Raises
     ------
     UserError
-        The text has symbols that the vocabulary lacks.
+        The text has symbols that the vocabulary lacks, and they are not to be left out.
     """
-    if set(corpus.vocabulary.symbols) - set(vocabulary.symbols):
+    unknown = vocabulary.lacking(corpus.vocabulary)
+    if unknown and not skip_unknown:
         raise UserError(
-            f"{corpus.source}: the model does not know all of it: {vocabulary.difference(corpus.vocabulary)}"
+            f"{corpus.source} has {vocabulary.tokens} that the model does not know: {unknown}; take them out, let "
+            "--oov skip do it, or use a model that was trained on them"
         )
-    return np.searchsorted(vocabulary.symbols, corpus.vocabulary.symbols)[corpus.ids]
+    places = np.searchsorted(vocabulary.symbols, corpus.vocabulary.symbols)
+    ids = places.astype(np.min_scalar_type(len(vocabulary)))[corpus.ids]  # a large text in as few bytes as it was
+    return ids[np.isin(corpus.vocabulary.symbols, vocabulary.symbols)[corpus.ids]] if unknown else ids
 
 
 def require_same_text(task: Task, sha256: str | None, what: str) -> None:

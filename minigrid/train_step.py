@@ -191,6 +191,7 @@ class TrainStep:
             array[...] = xp.asarray(theirs[name])
         self._state = {name: xp.array(a) for name, a in state.items()} or None
         self.number, self.lr = int(saved["number"]), float(saved["lr"])
+        self.finite = xp.ones((), bool)
 
 
 def _add(total: Array, others: list[Array], part: slice) -> None:

@@ -86,6 +86,7 @@ class Run:
         self._clock = self._saved_at = time.monotonic()  # seconds
         self._first = step.number  # where this process began
         self._last: tuple[int, int] | None = None  # stamp of the last checkpoint, as this process knows it
+        self._inherits = False  # whether it began with trained parameters, which are to be measured first
 
     # -- starting
 
@@ -113,10 +114,11 @@ class Run:
         config, corpus = resolve(config)
         task = make_task(config, corpus)
         model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
-        if init_from:
+        if init_from is not None:
             initialise(model, task, config, read_checkpoint(init_from))
         step = TrainStep(model, **config.step_options())
         run = cls(folder or fresh_folder(config), config, task, model, step)
+        run._inherits = init_from is not None
         make_folder(run.folder)
         return run
 
@@ -154,9 +156,10 @@ class Run:
         before = dataclasses.asdict(saved) | checkpoint.meta["model"]
         for name, value in given.items():
             if (name not in MAY_CHANGE or (name == "data" and not before[name])) and value != before[name]:
+                has = "none" if before[name] is None else before[name]
                 raise UserError(
-                    f"{flag(name)} {value} cannot change on --resume (the run has {before[name]}): leave it "
-                    f"out, or start a new run with --init-from {folder}"
+                    f"{flag(name)} {value} cannot change on --resume (the run has {has}): leave it out, or start a new "
+                    f"run with --init-from {folder}"
                 )
         config = dataclasses.replace(saved, **{k: v for k, v in given.items() if k in MAY_CHANGE})
         choose_device(config.backend, config.device, config.tf32)
@@ -176,6 +179,7 @@ class Run:
         self.step.load_state_dict(checkpoint.arrays | meta["step"])
         self._losses = [self.model.xp.asarray(loss, self.model.dtype) for loss in meta["losses"]]
         self.metrics, self.best = meta["metrics"], meta["best"] if meta["best"] is not None else math.inf
+        self._inherits = meta.get("inherits", False)
         self._last = stamp(self.folder / LAST)
         write_metrics(self.folder, self.metrics)
 
@@ -220,7 +224,7 @@ class Run:
                 self._save(LAST)  # from here on the run can be resumed, and a disk that is full shows now
                 self._write_config()
             self._clock = self._saved_at = time.monotonic()
-            if self._lacks_validation():
+            if self._is_due():
                 self._show(bar, [self._validate(stop)], minibatches=0)
             while self.step.number < self.total_steps:
                 self._train_on_next_minibatch()
@@ -237,13 +241,14 @@ class Run:
                     raise InterruptedRunError
 
     def _validates(self) -> bool:
-        """Whether a validation follows the minibatch just done."""
-        return self.step.number % self.eval_every == 0 or self.step.number == self.total_steps
+        """Whether a validation belongs after as many minibatches as are done."""
+        number = self.step.number
+        return (number % self.eval_every == 0 or number == self.total_steps) and (number > 0 or self._inherits)
 
-    def _lacks_validation(self) -> bool:
-        """Whether the run was stopped in the middle of a validation."""
-        validated = (record["step"] for record in reversed(self.metrics) if record["split"] == "val")
-        return self.task.val is not None and self._validates() and next(validated, 0) < self.step.number
+    def _is_due(self) -> bool:
+        """Whether a validation is to come first: that of inherited parameters, or one that a stop has cut short."""
+        validated = {record["step"] for record in self.metrics if record["split"] == "val"}
+        return self.task.val is not None and self._validates() and self.step.number not in validated
 
     def _train_on_next_minibatch(self) -> None:
         epoch, index = divmod(self.step.number, len(self.task.train))
@@ -389,6 +394,7 @@ class Run:
             "losses": [float(loss) for loss in self._losses],
             "best": self.best if math.isfinite(self.best) else None,
             "metrics": self.metrics,
+            "inherits": self._inherits,
         }
         params = model_arrays(self.model)
         if not all(np.isfinite(array).all() for array in params.values()):  # the last update may have been too large

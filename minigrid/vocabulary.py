@@ -111,12 +111,16 @@ class Vocabulary:
             return ""
         if self.tokens != other.tokens:
             return f"the model's is made of {self.tokens}, the text's of {other.tokens}"
-        parts = [f"the model's has {len(self)} {self.tokens}, the text's {len(other)}"]
+        parts = [f"the model knows {len(self)} {self.tokens}, the text has {len(other)}"]
         for place, one, two in (("model's", self, other), ("text's", other, self)):
-            extra = sorted(set(one.symbols) - set(two.symbols))
-            if extra:
-                parts.append(f"only in the {place}: {_listed([one._shown(symbol) for symbol in extra], str)}")
+            if extra := two.lacking(one):
+                parts.append(f"only in the {place}: {extra}")
         return "; ".join(parts)
+
+    def lacking(self, other: "Vocabulary") -> str:
+        """Name the symbols of another vocabulary of the same kind that this one lacks; "" if there are none."""
+        extra = sorted(set(other.symbols) - set(self.symbols))
+        return _listed([other._shown(symbol) for symbol in extra], str)
 
     @cached_property
     def _values(self) -> np.ndarray:

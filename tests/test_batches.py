@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from minigrid.batches import split_text
+from minigrid.batches import LONG, split_text, whole_text
 from minigrid.errors import UserError
 
 LOADER = json.loads((Path(__file__).parent / "data" / "loader.json").read_text())
@@ -176,3 +176,16 @@ def test_what_cannot_be_split(length, split, val, test, message):
 def test_sizes_are_positive(batch, steps):
     with pytest.raises(UserError, match="at least 1"):
         split_text(np.zeros(100), batch, steps)
+
+
+@given(length=st.integers(2, 12 * LONG), batch=st.integers(1, 9), steps=st.integers(1, 700))
+def test_of_a_whole_text_every_character_but_the_first_is_predicted_once(length, batch, steps):
+    ids = np.arange(length)
+    text = whole_text(ids, batch, steps)
+    assert text.batch <= batch
+    assert text.batch == 1 or length > text.batch * LONG
+    x, y = (np.concatenate([minibatch[k] for minibatch in epoch(text)]) for k in (0, 1))  # (T, B)
+    counted = y.T >= 0
+    assert y.T[counted].tolist() == list(range(1, length))
+    assert x.T[counted].tolist() == list(range(length - 1))
+    assert ((x >= 0) & (x < length)).all()

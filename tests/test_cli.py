@@ -81,7 +81,11 @@ BAD_SETTINGS = {
     "--lr=0": "--lr must be a positive number",
     "--lr=nan": "--lr must be a positive number",
     "--lr=inf": "--lr must be a positive number",
-    "--lr-decay=0": "--lr-decay must be a positive number",
+    "--lr-decay=0": "--lr-decay must be a number above 0, at most 1",
+    "--lr-decay=1e200": "--lr-decay must be a number above 0, at most 1",
+    "--batch=10000000000000000000": "--batch must be at most 1,000,000",
+    "--clip-norm=1e39": "--clip-norm must be 0 or a positive number up to 1e+30",
+    "--digits=3": "--digits makes no sense with --task text: leave it out",
     "--alpha=1": "alpha 1.0 is not a decay rate",
     "--alpha=-1": "alpha -1.0 is not a decay rate",
     "--clip=-1": "--clip must be 0 or a positive number",
@@ -113,7 +117,7 @@ BAD_SETTINGS = {
     "--init-from=missing": "no such run or checkpoint: missing",
     "--init-from=.": "holds no checkpoint",
     "--init-from=text.txt": "text.txt is not a minigrid checkpoint",
-    "--init-from=addition": "its vocabulary is not that of the text: the model's has 13 chars",
+    "--init-from=addition": "its vocabulary is not that of the text: the model knows 13 chars",
     "--init-from=bytes": "its vocabulary is not that of the text: the model's is made of bytes",
     "--run=chars": "chars already holds something: go on with the run in it by --resume",
     "--run=text.txt": "text.txt is a file",
@@ -137,6 +141,7 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("train --batch=4 --model=rnn --priority=none --data=text.txt", "makes no sense for the model rnn"),
         ("train --task=addition --digits=0", "--digits must be at least 1"),
         ("train --task=addition --digits=19", "between 1 and 18"),
+        ("train --task=addition --steps=7", "--steps makes no sense with --task addition: leave it out"),
         ("train --data=missing.txt", "there is no file missing.txt"),
         ("train --data=.", "holds no input.txt"),
         ("train --data=chars/last.npz", "is not UTF-8"),
@@ -153,9 +158,9 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("sample missing", "no such run or checkpoint: missing"),
         ("sample .", "the folder . holds no checkpoint"),
         ("sample text.txt", "text.txt is not a minigrid checkpoint"),
-        ("sample chars --temperature=0", "--temperature must be above 0, not 0.0"),
-        ("sample chars --temperature=-1", "--temperature must be above 0"),
-        ("sample chars --temperature=nan", "--temperature must be above 0"),
+        ("sample chars --temperature=0", "--temperature must be a finite number above 0, not 0.0"),
+        ("sample chars --temperature=-1", "--temperature must be a finite number above 0"),
+        ("sample chars --temperature=nan", "--temperature must be a finite number above 0"),
         ("sample chars --top-k=0", "--top-k must be at least 1"),
         ("sample chars --length=-5", "--length must not be negative"),
         ("sample chars --seed=-5", "--seed must not be negative"),
@@ -205,7 +210,8 @@ def test_a_mistake_is_one_sentence_and_loses_nothing(capsys, here, arguments, wo
     [
         (b"", "is empty"),
         (b"a", "give a longer text"),
-        (b"\xc9t\xe9 " * 99, "is not UTF-8 at byte 0: convert it to UTF-8, or read it with --tokens bytes"),
+        (b"\xc9t\xe9 " * 99, "is not UTF-8 at byte 0: convert it to UTF-8, or train on it with --tokens bytes"),
+        (("abc" * 500).encode("utf-16"), "is not UTF-8 at byte 0 but looks like UTF-16: convert it to UTF-8"),
         (b"abc" * 500 + b"\xff", "is not UTF-8 at byte 1500"),
     ],
 )  # fmt: skip
@@ -231,10 +237,12 @@ def test_the_sizes_that_are_suggested_for_a_short_text_fit(capsys, here, split, 
     ("content", "words"),
     [
         ("hiden = 3", "broken.toml: no setting is called 'hiden' (did you mean hidden?)"),
-        ('hidden = "3"', "--hidden must be a whole number, not '3'"),
-        ("lr = true", "--lr must be a number, not True"),
+        ('hidden = "3"', "broken.toml: hidden must be a whole number, not '3'"),
+        ("lr = true", "broken.toml: lr must be a number, not True"),
+        ("[model]\nhidden = 8", "broken.toml has a section [model]: write its settings at the top, without one"),
         ("hidden = ", "broken.toml is not valid TOML: "),
-        ("data = 3", "--data must be a text, not 3"),
+        ("data = 3", "broken.toml: data must be a text, not 3"),
+        ('model = "gird"', "broken.toml: unknown model 'gird' (did you mean grid?)"),
     ],
 )
 def test_config_files_that_cannot_be_used(capsys, here, content, words):
@@ -391,7 +399,8 @@ def test_every_setting_reaches_the_run(monkeypatch, capsys, field):
     monkeypatch.setattr(Run, "start", lambda config, *rest: started.append(config) or sys.exit(0))
     choices, kind = field.metadata["choices"], value_type(field)
     value = choices[-1] if choices else {int: 3, float: 0.25, str: "my.txt", bool: True}[kind]
-    call(capsys, "train", flag(field.name) if kind is bool else f"{flag(field.name)}={value}")
+    needed = {"digits": ["--task=addition"], "embedding": ["--model=lstm"]}.get(field.name, [])
+    call(capsys, "train", *needed, flag(field.name) if kind is bool else f"{flag(field.name)}={value}")
     assert value != field.default
     assert getattr(started[0], field.name) == value
 
@@ -420,7 +429,7 @@ def test_settings_come_from_the_line_then_the_file_then_the_defaults(capsys, her
 def test_a_text_of_ones_own_from_beginning_to_end(capsys, here):
     out = done(capsys, *TRAIN, "--max-steps=30")
     assert "everything is in runs/text-grid-2x8\n" in out
-    assert "python sample.py runs/text-grid-2x8" in out
+    assert "python -m minigrid sample runs/text-grid-2x8" in out
     prime = "café 😀 "
     text = done(capsys, "sample", "runs/text-grid-2x8", f"--prime={prime}", "--length=50", "--temperature=0.8")
     assert text.startswith(prime)
@@ -456,7 +465,7 @@ def test_eval_reads_the_part_that_is_asked_for(capsys, here):
     assert counts["val"] < counts["test"] < 220
     assert done(capsys, "eval", "chars") == lines["val"]
     write_text(here, TEXT[:101], "other.txt")
-    assert done(capsys, "eval", "chars", "--data=other.txt").endswith(", over 96 characters\n")
+    assert done(capsys, "eval", "chars", "--data=other.txt").endswith(", over 100 characters\n")
     assert "bits per byte" in done(capsys, "eval", "bytes/last.npz")
     assert "answers right" in done(capsys, "eval", "addition")
 

@@ -5,7 +5,7 @@ import pytest
 from run_fixtures import PROJECT
 
 from minigrid import CharModel, TrainStep, UserError
-from minigrid.config import Config, flag, read_config_file, value_type
+from minigrid.config import Config, flag, read_config_file, refuse_idle, value_type
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 SIZES = ("hidden", "layers", "batch", "steps", "epochs", "digits", "max_steps", "eval_every")
@@ -104,7 +104,8 @@ def test_a_config_file_is_toml_with_either_spelling(tmp_path):
     ("content", "words"),
     [
         ("hiden = 7", r"no setting is called 'hiden' \(did you mean hidden\?\)"),
-        ("[model]\nhidden = 7\n[train]", "no setting is called 'train'"),
+        ("[model]\nhidden = 7", r"has a section \[model\]: write its settings at the top"),
+        ('hidden = "7"', "hidden must be a whole number, not '7'"),
         ("hidden = = 7", r"not valid TOML: .* line 1"),
         ("hidden = 7\nhidden = 8", "not valid TOML: .*"),
         ("# caf\xe9", "not valid TOML"),
@@ -123,9 +124,29 @@ def test_config_files_that_are_none(tmp_path, name, reason):
         read_config_file(str(tmp_path / name))
 
 
-def test_a_table_is_no_value(tmp_path):
-    with pytest.raises(UserError, match="--model must be a text"):
-        Config(**read_config_file(in_file(tmp_path, '[model]\nname = "grid"')))
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"model": "lstm", "tie": "layers"}, "tie 'layers' makes no sense for the model lstm"),
+        ({"dropout": 1}, "dropout 1.0 is not a rate"),
+        ({"embedding": 3}, "embedding 3 does not fit the grid"),
+        ({"alpha": 1}, "alpha 1.0 is not a decay rate"),
+        ({"val_fraction": 1}, "leave no training text"),
+    ],
+)
+def test_what_model_optimiser_or_split_would_refuse_is_refused_at_once(wrong, words):
+    with pytest.raises(UserError, match=words):
+        Config(**wrong)
+
+
+def test_settings_of_another_task_are_refused_where_they_are_given():
+    for config, names, idle in (
+        (Config(task="addition"), ["hidden", "val_fraction"], "--val-fraction makes no sense with --task addition"),
+        (Config(), ["digits", "steps"], "--digits makes no sense with --task text"),
+    ):
+        refuse_idle(config, names[:1] if config.task == "addition" else names[1:])
+        with pytest.raises(UserError, match=idle):
+            refuse_idle(config, names)
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("*.toml")), ids=lambda path: path.name)

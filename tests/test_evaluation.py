@@ -6,7 +6,7 @@ from run_fixtures import TEXT
 
 from minigrid import CharModel
 from minigrid.addition import AdditionBatches, vocabulary
-from minigrid.batches import whole_text
+from minigrid.batches import TextBatches, whole_text
 from minigrid.evaluation import bits, evaluate
 from minigrid.vocabulary import Vocabulary
 
@@ -28,7 +28,7 @@ def text_model(**options):
 
 @pytest.mark.parametrize("model", ["grid", "lstm", "gru", "rnn"])
 def test_the_loss_of_a_text_is_the_mean_over_its_characters(model):
-    model, batches = text_model(model=model), whole_text(IDS[:200], 3, 11)
+    model, batches = text_model(model=model), TextBatches(IDS[:200], 3, 11, stride=66, first=0, count=6)
     state, losses = model.initial_state(3), []
     for index in range(len(batches)):
         loss, state = negative_log_likelihoods(model, *batches.minibatch(0, index), state)

@@ -6,7 +6,7 @@ from helpers import MODELS, assert_equal, make_model, snapshot
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrid import TrainStep
+from minigrid import TrainStep, UserError
 from minigrid.gradcheck import check_directions, check_entries, enlarge, model_problem, train_step_problem
 
 CHECKS = [check_entries, check_directions]
@@ -233,6 +233,13 @@ def test_directions_are_right_in_wide_models_and_over_many_steps_too(model, of_a
     assert report.passed(), report.worst
     next(iter(problem.grads.values()))[...] *= 1 + 1e-6
     assert not check_directions(*problem, directions=1).passed()
+
+
+def test_a_training_steps_problem_always_has_a_target():
+    one = train_step_problem(TrainStep(make_model(dtype="float64")), steps=1, batch=1)
+    assert any(np.abs(grad).max() > 0 for grad in one.grads.values())
+    with pytest.raises(UserError, match="has nothing to learn: check one of at least 2"):
+        train_step_problem(TrainStep(make_model(dtype="float64", vocab_size=1)))
 
 
 def test_wide_matrices_are_not_enlarged_as_much():

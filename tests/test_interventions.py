@@ -66,3 +66,15 @@ def test_a_closed_gate_stays_closed_in_training():
 def test_an_unknown_gate_is_refused(gate):
     with pytest.raises(UserError, match="has no gate"):
         clamp_gate(make_model(model="lstm"), gate, 0, 1)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.1, np.nan, np.array([0.5, 2.0])])
+def test_a_value_that_no_gate_has_is_refused(value):
+    with pytest.raises(UserError, match="a value from 0 to 1"):
+        clamp_gate(make_model(), "depth.f", 0, value)
+
+
+@pytest.mark.parametrize("layer", [-1, 2])
+def test_a_layer_that_is_not_there_is_refused(layer):
+    with pytest.raises(UserError, match=f"no layer {layer} in a model of 2 layers, which are counted from 0"):
+        clamp_gate(make_model(layers=2), "depth.f", layer, 0.5)

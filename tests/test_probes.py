@@ -81,3 +81,12 @@ def test_a_context_knows_what_the_last_characters_tell():
     assert said.tolist() == truth[1:].tolist()
     unseen = np.array([[3], [3]])
     assert context_says(fit_context(ids, truth, 1), unseen, 1).tolist() == [[False], [False]]
+
+
+@pytest.mark.parametrize("values", [[0.0], [-1.0, 1.0], [0.0, 0.5, 1.0]])
+def test_no_threshold_lies_between_equal_values(rng, values):
+    truth = np.arange(300) < 100
+    states = rng.choice(values, (300, 2))
+    probes, accuracies = fit_units(states, truth)
+    for probe, accuracy in zip(probes, accuracies, strict=True):
+        assert balanced_accuracy(truth, probe.says(states)) == pytest.approx(accuracy)

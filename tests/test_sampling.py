@@ -188,9 +188,9 @@ def test_random_bytes_still_give_text():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"sampler": Sampler(0.0)}, "--temperature must be above 0, not 0.0: .*--argmax"),
-        ({"sampler": Sampler(-1.0)}, "--temperature must be above 0, not -1.0"),
-        ({"sampler": Sampler(math.nan)}, "--temperature must be above 0, not nan"),
+        ({"sampler": Sampler(0.0)}, "--temperature must be a finite number above 0, not 0.0: .*--argmax"),
+        ({"sampler": Sampler(-1.0)}, "--temperature must be a finite number above 0, not -1.0"),
+        ({"sampler": Sampler(math.nan)}, "--temperature must be a finite number above 0, not nan"),
         ({"sampler": Sampler(math.inf)}, "--temperature must be .*, not inf"),
         ({"sampler": Sampler(top_k=0)}, "--top-k must be at least 1, not 0"),
         ({"sampler": Sampler(top_k=-3)}, "--top-k must be at least 1, not -3"),

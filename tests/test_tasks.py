@@ -107,9 +107,13 @@ def test_another_text_is_read_whole_in_the_models_ids(old_run, tmp_path):
 
 def test_another_text_with_unknown_characters(old_run, tmp_path):
     other = write_text(tmp_path, TEXT + "ß%")
-    with pytest.raises(UserError, match=r"does not know all of it: .*'%' \(U\+0025\), 'ß' \(U\+00DF\)") as problem:
+    words = r"chars that the model does not know: '%' \(U\+0025\), 'ß' \(U\+00DF\); take them out"
+    with pytest.raises(UserError, match=words) as problem:
         task_of(read_checkpoint(old_run.folder), str(other))
     assert str(other) in str(problem.value)
+    skipping = task_of(read_checkpoint(old_run.folder), str(other), skip_unknown=True)
+    same = task_of(read_checkpoint(old_run.folder), str(write_text(tmp_path, TEXT, "known.txt")))
+    np.testing.assert_array_equal(skipping.val.minibatch(0, 0), same.val.minibatch(0, 0))
 
 
 def test_addition_has_no_other_text(tmp_path, data):
@@ -142,9 +146,12 @@ def test_translation():
     ours, theirs = encode_text("ours", "abcdé", "chars", "here"), encode_text("theirs", "dabé", "chars", "there")
     ids = translate(theirs, ours.vocabulary)
     assert ours.vocabulary.decode(ids) == "dabé"
-    with pytest.raises(UserError, match=r"^there: .*only in the text's: 'e'"):
+    with pytest.raises(UserError, match=r"^there has chars that the model does not know: 'e'"):
         translate(encode_text("theirs", "ae", "chars", "there"), ours.vocabulary)
+    left = translate(encode_text("theirs", "aebe", "chars", "there"), ours.vocabulary, skip_unknown=True)
+    assert ours.vocabulary.decode(left) == "ab"
     assert translate(ours, ours.vocabulary).tolist() == [0, 1, 2, 3, 4]
+    assert translate(ours, ours.vocabulary).dtype == np.uint8
 
 
 def test_the_same_text_is_accepted(data):

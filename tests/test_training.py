@@ -82,6 +82,10 @@ def end(folder):
     return arrays_of(folder / "last.npz"), metrics_of(folder), meta_of(folder / "last.npz")["step"]
 
 
+def params_of(file):
+    return {name: array for name, array in arrays_of(file).items() if name.startswith("params/")}
+
+
 def assert_same_end(one, other):
     (arrays, *rest), (other_arrays, *other_rest) = end(one), end(other)
     assert same_bits(arrays, other_arrays)
@@ -104,7 +108,9 @@ def test_a_run_stopped_four_times_ends_as_one_that_never_was(tmp_path, data):
     whole = python("-m", "minigrid", "train", "--data", data, "--run", "whole", *settings, cwd=tmp_path)
     first = outcome(start("SIGINT", 57, "train", "--data", data, "--run", "stopped", *settings))
     assert first.code == 130
-    assert first.err.endswith("stopped at step 57 and saved; go on with: python train.py --run stopped --resume\n")
+    assert first.err.endswith(
+        "stopped at step 57 and saved; go on with: python -m minigrid train --run stopped --resume\n"
+    )
     assert "once more stops at once" in first.err
 
     # at step 80 a checkpoint is written as the best, then as the last: half-way through that it is killed
@@ -598,6 +604,16 @@ def test_init_from_begins_with_the_very_parameters(tmp_path, data):
     assert not np.isclose(run.model.params["depth.bias"][8:16], 1, atol=0.09).all()  # trained, not set to 1 anew
     assert run.step.number == 0
     assert all((array == 0).all() for name, array in run.step.state_dict().items() if name.startswith("optimizer/"))
+
+
+def test_inherited_parameters_are_measured_first_and_kept_if_nothing_is_better(tmp_path, data):
+    old = trained(tmp_path / "old", text_config(data, max_steps=300, eval_every=50))
+    run = Run.start(text_config(data, max_steps=9, lr=1.0), tmp_path / "run", init_from=str(tmp_path / "old"))
+    run.train()
+    first, *others = (record for record in run.metrics if record["split"] == "val")
+    assert (first["step"], first["loss"]) == (0, pytest.approx(old.best, rel=1e-6))
+    assert all(record["loss"] > first["loss"] for record in others)
+    assert same_bits(params_of(tmp_path / "run" / "best.npz"), params_of(tmp_path / "old" / "best.npz"))
 
 
 def test_init_from_holds_out_what_was_held_out(tmp_path, data, capsys):

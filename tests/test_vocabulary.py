@@ -97,7 +97,7 @@ def test_differences_are_said():
         "the model's is made of chars, the text's of bytes"
     )
     assert one.difference(two) == (
-        "the model's has 4 chars, the text's 4; only in the model's: '\\n' (U+000A), 'a' (U+0061); "
+        "the model knows 4 chars, the text has 4; only in the model's: '\\n' (U+000A), 'a' (U+0061); "
         "only in the text's: 'd' (U+0064), 'é' (U+00E9)"
     )
     assert Vocabulary("bytes", (1, 0xE9)).difference(Vocabulary("bytes", (1,))).endswith("only in the model's: 0xE9")

@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 
 from minigrid.backend import choose_device
-from minigrid.commands.options import TRAINED, add_backend
+from minigrid.commands.options import TRAINED, add_backend, add_oov
 from minigrid.errors import UserError
 
 HELP = "measure a trained model's loss on a part of its text, or on another text"
@@ -17,6 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--part", choices=("train", "val", "test"), default="val", help="of the run's text (default: val)"
     )
     parser.add_argument("--data", metavar="PATH", help="another text, all of which is read, instead of the run's")
+    add_oov(parser, "--data")
     add_backend(parser)
 
 
@@ -28,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
     choose_device(options.backend, options.device)
     checkpoint = read_checkpoint(options.run)
-    task = task_of(checkpoint, options.data)
+    task = task_of(checkpoint, options.data, skip_unknown=options.oov == "skip")
     batches = task.val if options.data else getattr(task, options.part)
     if batches is None:
         raise UserError(f"the run {options.run} has held nothing out as {options.part}: choose another --part")

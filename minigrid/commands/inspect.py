@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         text = "".join(generate(model, vocabulary, OWN_TEXT, sampler=Sampler(temperature=0.7))).replace("\ufffd", "")
     trace = trace_text(model, vocabulary, text)
     ids = vocabulary.encode(text)
-    name = checkpoint.path.parent.name if Path(options.run).is_dir() else checkpoint.path.name
+    name = checkpoint.path.resolve().parent.name if Path(options.run).is_dir() else checkpoint.path.name
     html = page(model, vocabulary, ids, trace, name)
     image = options.out.with_suffix(".png")
     with written(options.out):

@@ -23,6 +23,16 @@ def add_setting(group: argparse._ActionsContainer, field: dataclasses.Field, def
     )
 
 
+def add_oov(parser: argparse.ArgumentParser, option: str) -> None:
+    """Let a command leave out of the text in an option what a model does not know."""
+    parser.add_argument(
+        "--oov",
+        choices=("error", "skip"),
+        default="error",
+        help=f"characters of {option} that the model does not know (default: error)",
+    )
+
+
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """Let a command choose where to compute."""
     parser.add_argument(

@@ -1,9 +1,10 @@
 """``minigrid sample``: write text with a trained model."""
 
 import argparse
+import sys
 
 from minigrid.backend import choose_device
-from minigrid.commands.options import TRAINED, add_backend
+from minigrid.commands.options import TRAINED, add_backend, add_oov
 from minigrid.errors import UserError
 
 HELP = "write text with a trained model"
@@ -17,12 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top-k", type=int, help="choose among the K likeliest only (default: among all)")
     parser.add_argument("--argmax", action="store_true", help="always take the likeliest")
     parser.add_argument("--prime", default="", help="text to go on from (default: none, as after a line break)")
-    parser.add_argument(
-        "--oov",
-        choices=("error", "skip"),
-        default="error",
-        help="prime characters that the model does not know (default: error)",
-    )
+    add_oov(parser, "--prime")
     parser.add_argument("--seed", type=int, default=0, help="of the choices, 0 or above (default: 0)")
     add_backend(parser)
 
@@ -41,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
             f"the model does not know these characters of --prime: {', '.join(map(show, unknown))}; leave them out, or "
             "let --oov skip do it"
         )
+    if unknown:
+        print(f"note: left out of --prime: {', '.join(map(show, unknown))}", file=sys.stderr)
     prime = "".join(c for c in options.prime if c not in unknown)
     sampler = Sampler(options.temperature, options.top_k, options.argmax)
     text = generate(model, vocabulary, options.length, prime=prime, sampler=sampler, seed=options.seed)

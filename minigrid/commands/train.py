@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrid.commands.options import add_setting
-from minigrid.config import Config, flag, read_config_file
+from minigrid.config import Config, flag, read_config_file, refuse_idle
 from minigrid.errors import UserError
 
 HELP = "train a model, or go on with a run"
@@ -62,7 +62,9 @@ def run(options: argparse.Namespace) -> int:
         run = Run.resume(options.run, given)
     else:
         taken = {} if options.init_from is None else inherited(read_checkpoint(options.init_from), given)
-        run = Run.start(Config(**taken | given), options.run, options.init_from)
+        config = Config(**taken | given)
+        refuse_idle(config, given)
+        run = Run.start(config, options.run, options.init_from)
         kept = [
             f"{flag(name)} {shlex.quote(str(value))}"
             for name, value in taken.items()
@@ -73,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         run.train()
     except InterruptedRunError:
-        again = f"python train.py --run {shlex.quote(str(run.folder))} --resume"
+        again = f"python -m minigrid train --run {shlex.quote(str(run.folder))} --resume"
         with contextlib.suppress(OSError):  # the terminal may be gone
             print(f"stopped at step {run.step.number} and saved; go on with: {again}", file=sys.stderr)
         return 130
@@ -83,5 +85,5 @@ def run(options: argparse.Namespace) -> int:
     best = f"best validation loss {run.best:.4f} nats; " if math.isfinite(run.best) else ""
     limit = ", as many as --max-steps says" if run.step.number == run.config.max_steps else ""
     print(f"done: {run.step.number} steps{limit}; {best}everything is in {run.folder}")
-    print(f"write with it: python sample.py {shlex.quote(str(run.folder))}")
+    print(f"write with it: python -m minigrid sample {shlex.quote(str(run.folder))}")
     return 0

@@ -85,7 +85,7 @@ def load_file(path: str | os.PathLike[str], tokens: str | None = None) -> Corpus
         if not file.is_file():
             raise UserError(f"the folder {given} holds no input.txt: name the text file itself.")
     if not file.exists():
-        raise UserError(f"there is no file {given}: check the path given with --data.")
+        raise UserError(f"there is no file {given}: say with --data where the text is.")
     if not file.is_file():
         raise UserError(f"{given} is a pipe or a device, and a text is read twice: save it to a file first.")
     return load_text(given.absolute().name, file, tokens)

@@ -179,8 +179,10 @@ def _symbol_values(pieces: Iterable[bytes], tokens: str, path: Path) -> Iterator
             text = decoder.decode(piece, final=not piece)
         except UnicodeDecodeError as problem:
             offset = begin - pending + problem.start
+            utf_16 = not offset and problem.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             raise UserError(
-                f"{path} is not UTF-8 at byte {offset}: convert it to UTF-8, or read it with --tokens bytes."
+                f"{path} is not UTF-8 at byte {offset}{' but looks like UTF-16' if utf_16 else ''}: convert it to "
+                "UTF-8, or train on it with --tokens bytes."
             ) from problem
         begin += len(piece)
         yield np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
