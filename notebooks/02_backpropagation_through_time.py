@@ -16,7 +16,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from minigrid import CharModel, TrainStep
+from minigrid import CharModel, TrainStep, plots, trace
 from minigrid.gradcheck import central_difference
 from minigrid.ops import cross_entropy_backward, cross_entropy_forward
 from minigrid.optim import clip_elements, clip_norm, global_norm, make_optimizer
@@ -492,8 +492,30 @@ assert f[0].mean() < 0.6 and f[1:6].mean() > 0.8  # after training
 
 # %% [markdown]
 # The trained gates are half closed where a new key makes the old one worthless, and wider open from then on: along the
-# direct way alone about half of the gradient arrives, or more, where it was a fifth before. The rest comes back
-# through $h$; that way leads through weights, so the sum can even grow.
+# direct way alone about half of the gradient arrives, or more (that differs from machine to machine), where it was a
+# fifth before. What comes back through $h$ leads through weights: it can add to the direct way or cancel some of it.
+#
+# The gates' way can be drawn for the forward pass, too: what is written into a memory cell at one character is
+# multiplied by every forget gate that it passes. Here is a group and the next one, and of the cells the one that keeps
+# most of the key up to the question and least of it after the next key. Each row begins where something is written and
+# says what is left of it at every later character.
+
+# %%
+x, _ = keys_and_questions(2, seed=5)
+seen = trace(trained[8], x)
+f, written = seen["lstm.f"][0], abs(seen["lstm.i"] * seen["lstm.g"])[0, 0]
+at_question, after_next_key = f[1 : 6 + 1].prod(axis=0), f[1 : GROUP + 1].prod(axis=0)
+unit = int((written * (at_question - after_next_key)).mean(axis=0).argmax())
+left = [kept[:, unit].mean() for kept in (at_question, after_next_key)]
+print(f"unit {unit}: {left[0]:.0%} left at the question, {left[1]:.0%} after the next key")
+assert left[0] > 2 * left[1]
+plots.time_paths(seen, ["abcd.?"[symbol] for symbol in x[:, 0]], layer=0, unit=unit)
+
+# %% [markdown]
+# Along the first row the colour stays while the dots are read, up to the question. Then the key has served its purpose,
+# and when the next one comes hardly anything of it is left. Such a **forget-gate path** is what the gates decide, and
+# nothing else: no weight, no tanh. The [next notebooks](03_the_grid.ipynb) look for it in the other direction, from
+# layer to layer.
 #
 # ## The scale of the gradient: T x grads
 #

@@ -400,8 +400,22 @@ assert live > 98
 # ## Sentence 3: written low, carried along depth, read high
 #
 # In the grid, the memory along depth does hold it: far more than the letters say, at every layer. But less than the
-# stacked LSTM's states, and less than the grid's own memory along time. Why *less*? Let us look at when: along the
-# horizontal axis, how many letters in a row have just been read. (For each count all is fitted anew.)
+# stacked LSTM's states, and less than the grid's own memory along time. First, is the way open at all? Here are the
+# forget gates along depth while a URL is read; bright is open:
+
+# %%
+shown = slice(start + 130, start + 210)
+before_it = trace_text(grid, vocabulary, text[: shown.start])
+seen = trace_text(grid, vocabulary, text[shown], before_it.state)
+plots.gate_heatmap(seen["depth.f"][:, :, 0], text[shown], "forget gate along depth")
+
+# %% [markdown]
+# (Layer 1 has nothing to forget: no memory comes from below, and its colours mean nothing.) In layers 2 and 3 nearly
+# all gates stand open, all the time: what was written below travels on. In layer 4 many close, for some characters and
+# some units more than for others; we come back to it with sentence 4.
+#
+# So the way is open. Why, then, does this memory hold *less*? Let us look at when: along the horizontal axis, how many
+# letters in a row have just been read. (For each count all is fitted anew.)
 
 # %%
 ROWS = list(told["by_letters"])
@@ -533,9 +547,10 @@ assert written["the probe's difference"].min() > 0.15
 assert written["the probe's difference"].max() < 0.35
 
 # %% [markdown]
-# The gates are open: of what layer 1 writes, about three quarters arrive at the top, through three forget gates. This
-# is the linear path of notebook 3, and what is known about URLs does travel on it. But "*the* low layer writes, *a*
-# high layer reads" is not the picture: each layer adds about a quarter of what the memory at the top says about URLs.
+# The gates are open: of what layer 1 writes, about three quarters arrive at the top, through three forget gates. (More
+# than the product of their means: what is large meets gates that are wider open.) This is the linear path of notebook
+# 3, and what is known about URLs does travel on it. But "*the* low layer writes, *a* high layer reads" is not the
+# picture: each layer adds about a quarter of what the memory at the top says about URLs.
 #
 # But is the linear path *needed* for it? We close it, and for that we need a tool.
 #
@@ -1099,7 +1114,8 @@ assert np.isclose((written * kept_to_end(np.array([0.7, 0, 0.5]))).sum(), 0.3)
 # %%
 blind = clamp_gate(grid, "depth.i", 0, 0)
 assert (trace(blind, x[:50])["depth.h"][0] == 0).all()
-assert np.ptp(trace(blind, x[:50]).logits, axis=1).max() == 0  # all streams get the same prediction
+# all streams get the same prediction, but for rounding
+assert np.ptp(trace(blind, x[:50]).logits, axis=1).max() < 1e-4
 for name, model in {
     "as trained": grid,
     "forget gates of layer 2 closed": clamp_gate(grid, "depth.f", 1, 0),

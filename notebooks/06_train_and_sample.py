@@ -274,7 +274,9 @@ IS_TOYWIKI = RUN == "pretrained:toywiki-grid-1"
 model, its_vocabulary = load(RUN)
 logits, _ = model.predict(its_vocabulary.encode(prime)[:, None], model.initial_state(1))
 scores = np.sort(logits[-1, 0].astype("float64"))[::-1]
+NAMES = {" ": "␣", "\n": "↵"}
 letters = [its_vocabulary.decode([n]) for n in np.argsort(-logits[-1, 0])]
+letters = [NAMES.get(letter, letter) for letter in letters]
 
 TEMPERATURES = (0.3, 0.7, 1.0, 1.5)
 SHOWN = 12
@@ -443,11 +445,13 @@ assert sample(temperature=5.0, top_k=1) == texts["argmax"]
 # %% [markdown]
 # **5.** The optimiser's running means, the carried state, the step (and with it the rate, which sinks after the tenth
 # epoch) and the place in the text. You want it when something else than the length is to change: a lower rate, dropout,
-# another text with the very same set of characters. The sizes must agree, too:
+# another text with the very same set of characters. The sizes must agree, too. What was taken over is measured first,
+# at step 0, so that `best.npz` is never worse than it:
 
 # %%
 _ = shell(f"{TRAIN.replace('5e-3', '1e-3')} --max-steps 20 --init-from straight --run slower")
-begun = json.loads((HERE / "slower" / "metrics.jsonl").open().readline())
+taken_over, begun, *_ = map(json.loads, (HERE / "slower" / "metrics.jsonl").open())
+assert (taken_over["step"], taken_over["split"]) == (0, "val")
 assert begun["step"] == 10  # it counts from the beginning,
 assert MY_TEXT or begun["loss"] < unigram  # with what the other has learnt
 folder.cleanup()

@@ -85,7 +85,11 @@ for name in NAMES:
     problems, digits = [r["step"] / 10 for r in val], [100 * r["digits"] for r in val]
     ax.plot(problems, digits, style, color=colour, label=f"{tied}, seed {seed}")
     reached[name] = next((r["step"] / 10 for r in val if r["digits"] >= 0.99), np.inf)
-ax.set(xlabel="problems trained on (thousands)", ylabel="held-out digits right (%)", ylim=(40, 103))
+ax.set(
+    xlabel="problems trained on (thousands; each is drawn many times)",
+    ylabel="held-out digits right (%)",
+    ylim=(40, 103),
+)
 ax.legend(loc="lower right")
 plt.show()
 
@@ -288,7 +292,11 @@ for ax, (name, (r, kind, layer, step, unit)) in zip(axes, best.items(), strict=T
         fontsize=10,
     )
 axes[0].set_ylabel("value (mean, standard deviation)")
-fig.suptitle("The unit that correlates best with the carry (shaded: there is one)")
+fig.suptitle(
+    "The unit that correlates best with the carry (shaded: there is one)\n"
+    "r: correlation; jump: share of its whole range between the sums 9 and 10",
+    fontsize=11,
+)
 plt.show()
 
 ramp = correlations(ones_sum[:, None].astype("float64"))[0]
@@ -387,6 +395,7 @@ assert max(mean("f", carry)[8], mean("f", ~carry)[8]) < 0.4
 # %%
 def pairs(fit, count=600):
     """Recipients and donors, (2, count): problems with the same tens whose sums of the ones fit."""
+    rng = np.random.default_rng(SEED)
     tens = 10 * rng.integers(0, 10, (2, 1, 60_000))
     ones = rng.integers(0, 10, (2, 2, 60_000))
     first, second = (tens + ones)[:, :, fit(*ones.sum(axis=0))][:, :, :count]
@@ -477,7 +486,7 @@ for name, model in models.items():
     if name.startswith("tied"):
         assert donor["1, 2"] > 0.95 and donor["3"] < 0.03
     else:
-        assert max(donor["1, 2"], donor["1, 3"], donor["2, 3"]) < 0.85 and donor["3"] > 0.2
+        assert max(donor["1, 2"], donor["1, 3"], donor["2, 3"]) < 0.9 and donor["3"] > 0.2
 
 # %% [markdown]
 # Now all four models give an answer, and the seeds of a kind agree roughly. The control leaves 90 to 100 % of the tens
@@ -486,7 +495,7 @@ for name, model in models.items():
 # - **Tied**: the carry is kept in layers 1 and 2. With these two from the donor the tens digit follows it nearly
 #   always; with layer 3 hardly ever, although in `tied-1` a probe found the carry there (92 % in its $c^{time}$). A
 #   probe finds what *can be read*, a transplant what *is used*. (The seeds differ in how layers 1 and 2 share it.)
-# - **Untied**: it is spread over all three layers; any two of them leave 15 % of the tens digits or more.
+# - **Untied**: it is spread over all three layers; any two of them leave a tenth of the tens digits or more.
 # - More of it is in the memory cells than in the hidden states, in all four: `c` alone moves more tens digits than `h`
 #   alone. But neither will do by itself: a state made of two halves that contradict each other is none that the model
 #   has ever seen. (That also goes for single layers: a share of 40 % does not say "40 % of the carry is here".)
