@@ -51,7 +51,7 @@ def norms_by_lag(
         _, dstate = model.backward(cache, dlogits, dstate)
         norms.append({name: _norms(d) for name, d in dstate.items()})
         dlogits = model.xp.zeros_like(dlogits)  # earlier losses play no part
-    kind = model.cell.kind
+    kind = model.cell.prefix
     return {
         f"{kind}.{name}": np.stack(
             [[norm[f"{kind}.{layer}.{name}"] for norm in norms] for layer in range(model.layers)]
@@ -109,7 +109,7 @@ def norms_by_layer(
         if dc is not None:
             c.append(_norms(dc[0]))
     if dc is None:
-        return {f"{model.cell.kind}.h": np.array(h[::-1])}
+        return {f"{model.cell.prefix}.h": np.array(h[::-1])}
     return {"depth.h": np.array(h[::-1]), "depth.c": np.array(c[::-1])}
 
 

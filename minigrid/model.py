@@ -117,7 +117,7 @@ class CharModel:
         )
         self._layer_names = [self._names_of_layer(layer) for layer in range(layers)]
         self._layer_states = [
-            {name: f"{self.cell.kind}.{layer}.{name}" for name in self.cell.states} for layer in range(layers)
+            {name: f"{self.cell.prefix}.{layer}.{name}" for name in self.cell.states} for layer in range(layers)
         ]
         # a dict, for a set has no order
         self._state_names = dict.fromkeys(full for names in self._layer_states for full in names.values())
@@ -210,11 +210,11 @@ class CharModel:
     ) -> tuple[Array, State, list[Any]]:
         """Go up the layers; return the top one's output (T, B, H), the new state, and the caches if they are kept."""
         source = TokenInput(ids, self.params.get("embedding.weight"))
-        memory, new_state, caches = None, {}, []
+        c_depth, new_state, caches = None, {}, []
         for layer in range(self.layers):
-            out, memory, state_of_layer, cache = self.cell.forward(
+            out, c_depth, state_of_layer, cache = self.cell.forward(
                 source,
-                memory,
+                c_depth,
                 self._state_of_layer(layer, state),
                 self._weights[layer],
                 len(ids),
@@ -267,11 +267,11 @@ class CharModel:
             dlogits, cache.top, self.params["decoder.weight"], grads["decoder.weight"], grads["decoder.bias"]
         )
         dout = dropout_backward(dtop, cache.masks.get("top"))
-        dmemory = None
+        dc_depth = None
         for layer in reversed(range(self.layers)):
-            dsource, dmemory, dstate_l = self.cell.backward(
+            dsource, dc_depth, dstate_l = self.cell.backward(
                 dout,
-                dmemory,
+                dc_depth,
                 self._state_of_layer(layer, dstate),
                 cache.layers[layer],
                 self._weights[layer],

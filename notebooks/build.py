@@ -19,7 +19,7 @@ from pathlib import Path
 import jupytext
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -56,8 +56,8 @@ def execute(text: Path) -> nbformat.NotebookNode:
 
     Raises
     ------
-    nbclient.exceptions.CellExecutionError
-        A cell failed; the message shows it.
+    nbclient.exceptions.CellExecutionError, nbclient.exceptions.CellTimeoutError
+        A cell failed or took too long; the message shows it.
     """
     notebook = read_text(text)
     client = NotebookClient(
@@ -105,7 +105,7 @@ def check(text: Path) -> str | None:
         return f"{text.with_suffix('.ipynb').name} is out of step with {text.name}: run make notebooks-build"
     try:
         execute(text)
-    except CellExecutionError as error:
+    except (CellExecutionError, CellTimeoutError) as error:
         return str(error)
     return None
 
@@ -114,7 +114,7 @@ def build(text: Path) -> str | None:
     """Execute `text` and write the notebook beside it; return what is wrong, None if nothing is."""
     try:
         nbformat.write(execute(text), text.with_suffix(".ipynb"))
-    except CellExecutionError as error:
+    except (CellExecutionError, CellTimeoutError) as error:
         return str(error)
     return None
 

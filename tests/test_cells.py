@@ -38,36 +38,36 @@ class Layer:
         self.weights = {name: draw(*shape) for name, shape in self.cell.weight_shapes(inputs).items()}
         self.state = {name: draw(B, H) for name in self.cell.states}
         self.x = draw(steps, B, inputs)
-        self.memory = draw(steps, B, H) if model == "grid" else None
+        self.c_below = draw(steps, B, H) if model == "grid" else None
         self.dout, self.dstate = draw(steps, B, H), {name: draw(B, H) for name in self.cell.states}
-        self.dmemory = draw(steps, B, H) if model == "grid" else None
+        self.dc_above = draw(steps, B, H) if model == "grid" else None
         self.workspace = Workspace(np, "float64", reuse)
 
     def forward(self):
         return self.cell.forward(
-            DenseInput(self.x), self.memory, self.state, self.weights, self.steps, self.workspace.scope("layer")
+            DenseInput(self.x), self.c_below, self.state, self.weights, self.steps, self.workspace.scope("layer")
         )
 
     def backward(self, cache, grads):
         return self.cell.backward(
-            self.dout, self.dmemory, self.dstate, cache, self.weights, grads, self.workspace.scope("layer")
+            self.dout, self.dc_above, self.dstate, cache, self.weights, grads, self.workspace.scope("layer")
         )
 
     def loss(self) -> float:
         out, memory, state, _ = self.forward()
         value = (out * self.dout).sum() + sum((state[name] * d).sum() for name, d in self.dstate.items())
-        return value if memory is None else value + (memory * self.dmemory).sum()
+        return value if memory is None else value + (memory * self.dc_above).sum()
 
     def inputs(self) -> dict[str, np.ndarray]:
         """Everything that the layer depends on."""
-        memory = {} if self.memory is None else {"memory": self.memory}
+        memory = {} if self.c_below is None else {"memory": self.c_below}
         return {"x": self.x} | memory | self.weights | {f"state/{name}": s for name, s in self.state.items()}
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Gradients of :meth:`loss` for :meth:`inputs`."""
         grads = {name: np.zeros_like(W) for name, W in self.weights.items()}
         dx, dmemory, dstate = self.backward(self.forward()[3], grads)
-        memory = {} if self.memory is None else {"memory": dmemory}
+        memory = {} if self.c_below is None else {"memory": dmemory}
         return {"x": dx} | memory | grads | {f"state/{name}": d for name, d in dstate.items()}
 
 
@@ -136,7 +136,7 @@ def test_arrays_that_are_used_again_make_no_difference(model, options):
 @forms
 def test_nothing_that_was_given_is_changed(model, options):
     layer = Layer(model, options)
-    given = {"inputs": layer.inputs(), "arriving": [layer.dout, layer.dmemory, layer.dstate]}
+    given = {"inputs": layer.inputs(), "arriving": [layer.dout, layer.dc_above, layer.dstate]}
     before = snapshot(given)
     cache = layer.forward()[3]
     kept = snapshot(cache)
@@ -149,10 +149,10 @@ def test_nothing_that_was_given_is_changed(model, options):
 def test_one_step_after_the_other_is_the_whole_sequence(model, options):
     layer = Layer(model, options)
     out, memory, state, _ = layer.forward()
-    x, below = layer.x, layer.memory
+    x, below = layer.x, layer.c_below
     layer.steps = 1
     for t in range(T):
-        layer.x, layer.memory = x[t : t + 1], None if below is None else below[t : t + 1]
+        layer.x, layer.c_below = x[t : t + 1], None if below is None else below[t : t + 1]
         out_t, memory_t, layer.state, _ = layer.forward()
         assert_close(out_t[0], out[t], 1e-14)
         if memory is not None:
@@ -184,20 +184,20 @@ def test_the_final_state_is_a_copy(model, options):
 
 def test_no_memory_from_below_is_a_memory_of_zeros():
     layer = Layer("grid", {"lstm_output": "standard", "priority": "depth"})
-    layer.memory[...] = 0
+    layer.c_below[...] = 0
     with_zeros = layer.forward()[:3]
-    layer.memory = None
+    layer.c_below = None
     assert_equal(snapshot(layer.forward()[:3]), snapshot(with_zeros))
 
 
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
 def test_stacked_cells_hand_the_memory_on(model):
     layer = Layer(model, {"lstm_output": "standard"} if model == "lstm" else {})
-    layer.memory, layer.dmemory = np.ones((T, H, B)), np.full((T, H, B), 2.0)
+    layer.c_below, layer.dc_above = np.ones((T, H, B)), np.full((T, H, B), 2.0)
     _, memory, _, cache = layer.forward()
-    assert memory is layer.memory
+    assert memory is layer.c_below
     _, dmemory, _ = layer.backward(cache, {name: np.zeros_like(W) for name, W in layer.weights.items()})
-    assert dmemory is layer.dmemory
+    assert dmemory is layer.dc_above
 
 
 @forms
@@ -208,6 +208,6 @@ def test_characters_are_the_rows_of_their_embedding(model, options):
     layer.x = embedding[ids]
     expected = layer.forward()
     result = layer.cell.forward(
-        TokenInput(ids, embedding), layer.memory, layer.state, layer.weights, T, Workspace(np, "float64")
+        TokenInput(ids, embedding), layer.c_below, layer.state, layer.weights, T, Workspace(np, "float64")
     )
     assert_close(snapshot(result[:3]), snapshot(expected[:3]), 1e-13)

@@ -33,7 +33,7 @@ def test_the_norms_are_those_of_finite_differences(options):
     batch = minibatch(model, steps=4)
     x, target, state = batch.x, batch.y[0], batch.state
     norms = norms_by_lag(model, x, target, state)
-    kind = model.cell.kind
+    kind = model.cell.prefix
     assert {name: norm.shape for name, norm in norms.items()} == {
         f"{kind}.{name}": (3, 4, 2) for name in model.cell.states
     }
@@ -52,7 +52,7 @@ def losses_from(model, layer, h, c, batch, target):
     memory = None if c is None else c[None]
     for above in range(layer + 1, model.layers):
         h = h * batch.masks[f"layer.{above}"][0]
-        own = {name: state[f"{model.cell.kind}.{above}.{name}"] for name in model.cell.states}
+        own = {name: state[f"{model.cell.prefix}.{above}.{name}"] for name in model.cell.states}
         weights = model.weights_by_layer()[above]
         (h,), memory, _, _ = model.cell.forward(DenseInput(h[None]), memory, own, weights, 1, model.workspace())
     scores = h * batch.masks["top"][0] @ model.params["decoder.weight"] + model.params["decoder.bias"]

@@ -249,8 +249,8 @@ def without_state(name):
 
 def without_initial_state(name):
     def change(_, result):
-        dsource, dmemory, dstate = result
-        return dsource, dmemory, dstate | {name: np.zeros_like(dstate[name])}
+        dsource, dc_depth, dstate = result
+        return dsource, dc_depth, dstate | {name: np.zeros_like(dstate[name])}
 
     return change
 
@@ -281,7 +281,7 @@ def other_priority(a):
 
 
 def no_memory_from_above(a):
-    a["dmemory"] = None
+    a["dc_above"] = None
 
 
 def bias_over_the_wrong_axis(a, _):

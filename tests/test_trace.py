@@ -32,7 +32,7 @@ def traced(options, steps=4):
 
 def top_kind(model):
     """Whose h the layer above reads."""
-    return "depth" if model.cell.kind == "time" else model.cell.kind
+    return "depth" if model.cell.prefix == "time" else model.cell.prefix
 
 
 def inputs(model, x, made):
@@ -75,7 +75,7 @@ def check_recurrence(made, state, kind, names):
 @pytest.mark.parametrize("options", EMBEDDINGS, ids=label)
 def test_the_equations_hold_between_the_arrays(options):
     model, batch, made = traced(options)
-    x, kind = inputs(model, batch.x, made), model.cell.kind
+    x, kind = inputs(model, batch.x, made), model.cell.prefix
     check_recurrence(made, batch.state, kind, model.cell.states)
     if kind == "time":
         check_lstm(model, made, "time", x, made["time.h_prev"])

@@ -6,20 +6,23 @@ from typing import Any
 from minigrid.backend import Array, Workspace
 from minigrid.ops import LayerInput
 
-State = dict[str, Array]
+Arrays = dict[str, Array]
+"""Arrays by name."""
+
+State = Arrays
 """One layer's state by name, (B, H) each."""
 
 
 class Cell(ABC):
     """One kind of layer: a whole sequence forward, a whole sequence backward.
 
-    A cell object holds sizes and options, no weights: those are handed in as a mapping from ``kind.name`` to arrays, in
-    the order of :meth:`weight_shapes`, their gradients likewise.
+    A cell object holds sizes and options, no weights: those are handed in by name, in the order of
+    :meth:`weight_shapes`, their gradients likewise.
 
     Attributes
     ----------
-    kind : str
-        Prefix of the layer's state names.
+    prefix : str
+        What the names of the layer's states begin with.
     states : tuple of str
         Names of its states.
     hidden : int
@@ -29,7 +32,7 @@ class Cell(ABC):
         and what a backward pass uses besides, at its peak, once for all layers.
     """
 
-    kind: str
+    prefix: str
     states: tuple[str, ...]
     hidden: int
     kept: int
@@ -43,9 +46,9 @@ class Cell(ABC):
     def forward(
         self,
         source: LayerInput,
-        memory: Array | None,
+        c_below: Array | None,
         state: State,
-        weights: dict[str, Array],
+        weights: Arrays,
         steps: int,
         workspace: Workspace,
     ) -> tuple[Array, Array | None, State, Any]:
@@ -55,7 +58,7 @@ class Cell(ABC):
         ----------
         source : TokenInput or DenseInput
             What the layer reads at each step.
-        memory : (T, B, H) array or None
+        c_below : (T, B, H) array or None
             The memory cell along depth that arrives from the layer below; None is zero. Only the grid has one, the
             stacked cells hand on what they were given.
         state, weights, steps, workspace
@@ -65,7 +68,7 @@ class Cell(ABC):
         -------
         out : (T, B, H) array
             What the layer above reads.
-        memory : (T, B, H) array or None
+        c_above : (T, B, H) array or None
             The memory cell along depth that leaves for the layer above.
         state : dict
             State after the last step.
@@ -77,27 +80,28 @@ class Cell(ABC):
     def backward(
         self,
         dout: Array,
-        dmemory: Array | None,
+        dc_above: Array | None,
         dstate: State,
         cache: Any,
-        weights: dict[str, Array],
-        grads: dict[str, Array],
+        weights: Arrays,
+        grads: Arrays,
         workspace: Workspace,
     ) -> tuple[Array | None, Array | None, State]:
         """Backward of :meth:`forward`: one gradient for each thing that it returned, one for each that it was given.
 
-        Gradients of the weights are added to `grads`; those of the source, the memory and the initial state are
+        Gradients of the weights are added to `grads`; those of the source, of c_below and of the initial state are
         returned.
         """
 
     @abstractmethod
-    def named_arrays(self, cache: Any, weights: dict[str, Array]) -> dict[str, Array]:
-        """Name what a layer did in :meth:`forward`, for :mod:`minigrid.trace`: ``kind.name`` -> (T, B, H) array.
+    def named_arrays(self, cache: Any, weights: Arrays) -> Arrays:
+        """Name what a layer did in :meth:`forward`, for :mod:`minigrid.trace`: ``lstm.f`` and so on, (T, B, H) each.
 
         Gates and states are views into the cache; pre-activations are computed again from what it holds.
         """
 
-    def gradient_of_h(self, dread: Array, dh_last: Array, workspace: Workspace, read: slice = slice(1, None)) -> Array:
+    @staticmethod
+    def gradient_of_h(dread: Array, dh_last: Array, workspace: Workspace, read: slice = slice(1, None)) -> Array:
         """Lay out the gradients that arrive at h[0] ... h[T] from outside the recurrence: (T + 1, B, H).
 
         `dread` (T, B, H) arrives at the steps `read`, the new states by default, and `dh_last` (B, H) at the last one.

@@ -7,11 +7,11 @@ LSTM along depth has no recurrence in time at all: its products are done for the
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, blocks
+from minigrid.backend import Array, Workspace, blocks
 from minigrid.cells import lstm
-from minigrid.cells.cell import Cell
+from minigrid.cells.cell import Arrays, Cell, State
 from minigrid.gates import by_gate, lstm_forward
-from minigrid.ops import rows
+from minigrid.ops import LayerInput, rows
 
 
 class Cache(NamedTuple):
@@ -20,9 +20,9 @@ class Cache(NamedTuple):
     time: lstm.Cache
     gates: Array  # (T, 4, B, H), i f o g of the depth LSTM
     c_below: Array  # (T, B, H), memory cell along depth that came in
-    c: Array  # (T, B, H), memory cell along depth that goes out
-    s: Array  # (T, B, H), the tanh inside the output of the depth LSTM
-    h: Array  # (T, B, H), hidden state along depth that goes out
+    c_depth: Array  # (T, B, H), memory cell along depth that goes out
+    s_depth: Array  # (T, B, H), the tanh inside the output of the depth LSTM
+    h_depth: Array  # (T, B, H), hidden state along depth that goes out
 
 
 class Grid(Cell):
@@ -35,10 +35,11 @@ class Grid(Cell):
         a_depth = h_time[t] @ depth.W_time + x[t] @ depth.W_depth + depth.bias
         h_depth[t], c_depth[t] = lstm(a_depth, c_below[t])
 
-    where x is h_depth of the layer below. With priority "none" the depth LSTM reads h_time[t-1] as well.
+    where x is h_depth of the layer below and c_below its c_depth. With priority "none" the depth LSTM reads h_time[t-1]
+    as well.
     """
 
-    kind = "time"
+    prefix = "time"
     states = ("h", "c")
     kept, passing = 14, 12  # kept: h, c, s and four gates, along time and along depth
 
@@ -49,53 +50,76 @@ class Grid(Cell):
         self.read = slice(1, None) if priority == "depth" else slice(None, -1)
 
     def weight_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        """See :meth:`Cell.weight_shapes`."""
         H = self.hidden
         return {
-            f"{kind}.{name}": shape
-            for kind in ("time", "depth")
+            f"{way}.{name}": shape
+            for way in ("time", "depth")
             for name, shape in {"W_time": (H, 4 * H), "W_depth": (inputs, 4 * H), "bias": (4 * H,)}.items()
         }
 
-    def forward(self, source, memory, state, weights, steps, workspace):
+    def forward(
+        self,
+        source: LayerInput,
+        c_below: Array | None,
+        state: State,
+        weights: Arrays,
+        steps: int,
+        workspace: Workspace,
+    ) -> tuple[Array, Array, State, Cache]:
+        """Go along time step by step, then along depth for all steps at once; see :meth:`Cell.forward`."""
         T, (B, H) = steps, state["h"].shape
         time, depth = self._split(weights)
-        time_cache = lstm.sequence_forward(
+        # h_time[t], c_time[t] = lstm(a_time, c_time[t-1])
+        along_time = lstm.sequence_forward(
             source, state["h"], state["c"], time, T, self.output, workspace.scope("time")
         )
+        h_time = along_time.h[self.read]
 
         workspace = workspace.scope("depth")
         gates = workspace.empty("gates", (T, 4, B, H))
-        c = workspace.empty("c", (T, B, H))
-        s = workspace.empty("s", (T, B, H))
-        h = workspace.empty("h", (T, B, H))
-        if memory is None:
-            memory = workspace.empty("c_below", (T, B, H))
-            memory[...] = 0
-
+        c_depth = workspace.empty("c_depth", (T, B, H))
+        s_depth = workspace.empty("s_depth", (T, B, H))
+        h_depth = workspace.empty("h_depth", (T, B, H))
+        if c_below is None:
+            c_below = workspace.empty("c_below", (T, B, H))
+            c_below[...] = 0
+        # h_depth[t], c_depth[t] = lstm(a_depth, c_below[t])
         from_x = workspace.scratch("a", (T, B, 4 * H))
         source.project(depth.W_x, depth.bias, out=from_x)
-        h_time = time_cache.h[self.read]
-        for steps in blocks(from_x):
-            from_h = (rows(h_time[steps]) @ depth.W_h).reshape(from_x[steps].shape)
-            a_x, a_h, gates_now = (a.swapaxes(0, 1) for a in (by_gate(from_x[steps]), by_gate(from_h), gates[steps]))
-            lstm_forward(a_x, a_h, gates_now, memory[steps], c[steps], s[steps], h[steps], self.output)
-        return h, c, lstm.final_state(time_cache), Cache(time_cache, gates, memory, c, s, h)
+        for block in blocks(from_x):
+            from_h = (rows(h_time[block]) @ depth.W_h).reshape(from_x[block].shape)
+            a_x, a_h, ifog = (a.swapaxes(0, 1) for a in (by_gate(from_x[block]), by_gate(from_h), gates[block]))
+            lstm_forward(a_x, a_h, ifog, c_below[block], c_depth[block], s_depth[block], h_depth[block], self.output)
+        cache = Cache(along_time, gates, c_below, c_depth, s_depth, h_depth)
+        return h_depth, c_depth, lstm.final_state(along_time), cache
 
-    def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
-        T, B, H = cache.s.shape
+    def backward(
+        self,
+        dout: Array,
+        dc_above: Array | None,
+        dstate: State,
+        cache: Cache,
+        weights: Arrays,
+        grads: Arrays,
+        workspace: Workspace,
+    ) -> tuple[Array | None, Array, State]:
+        """Go back along depth for all steps at once, then along time step by step; see :meth:`Cell.backward`."""
+        T, B, H = cache.s_depth.shape
         time, depth = self._split(weights)
         dtime, ddepth = self._split(grads)
+        h_time = cache.time.h[self.read]
         da = workspace.scratch("a", (T, B, 4 * H))
-        dmemory_below = workspace.scratch("dmemory", (T, B, H))
-        dmemory_below[...] = 0 if dmemory is None else dmemory
+        dc_below = workspace.scratch("dc_below", (T, B, H))
+        dc_below[...] = 0 if dc_above is None else dc_above  # each block turns the one into the other
 
-        # h_depth[t], c_depth[t] = lstm(a_depth, c_below[t])
-        for steps in blocks(da):
-            kept = (array[steps] for array in (cache.gates, cache.c_below, cache.c, cache.s))
+        # h_depth[t], c_depth[t] = lstm(a_depth, c_below[t]), where dout arrives at h_depth and dc_above at c_depth
+        for block in blocks(da):
+            kept = (array[block] for array in (cache.gates, cache.c_below, cache.c_depth, cache.s_depth))
             update_backward = lstm.backward_of(*kept, self.output, workspace)
-            update_backward(slice(None), dout[steps], dmemory_below[steps], by_gate(da[steps]).swapaxes(0, 1))
+            update_backward(slice(None), dout[block], dc_below[block], by_gate(da[block]).swapaxes(0, 1))
         # a_depth = h_time @ depth.W_time + x @ depth.W_depth + depth.bias
-        ddepth.W_h[...] += rows(cache.time.h[self.read]).T @ rows(da)
+        ddepth.W_h[...] += rows(h_time).T @ rows(da)
         dh_time = self.gradient_of_h((rows(da) @ depth.W_h.T).reshape(T, B, H), dstate["h"], workspace, self.read)
         dsource = cache.time.source.project_backward(da, depth.W_x, ddepth.W_x, ddepth.bias)
         # h_time[t], c_time[t] = lstm(a_time, c_time[t-1])
@@ -103,24 +127,26 @@ class Grid(Cell):
             dh_time, dstate["c"], cache.time, time, dtime, self.output, workspace
         )
         dsource += dsource_time
-        return dsource, dmemory_below, {"h": dh0, "c": dc0}
+        return dsource, dc_below, {"h": dh0, "c": dc0}
 
-    def named_arrays(self, cache, weights):
+    def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
+        """Name both LSTMs' gates and states, ``time.f``, ``depth.c`` ...; see :meth:`Cell.named_arrays`."""
         time, depth = self._split(weights)
         along_time = lstm.named_arrays(cache.time, time)
         along_depth = lstm.named_gates(cache.time.source, cache.time.h[self.read], cache.gates, depth)
-        along_depth |= {"c": cache.c, "h": cache.h, "c_prev": cache.c_below}
+        along_depth |= {"c": cache.c_depth, "h": cache.h_depth, "c_prev": cache.c_below}
         return {f"time.{name}": array for name, array in along_time.items()} | {
             f"depth.{name}": array for name, array in along_depth.items()
         }
 
     @staticmethod
-    def _split(weights: dict[str, Array]) -> tuple[lstm.Weights, lstm.Weights]:
+    def _split(weights: Arrays) -> tuple[lstm.Weights, lstm.Weights]:
         """Sort the weights, or their gradients, into those of the LSTM along time and of the one along depth.
 
-        In both, W_depth multiplies what comes from the layer below, and W_time the hidden state along time.
+        Both become an ordinary LSTM's: W_depth, which multiplies what comes from the layer below, is its W_x, and
+        W_time, which multiplies the hidden state along time, its W_h.
         """
         return tuple(
-            lstm.Weights(weights[f"{kind}.W_depth"], weights[f"{kind}.W_time"], weights[f"{kind}.bias"])
-            for kind in ("time", "depth")
+            lstm.Weights(weights[f"{way}.W_depth"], weights[f"{way}.W_time"], weights[f"{way}.bias"])
+            for way in ("time", "depth")
         )

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, array_module
-from minigrid.cells.cell import Cell
+from minigrid.backend import Array, Workspace, array_module
+from minigrid.cells.cell import Arrays, Cell, State
 from minigrid.ops import LayerInput, rows
 
 
@@ -30,7 +30,7 @@ class GRU(Cell):
     the product with U_n (in PyTorch it is the other way round in both).
     """
 
-    kind = "gru"
+    prefix = "gru"
     states = ("h",)
     kept, passing = 5, 8  # kept: h, r * h and three gates
 
@@ -38,10 +38,20 @@ class GRU(Cell):
         self.hidden = hidden
 
     def weight_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        """See :meth:`Cell.weight_shapes`."""
         H = self.hidden
         return {"gru.W_x": (inputs, 3 * H), "gru.W_h": (H, 3 * H), "gru.bias": (3 * H,)}
 
-    def forward(self, source, memory, state, weights, steps, workspace):
+    def forward(
+        self,
+        source: LayerInput,
+        c_below: Array | None,
+        state: State,
+        weights: Arrays,
+        steps: int,
+        workspace: Workspace,
+    ) -> tuple[Array, Array | None, State, Cache]:
+        """See :meth:`Cell.forward`."""
         T, (B, H) = steps, state["h"].shape
         W_x, W_h, bias = weights.values()
         xp = array_module(W_h)
@@ -63,9 +73,19 @@ class GRU(Cell):
             n += reset[t] @ U_n
             xp.tanh(n, out=n)
             h[t + 1] = h[t] + z * (n - h[t])
-        return h[1:], memory, {"h": h[T].copy()}, Cache(source, h, gates, reset)
+        return h[1:], c_below, {"h": h[T].copy()}, Cache(source, h, gates, reset)
 
-    def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
+    def backward(
+        self,
+        dout: Array,
+        dc_above: Array | None,
+        dstate: State,
+        cache: Cache,
+        weights: Arrays,
+        grads: Arrays,
+        workspace: Workspace,
+    ) -> tuple[Array | None, Array | None, State]:
+        """See :meth:`Cell.backward`."""
         source, h, gates, reset = cache
         T, B, H = reset.shape
         W_x, W_h, _ = weights.values()
@@ -95,9 +115,10 @@ class GRU(Cell):
         dW_h[:, : 2 * H] += rows(h[:-1]).T @ rows(da)[:, : 2 * H]
         dW_h[:, 2 * H :] += rows(reset).T @ rows(da)[:, 2 * H :]
         dsource = source.project_backward(da, W_x, dW_x, dbias)
-        return dsource, dmemory, {"h": dh}
+        return dsource, dc_above, {"h": dh}
 
-    def named_arrays(self, cache, weights):
+    def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
+        """See :meth:`Cell.named_arrays`."""
         W_x, W_h, bias = weights.values()
         H, h = self.hidden, cache.h
         a = array_module(h).empty((*cache.reset.shape[:2], 3 * H), h.dtype)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, array_module, blocks
 from minigrid.blas import product_at_each_step
-from minigrid.cells.cell import Cell
+from minigrid.cells.cell import Arrays, Cell, State
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.kernels import fused
 from minigrid.ops import LayerInput, linear_forward, rows
@@ -206,7 +206,7 @@ def named_arrays(cache: Cache, weights: Weights) -> dict[str, Array]:
 class LSTM(Cell):
     """A layer of the stacked LSTM."""
 
-    kind = "lstm"
+    prefix = "lstm"
     states = ("h", "c")
     kept, passing = 7, 9  # kept: h, c, s and four gates
 
@@ -215,16 +215,36 @@ class LSTM(Cell):
         self.output = lstm_output
 
     def weight_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        """See :meth:`Cell.weight_shapes`."""
         H = self.hidden
         return {"lstm.W_x": (inputs, 4 * H), "lstm.W_h": (H, 4 * H), "lstm.bias": (4 * H,)}
 
-    def forward(self, source, memory, state, weights, steps, workspace):
+    def forward(
+        self,
+        source: LayerInput,
+        c_below: Array | None,
+        state: State,
+        weights: Arrays,
+        steps: int,
+        workspace: Workspace,
+    ) -> tuple[Array, Array | None, State, Cache]:
+        """See :meth:`Cell.forward`."""
         cache = sequence_forward(
             source, state["h"], state["c"], Weights(*weights.values()), steps, self.output, workspace
         )
-        return cache.h[1:], memory, final_state(cache), cache
+        return cache.h[1:], c_below, final_state(cache), cache
 
-    def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
+    def backward(
+        self,
+        dout: Array,
+        dc_above: Array | None,
+        dstate: State,
+        cache: Cache,
+        weights: Arrays,
+        grads: Arrays,
+        workspace: Workspace,
+    ) -> tuple[Array | None, Array | None, State]:
+        """See :meth:`Cell.backward`."""
         dh = self.gradient_of_h(dout, dstate["h"], workspace)
         dsource, dh0, dc0 = sequence_backward(
             dh,
@@ -235,8 +255,9 @@ class LSTM(Cell):
             self.output,
             workspace,
         )
-        return dsource, dmemory, {"h": dh0, "c": dc0}
+        return dsource, dc_above, {"h": dh0, "c": dc0}
 
-    def named_arrays(self, cache, weights):
+    def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
+        """See :meth:`Cell.named_arrays`."""
         named = named_arrays(cache, Weights(*weights.values()))
         return {f"lstm.{name}": array for name, array in named.items()}

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, array_module
-from minigrid.cells.cell import Cell
+from minigrid.backend import Array, Workspace, array_module
+from minigrid.cells.cell import Arrays, Cell, State
 from minigrid.ops import LayerInput, rows
 
 
@@ -17,7 +17,7 @@ class Cache(NamedTuple):
 class RNN(Cell):
     """A layer of ``h[t] = tanh(x[t] @ W_x + h[t-1] @ W_h + bias)``."""
 
-    kind = "rnn"
+    prefix = "rnn"
     states = ("h",)
     kept, passing = 1, 5  # kept: h
 
@@ -25,10 +25,20 @@ class RNN(Cell):
         self.hidden = hidden
 
     def weight_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
+        """See :meth:`Cell.weight_shapes`."""
         H = self.hidden
         return {"rnn.W_x": (inputs, H), "rnn.W_h": (H, H), "rnn.bias": (H,)}
 
-    def forward(self, source, memory, state, weights, steps, workspace):
+    def forward(
+        self,
+        source: LayerInput,
+        c_below: Array | None,
+        state: State,
+        weights: Arrays,
+        steps: int,
+        workspace: Workspace,
+    ) -> tuple[Array, Array | None, State, Cache]:
+        """See :meth:`Cell.forward`."""
         T, (B, H) = steps, state["h"].shape
         W_x, W_h, bias = weights.values()
         xp = array_module(W_h)
@@ -38,9 +48,19 @@ class RNN(Cell):
         for t in range(T):
             h[t + 1] += h[t] @ W_h
             xp.tanh(h[t + 1], out=h[t + 1])
-        return h[1:], memory, {"h": h[T].copy()}, Cache(source, h)
+        return h[1:], c_below, {"h": h[T].copy()}, Cache(source, h)
 
-    def backward(self, dout, dmemory, dstate, cache, weights, grads, workspace):
+    def backward(
+        self,
+        dout: Array,
+        dc_above: Array | None,
+        dstate: State,
+        cache: Cache,
+        weights: Arrays,
+        grads: Arrays,
+        workspace: Workspace,
+    ) -> tuple[Array | None, Array | None, State]:
+        """See :meth:`Cell.backward`."""
         source, h = cache
         T, B, H = dout.shape
         W_x, W_h, _ = weights.values()
@@ -53,9 +73,10 @@ class RNN(Cell):
             dh = da[t] @ W_h.T + outside[t]
         dW_h += rows(h[:-1]).T @ rows(da)
         dsource = source.project_backward(da, W_x, dW_x, dbias)
-        return dsource, dmemory, {"h": dh}
+        return dsource, dc_above, {"h": dh}
 
-    def named_arrays(self, cache, weights):
+    def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
+        """See :meth:`Cell.named_arrays`."""
         W_x, W_h, bias = weights.values()
         h = cache.h
         a = array_module(h).empty_like(h[1:])
