@@ -5,6 +5,9 @@ import re
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from minigrid.runs import Record
 
@@ -19,6 +22,15 @@ def spread(values: Collection[float], form: str = ".4f") -> str:
     """Write a mean and, of more than one value, the lowest and the highest."""
     mean = format(statistics.mean(values), form)
     return f"{mean} ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else mean
+
+
+def rounded(value: Any, digits: int) -> Any:
+    """Turn the arrays of a measurement into lists, and its floats into such of so many significant digits."""
+    if isinstance(value, dict):
+        return {str(key): rounded(entry, digits) for key, entry in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [rounded(entry, digits) for entry in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def fill(page: Path, place: str, text: str) -> None:

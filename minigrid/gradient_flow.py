@@ -23,7 +23,7 @@ def norms_by_lag(
     model : CharModel
         On any backend.
     x : (T, B) int array
-        Characters, T steps of B texts side by side.
+        Characters, T steps of B sequences side by side.
     target : (B,) int array
         The character to predict at the last step.
     state : mapping, optional
@@ -124,7 +124,7 @@ def _checked(
     """Return characters, targets (1, B) and state on the model's device."""
     x, target = model.ids(x), model.ids(target[None], lowest=-1)
     if target.shape[1] != x.shape[1]:
-        raise UserError(f"there are {target.shape[1]} targets for {x.shape[1]} texts: give one for each")
+        raise UserError(f"there are {target.shape[1]} targets for {x.shape[1]} sequences: give one for each")
     return x, target, model.initial_state(x.shape[1]) if state is None else state
 
 

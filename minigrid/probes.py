@@ -124,7 +124,7 @@ def fit_context(ids: np.ndarray, truth: np.ndarray, length: int) -> dict[bytes, 
     Parameters
     ----------
     ids, truth : (T, B) arrays
-        Characters and the fact, B texts side by side.
+        Characters and the fact, B sequences side by side.
     length : int
         How many characters, the present one included.
     """

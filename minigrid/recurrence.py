@@ -15,7 +15,7 @@ from minigrid.kernels import REAL, WARP, source
 UNITS = 8  # of a block of threads, with all four gates
 THREADS = 256  # of a block
 PADDING = 4  # numbers between rows in shared memory: what a warp reads together lies in different banks
-MOST_ROWS = 64  # texts that a block works on at a time
+MOST_ROWS = 64  # sequences that a block works on at a time
 MOST_COLUMNS = 256  # of what is multiplied with the weights, at a time
 OLDEST = 80  # compute capability, times ten: copies into shared memory that do not wait, tensor cores for TF32
 
@@ -32,15 +32,15 @@ class Layout(NamedTuple):
 
     neighbourhoods: int  # of units: four blocks each, UNITS of a block
     parts: int  # of the batch
-    texts: int  # in a part
-    rows: int  # texts worked on at a time, a multiple of 16 and perhaps more than there are
+    sequences: int  # in a part
+    rows: int  # sequences worked on at a time, a multiple of 16 and perhaps more than there are
     columns: int  # of what is multiplied with the weights, at a time
     shared: int  # bytes of a block
 
     @property
     def tile_rows(self) -> int:
-        """Rows that a thread sums up: few texts leave more threads to share the length of the sums."""
-        return 2 if min(self.texts, self.rows) <= 16 else 8
+        """Rows that a thread sums up: few sequences leave more threads to share the length of the sums."""
+        return 2 if min(self.sequences, self.rows) <= 16 else 8
 
 
 def layout(batch: int, hidden: int, itemsize: int, chip: Chip) -> Layout | None:
@@ -56,15 +56,15 @@ def layout(batch: int, hidden: int, itemsize: int, chip: Chip) -> Layout | None:
     neighbourhoods = -(-hidden // (4 * UNITS))
     if hidden % UNITS or 4 * neighbourhoods > chip.multiprocessors:
         return None
-    texts = -(-batch // (chip.multiprocessors // (4 * neighbourhoods)))
+    sequences = -(-batch // (chip.multiprocessors // (4 * neighbourhoods)))
     weights = hidden * 4 * UNITS
     room = chip.shared // itemsize - weights
-    rows = min(MOST_ROWS, texts + 15, room // THREADS) // 16 * 16
+    rows = min(MOST_ROWS, sequences + 15, room // THREADS) // 16 * 16
     if rows <= 0:
         return None
     columns = min(MOST_COLUMNS, room // (2 * rows) - PADDING) // WARP * WARP
     numbers = weights + rows * max(2 * (columns + PADDING), THREADS)
-    return Layout(neighbourhoods, -(-batch // texts), texts, rows, columns, numbers * itemsize)
+    return Layout(neighbourhoods, -(-batch // sequences), sequences, rows, columns, numbers * itemsize)
 
 
 def definitions(dtype: np.dtype, rows: int, tile_rows: int) -> tuple[str, ...]:
@@ -129,6 +129,6 @@ class Recurrence:
 
     def _launch(self, kernel: Any, blocks: int, arrays: tuple[Array, ...], sizes: tuple[int, ...], output: str) -> None:
         """Launch so many blocks for each part of the batch."""
-        _, parts, texts, _, columns, shared = self._layout
-        numbers = map(np.int32, (*sizes, texts, columns, output == "paper"))
+        _, parts, sequences, _, columns, shared = self._layout
+        numbers = map(np.int32, (*sizes, sequences, columns, output == "paper"))
         kernel((blocks, parts), (THREADS,), (*arrays, *numbers), shared_mem=shared)

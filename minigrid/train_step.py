@@ -128,13 +128,15 @@ class TrainStep:
         Raises
         ------
         UserError
-            The state carried on is of another number of texts than `batch`.
+            The state carried on is of another number of sequences than `batch`.
         """
         if self._state is None:
             self._state = self.model.initial_state(batch)
         for name, carried in self._state.items():
             if len(carried) != batch:
-                raise UserError(f"the state {name} carried on is of {len(carried)} texts, not of {batch}: call reset()")
+                raise UserError(
+                    f"the state {name} carried on is of {len(carried)} sequences, not of {batch}: call reset()"
+                )
         return self._state
 
     def memory(self, steps: int, batch: int) -> int:

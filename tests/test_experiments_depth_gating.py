@@ -17,6 +17,7 @@ from experiments.depth_gating.measures import (
     traced,
 )
 from experiments.depth_gating.texts import IN_WIKI, WARM_UP, Reading, letters_in_a_row, spans, streams
+from experiments.report import rounded
 from minigrid import CharModel, toywiki, trace
 from minigrid.vocabulary import Vocabulary
 
@@ -136,7 +137,7 @@ def test_the_text_alone(readings):
 
 def test_numbers_are_rounded_for_the_file():
     value = {1: np.array([0.123456789]), "list": (1, 2.5, True), "deep": {"x": np.float64(3)}}
-    assert run.rounded(value) == {"1": [0.12346], "list": [1, 2.5, True], "deep": {"x": 3.0}}
+    assert rounded(value, 5) == {"1": [0.12346], "list": [1, 2.5, True], "deep": {"x": 3.0}}
 
 
 def test_the_page_is_made_of_the_committed_metrics():

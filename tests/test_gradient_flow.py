@@ -105,7 +105,7 @@ def test_one_target_for_each_text():
     model = make_model(model="rnn")
     batch = minibatch(model)
     for measure in (norms_by_lag, norms_by_layer):
-        with pytest.raises(UserError, match="1 targets for 2 texts"):
+        with pytest.raises(UserError, match="1 targets for 2 sequences"):
             measure(model, batch.x, batch.y[0, :1])
 
 

@@ -117,7 +117,7 @@ def test_what_the_cases_are_named_for():
         > sizes["the batch in parts, the last one smaller"].parts
     )
     assert sizes["more rows of a thread"].tile_rows == 8
-    assert sizes["more texts than at a time"].texts > sizes["more texts than at a time"].rows == MOST_ROWS
+    assert sizes["more texts than at a time"].sequences > sizes["more texts than at a time"].rows == MOST_ROWS
     assert sizes["fewer texts at a time than there is memory for"].rows == 32
     assert sizes["a chunk after the other"].columns < 20 * UNITS
 
@@ -137,7 +137,7 @@ def test_the_sizes_that_are_measured_fit_on_an_h200():
     for H, parts in ((128, 8), (256, 4), (512, 2), (1000, 1)):
         found = layout(50, H, 4, H200)
         assert (found.neighbourhoods, found.parts) == (-(-H // (4 * UNITS)), parts)
-    assert layout(1000, 512, 4, H200).texts == 500
+    assert layout(1000, 512, 4, H200).sequences == 500
     assert layout(50, 1056, 4, H200) is not None  # the widest, see test_where_it_does_not_fit
     assert layout(50, 1000, 4, A100) is None  # 128 blocks for 108 multiprocessors
     assert layout(50, 864, 4, A100).rows == 48
@@ -162,11 +162,11 @@ def test_what_fits_fits(batch, groups, itemsize, multiprocessors, shared):
     if found is None:
         return
     assert 4 * found.neighbourhoods * found.parts <= chip.multiprocessors
-    assert (found.parts - 1) * found.texts < batch <= found.parts * found.texts
+    assert (found.parts - 1) * found.sequences < batch <= found.parts * found.sequences
     assert found.shared <= chip.shared
     assert found.columns % 32 == 0 < found.columns
     assert found.rows % 16 == 0 < found.rows
-    at_a_time = min(found.texts, found.rows)
+    at_a_time = min(found.sequences, found.rows)
     room = found.shared // itemsize - 4 * groups * UNITS * UNITS
     assert room >= 2 * found.rows * (found.columns + PADDING)
     # the sums of all slices, with rows of a thread and with tensor cores

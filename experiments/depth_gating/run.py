@@ -28,7 +28,7 @@ from experiments.depth_gating.measures import (
     traced,
 )
 from experiments.depth_gating.texts import WARM_UP, Reading, readings
-from experiments.report import fill
+from experiments.report import fill, rounded
 from minigrid import CharModel, load
 from minigrid.checkpoint import PRETRAINED, PRETRAINED_FOLDER
 from minigrid.files import written_whole
@@ -130,16 +130,7 @@ def deep_in_word(letters: np.ndarray) -> np.ndarray:
 def write(name: str, metrics: Metrics) -> None:
     """Keep metrics beside the experiment's page, numbers with five significant digits."""
     with written_whole(HERE / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(rounded(metrics), indent=1) + "\n", encoding="utf-8")
-
-
-def rounded(value: Any) -> Any:
-    """Turn arrays into lists, and floats into such of five significant digits."""
-    if isinstance(value, dict):
-        return {str(key): rounded(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [rounded(entry) for entry in value]
-    return float(f"{value:.5g}") if isinstance(value, float) else value
+        temporary.write_text(json.dumps(rounded(metrics, 5), indent=1) + "\n", encoding="utf-8")
 
 
 def report() -> None:

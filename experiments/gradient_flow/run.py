@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.report import fill, report_only, table
+from experiments.no_dropout.measures import unigram_entropy
+from experiments.report import fill, report_only, rounded, table
 from minigrid import CharModel, TrainStep
 from minigrid.files import written_whole
 from minigrid.gradient_flow import norms_by_layer
@@ -54,13 +55,6 @@ def read_text() -> Text:
     return Text(train, held_out, len(vocabulary))
 
 
-def unigram_entropy(text: Text) -> float:
-    """Return the loss, in nats, of the best answer that pays no heed to what it reads."""
-    shares = np.bincount(text.train[1:].ravel()) / text.train[1:].size
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
-
-
 def measure(model: CharModel, text: Text) -> dict[str, list[float]]:
     """Measure by layer, from the bottom up, on the held-out text and without dropout.
 
@@ -98,13 +92,6 @@ def train_and_measure(text: Text, kind: str, layers: int, dropout: float, seed: 
     }
 
 
-def rounded(value: Any) -> Any:
-    """Round every number of a measurement to four digits, which is more than two seeds agree in."""
-    if isinstance(value, dict):
-        return {name: rounded(v) for name, v in value.items()}
-    return [float(f"{v:.4g}") for v in value] if isinstance(value, list) else value
-
-
 def report(measures: dict[str, Any]) -> None:
     """Fill in the page: the loss that was reached, and the share of the gradient that reaches the lowest layer."""
     rows = []
@@ -132,10 +119,14 @@ def _cells(runs: list[dict[str, Any]]) -> list[str]:
 def measure_missing() -> None:
     """Do what is missing, keeping every result as soon as it is there."""
     text = read_text()
-    measures = json.loads(MEASURES.read_text()) if MEASURES.exists() else {"unigram": round(unigram_entropy(text), 4)}
+    measures = (
+        json.loads(MEASURES.read_text())
+        if MEASURES.exists()
+        else {"unigram": round(unigram_entropy(text.train[1:]), 4)}
+    )
     for name, (kind, layers, dropout, seed) in RUNS.items():
         if name not in measures:
-            measures[name] = rounded(train_and_measure(text, kind, layers, dropout, seed))
+            measures[name] = rounded(train_and_measure(text, kind, layers, dropout, seed), 4)
             print(name, measures[name]["losses"][-1], flush=True)
             with written_whole(MEASURES) as temporary:
                 lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in measures.items()]

@@ -169,13 +169,13 @@ __device__ void meet(unsigned *counter, unsigned blocks) {
 //  a[t] = a_x[t] + h[t-1] @ W_h
 //  h[t], c[t] = lstm(a[t], c[t-1])
 //
-// h and c are (T + 1, B, H), the first given; a_x (T, B, 4H). `texts` are in a part, `columns` in a chunk. Counters (T, parts)
-// begin at 0. gridDim is (H / UNITS, parts).
+// h and c are (T + 1, B, H), the first given; a_x (T, B, 4H). `sequences` are in a part, `columns` in a chunk. Counters
+// (T, parts) begin at 0. gridDim is (H / UNITS, parts).
 extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_forward(
     const real *a_x, const real *W_h, real *gates, real *h, real *c, real *s, unsigned *counters,
-    int T, int B, int H, int texts, int columns, int paper
+    int T, int B, int H, int sequences, int columns, int paper
 ) {
-    const int own = blockIdx.x * UNITS, begin = blockIdx.y * texts, end = min(begin + texts, B);
+    const int own = blockIdx.x * UNITS, begin = blockIdx.y * sequences, end = min(begin + sequences, B);
     const long long step = (long long)B * H;
     real *const room = memory + H * N;
     for (int k = threadIdx.x; k < H * N; k += THREADS) {
@@ -212,10 +212,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_forward(
 // neighbourhood there may be too few units for all.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_backward(
     const real *dh, real *dh_t, real *dc_t, const real *W_h, const real *gates, const real *c, const real *s, real *da,
-    real *products, unsigned *counters, int T, int B, int H, int texts, int columns, int paper
+    real *products, unsigned *counters, int T, int B, int H, int sequences, int columns, int paper
 ) {
     const int gate = blockIdx.x % 4, neighbourhood = blockIdx.x / 4, near = neighbourhood * N, own = near + gate * UNITS;
-    const int begin = blockIdx.y * texts, end = min(begin + texts, B), updates = own < H ? (end - begin) * UNITS : 0;
+    const int begin = blockIdx.y * sequences, end = min(begin + sequences, B), updates = own < H ? (end - begin) * UNITS : 0;
     const long long step = (long long)B * H;
     real *const room = memory + H * N;
     for (int k = threadIdx.x; k < H * N; k += THREADS) {
@@ -226,8 +226,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_backward(
     for (int t = T - 1; t >= 0; t--) {
         unsigned *const counter = counters + (t * gridDim.y + blockIdx.y) * (1 + gridDim.x / 4);
         for (int k = threadIdx.x; k < updates; k += THREADS) {
-            const int text = begin + k / UNITS, unit = own + k % UNITS;
-            const long long now = (long long)text * H + unit, single = t * step + now;
+            const int sequence = begin + k / UNITS, unit = own + k % UNITS;
+            const long long now = (long long)sequence * H + unit, single = t * step + now;
             update_backward(
                 dh_t[now], dc_t + now, gates + single + 3 * t * step, step, c[single], c[single + step], s[single],
                 da + 4 * (single - unit) + unit, H, paper

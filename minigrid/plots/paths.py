@@ -28,7 +28,7 @@ def depth_paths(trace: Trace, text: Sequence[str], unit: int, batch: int = 0) ->
     text : sequence of str
         The T characters that were read.
     unit, batch : int
-        Which cell, and which of the texts read side by side.
+        Which cell, and which of the sequences read side by side.
     """
     if "depth.f" not in trace:
         raise UserError("only a grid has a memory along depth: give the trace of a grid")
@@ -69,7 +69,7 @@ def time_paths(trace: Trace, text: Sequence[str], layer: int, unit: int, batch: 
     text : sequence of str
         The T characters that were read; up to about 60 can be read.
     layer, unit, batch : int
-        Which cell, counted from 0, and which of the texts read side by side.
+        Which cell, counted from 0, and which of the sequences read side by side.
     """
     kind = "time" if "time.f" in trace else "lstm"
     if f"{kind}.f" not in trace:
