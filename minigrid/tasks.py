@@ -62,6 +62,14 @@ def resolve(config: Config) -> tuple[Config, Corpus | None]:
     return dataclasses.replace(config, corpus=corpus.name, tokens=corpus.vocabulary.tokens), corpus
 
 
+def oddities(corpus: Corpus | None) -> str:
+    """Name what a text in characters has that is hardly meant to be learnt; "" if nothing."""
+    if corpus is None or corpus.vocabulary.tokens != "chars":
+        return ""
+    found = {"\r": "line ends of Windows (\\r)", "\ufeff": "a byte-order mark (U+FEFF)"}
+    return " and ".join(name for char, name in found.items() if not corpus.vocabulary.unknown(char))
+
+
 def make_task(config: Config, corpus: Corpus | None) -> Task:
     """Cut the text that :func:`resolve` loaded into minibatches, or set up the addition problems."""
     if corpus is None:

@@ -42,7 +42,7 @@ from minigrid.runs import (
 )
 from minigrid.sampling import Sampler, generate
 from minigrid.stop_signal import stop_signal
-from minigrid.tasks import Task, config_of, make_task, require_same_text, resolve
+from minigrid.tasks import Task, config_of, make_task, oddities, require_same_text, resolve
 from minigrid.train_step import TrainStep
 
 LOG_EVERY = 10  # minibatches
@@ -112,6 +112,8 @@ class Run:
             refuse_used(folder)
         choose_device(config.backend, config.device, config.tf32)  # before a large text is fetched for nothing
         config, corpus = resolve(config)
+        if odd := oddities(corpus):
+            print(f"note: the text has {odd}, which will be learnt like any character", file=sys.stderr)
         task = make_task(config, corpus)
         model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
         if init_from is not None:

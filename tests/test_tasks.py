@@ -8,7 +8,7 @@ from minigrid.batches import TextBatches
 from minigrid.checkpoint import read_checkpoint
 from minigrid.config import Config
 from minigrid.corpora import encode_text
-from minigrid.tasks import config_of, make_task, require_same_text, resolve, task_of, translate
+from minigrid.tasks import config_of, make_task, oddities, require_same_text, resolve, task_of, translate
 from minigrid.vocabulary import Vocabulary
 
 
@@ -152,6 +152,20 @@ def test_translation():
     assert ours.vocabulary.decode(left) == "ab"
     assert translate(ours, ours.vocabulary).tolist() == [0, 1, 2, 3, 4]
     assert translate(ours, ours.vocabulary).dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "named"),
+    [
+        ("ab\n", "chars", ""),
+        ("ab\r\n", "chars", "line ends of Windows (\\r)"),
+        ("\ufeffab\r\n", "chars", "line ends of Windows (\\r) and a byte-order mark (U+FEFF)"),
+        ("ab\r\n", "bytes", ""),
+    ],
+)
+def test_what_is_hardly_meant_to_be_learnt_is_named(text, tokens, named):
+    assert oddities(encode_text("text", text, tokens, "here")) == named
+    assert oddities(None) == ""
 
 
 def test_the_same_text_is_accepted(data):
