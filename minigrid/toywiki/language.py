@@ -15,12 +15,15 @@ class Dice:
         self._random = Random(seed).random
 
     def chance(self, probability: float) -> bool:
+        """Say yes with this probability."""
         return self._random() < probability
 
     def between(self, low: int, high: int) -> int:
+        """Draw a whole number from `low` to `high`, both included, all equally likely."""
         return low + int(self._random() * (high - low + 1))
 
     def pick(self, choices: Sequence[T]) -> T:
+        """Draw one of the choices, all equally likely."""
         return choices[int(self._random() * len(choices))]
 
 

@@ -26,11 +26,13 @@ class Page:
         self.spans: dict[str, list[tuple[int, int, int]]] = {name: [] for name in TRUTH}
 
     def write(self, text: str) -> None:
+        """Go on with this text."""
         self.pieces.append(text)
         self.length += len(text)
 
     @contextmanager
     def inside(self, name: str, opening: str = "", closing: str = "", weight: int = 1) -> Iterator[None]:
+        """Within this context all text, from `opening` to `closing`, is of one kind of truth; weights add up."""
         start = self.length
         self.write(opening)
         yield
@@ -38,6 +40,7 @@ class Page:
         self.spans[name].append((start, self.length, weight))
 
     def truth(self, characters: int) -> dict[str, np.ndarray]:
+        """Return the truth about so many characters, an array for each kind."""
         return {name: self._levels(name, characters).astype(dtype) for name, dtype in TRUTH.items()}
 
     def _levels(self, name: str, characters: int) -> np.ndarray:
