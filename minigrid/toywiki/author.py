@@ -17,7 +17,7 @@ class Site(NamedTuple):
 
 
 class Author:
-    """Writes articles, one element per method, which is named for it; keeps the article's sites and the section's topic."""
+    """Writes articles, one element per method; keeps the article's sites and the topic of the section."""
 
     def __init__(self, page: Page, dice: Dice):
         self.page = page
