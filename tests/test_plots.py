@@ -59,7 +59,7 @@ RUNS = {
 
 def test_a_run_may_be_called_anything(recwarn):
     (figure := loss_curves({"_a$5_to_$ \\frac{$x\n \ud800\U00102345": RUNS["one"]})).savefig(io.BytesIO())
-    training, _ = figure.axes[0].get_legend().get_texts()
+    training, _ = figure.legends[0].get_texts()
     assert training.get_text() == "training of _a$5_to_$ \\frac{$x□ □□"
     assert not list(recwarn)
 
@@ -82,7 +82,8 @@ def test_the_axes_say_what_they_measure():
     figure.draw_without_rendering()
     assert right.get_ylabel() == "bits per symbol"
     assert right.get_ylim() == pytest.approx([nats / math.log(2) for nats in axes.get_ylim()])
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [line.get_label() for line in axes.lines]
+    named = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert named == ["training of one", "training of two", "validation of one (best 2.700)"]
 
 
 @pytest.mark.parametrize("runs", [{}, {"empty": []}, {f"run {k}": RUNS["one"] for k in range(9)}])
