@@ -32,11 +32,12 @@ def group(hidden: int, seed: int, epochs: int) -> dict[str, dict[str, object]]:
     }
 
 
-def same_size(seed: int) -> dict[str, dict[str, object]]:
-    """Return three runs with as many parameters as the grid of 6 layers of 128 units: its 972,745, within 0.14 %."""
+def same_size(seed: int, depths: tuple[int, ...]) -> dict[str, dict[str, object]]:
+    """Return runs with as many parameters as the grid of 6 layers of 128 units: its 972,745, within 0.14 %."""
     return {
         f"{model}-{layers}x{hidden}-{seed}": settings(model, layers, hidden, seed, epochs=4)
         for model, layers, hidden in (("lstm", 6, 138), ("lstm", 3, 193), ("grid", 3, 168))
+        if layers in depths
     }
 
 
@@ -44,13 +45,13 @@ TIED = {"grid-tied-6x128-1": settings("grid", 6, 128, seed=1, epochs=4) | {"tie"
 EXPERIMENT = Experiment(
     Path(__file__).parent,
     group(128, seed=1, epochs=4)
-    | same_size(seed=1)
+    | same_size(seed=1, depths=(3, 6))
     | TIED
     | group(128, seed=2, epochs=4)
     | group(128, seed=3, epochs=4)
     | group(256, seed=1, epochs=3)
-    | same_size(seed=2)
-    | same_size(seed=3),
+    | same_size(seed=2, depths=(3,))
+    | same_size(seed=3, depths=(3,)),
     on_request=group(1000, seed=1, epochs=3),
 )
 
