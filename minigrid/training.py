@@ -144,7 +144,7 @@ class Run:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"--resume goes on with a whole run, and {folder} is a file: give its run's folder")
         path = find_checkpoint(folder, preferred=LAST)
-        with held(folder):  # from reading to the first writing, so that nobody trains in between
+        with held(path.parent):  # from reading to the first writing, so that nobody trains in between
             return cls._resumed(folder, read_checkpoint(path), given)
 
     @classmethod
