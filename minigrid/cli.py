@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import NoReturn, TextIO
 
 from minigrid.commands import COMMANDS
-from minigrid.errors import UserError
+from minigrid.errors import UserError, did_you_mean
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "minigrid", command: str | None = None) -> int:
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
         # a terminal that is not UTF-8 shows ? for what it cannot show; a log file is written line by line
         sys.stdout.reconfigure(errors="replace", line_buffering=True)
     try:
-        options = _parser(program, command).parse_args(arguments)
+        options = _parsed(_parser(program, command), arguments)
         _refuse_namesake()
         return options.command(options)
     except UserError as error:
@@ -82,6 +82,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
+def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the arguments; leave with code 2 where there are unknown ones, guessing what the first was meant to be."""
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        wrong = next((name.partition("=")[0] for name in unknown if name.startswith("-")), "")
+        # without their dashes, in which all are alike
+        guess = did_you_mean(wrong.lstrip("-"), (name.lstrip("-") for name in options.parser._option_string_actions))
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}{guess}")
+    return options
+
+
 def _parser(program: str, only: str | None) -> argparse.ArgumentParser:
     if only:
         parser = _Parser(prog=program)
@@ -97,4 +108,4 @@ def _parser(program: str, only: str | None) -> argparse.ArgumentParser:
 def _fill(parser: argparse.ArgumentParser, command: ModuleType) -> None:
     parser.description = command.HELP[0].upper() + command.HELP[1:] + "."
     command.add_options(parser)
-    parser.set_defaults(command=command.run)
+    parser.set_defaults(command=command.run, parser=parser)

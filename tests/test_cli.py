@@ -122,7 +122,8 @@ BAD_SETTINGS = {
     "--run=chars": "chars already holds something: go on with the run in it by --resume",
     "--run=text.txt": "text.txt is a file",
     "--run=text.txt/run": "cannot write text.txt/run: Not a directory",
-    "--bogus": "unrecognized arguments: --bogus",
+    "--bogus": "unrecognized arguments: --bogus (see minigrid train --help)",
+    "--hiden=8": "unrecognized arguments: --hiden=8 (did you mean hidden?) (see minigrid train --help)",
 }  # fmt: skip
 
 
