@@ -96,20 +96,20 @@ def start_up(repeats: int = 10) -> float:
 
 
 def loading() -> dict[str, dict[str, float]]:
-    """Load a text of 100 MB, encoding it, and once more when it lies encoded in the cache; remove it from there."""
-    cache = data_folder() / "encoded"
-    before = set(cache.glob("*"))
+    """Load a text of 100 MB, encoding it, and once more when it lies encoded in the cache."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.loading", f"{folder}/text.txt"]
+        text = Path(folder) / f"benchmark-{os.getpid()}.txt"
+        command = [sys.executable, "-m", "benchmarks.loading", text]
         how = {"cwd": HERE.parent, "check": True}
         subprocess.run([*command, "--make"], **how)
-        found = {
-            name: json.loads(subprocess.run(command, capture_output=True, text=True, **how).stdout)
-            for name in ("first", "cached")
-        }
-    for file in set(cache.glob("*")) - before:
-        file.unlink()
-    return found
+        try:
+            return {
+                name: json.loads(subprocess.run(command, capture_output=True, text=True, **how).stdout)
+                for name in ("first", "cached")
+            }
+        finally:
+            for file in (data_folder() / "encoded").glob(f"{text.stem}-*"):  # the cache is the user's own
+                file.unlink()
 
 
 def machine() -> dict[str, Any]:

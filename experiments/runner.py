@@ -103,7 +103,7 @@ class Experiment:
                         print(f"{name} failed; see {self._log(name)}", file=sys.stderr)
                     else:
                         self._keep(name, threads)
-        except KeyboardInterrupt:
+        except BaseException:  # Ctrl-C, or a run that could not be prepared
             for process in going.values():
                 process.terminate()  # it saves, and the next call resumes it
             for process in going.values():

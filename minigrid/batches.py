@@ -160,7 +160,7 @@ def whole_text(ids: np.ndarray, batch: int, steps: int) -> TextBatches:
     """
     targets = len(ids) - 1
     if targets < 1:
-        raise UserError("a text of one character leaves none to predict: give a longer one.")
+        raise UserError("fewer than 2 characters that the model knows leave none to predict: give another text")
     batch, steps = max(1, min(batch, targets // LONG)), min(steps, targets)
     count = math.ceil(targets / (batch * steps))
     return TextBatches(ids, batch, steps, stride=count * steps, first=0, count=count)

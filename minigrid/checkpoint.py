@@ -183,7 +183,7 @@ def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
     if str(path).startswith(PRETRAINED):
         return _find_pretrained(str(path).removeprefix(PRETRAINED))
     if not path.exists():
-        hint = f" (did you mean {PRETRAINED}{path}?)" if (PRETRAINED_FOLDER / f"{path}.npz").exists() else ""
+        hint = f" (did you mean {PRETRAINED}{path}?)" if str(path) in _pretrained_names() else ""
         raise UserError(
             f"no such run or checkpoint: {path}{hint}; give a run's folder, a checkpoint file or {PRETRAINED}NAME"
         )
@@ -195,8 +195,12 @@ def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
     raise UserError(f"the folder {path} holds no checkpoint ({BEST} or {LAST}): give the folder of a run that has one")
 
 
+def _pretrained_names() -> list[str]:
+    return sorted(file.stem for file in PRETRAINED_FOLDER.glob("*.npz"))
+
+
 def _find_pretrained(name: str) -> Path:
-    names = sorted(file.stem for file in PRETRAINED_FOLDER.glob("*.npz"))
+    names = _pretrained_names()
     if name not in names:
         raise UserError(
             f"no pretrained model is called {name!r}{did_you_mean(name, names)}: there are {', '.join(names)}"

@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
 
 def _silence(*streams: TextIO | None) -> None:
     """Let what still waits in these streams go nowhere: it would fail again at the exit."""
-    with contextlib.suppress(OSError, AttributeError), open(os.devnull, "w") as nowhere:
-        for stream in streams:  # None where it was closed from the start
+    with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
+        for stream in filter(None, streams):  # it is None where it was closed from the start
             os.dup2(nowhere.fileno(), stream.fileno())
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import tomllib
 import types
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -19,7 +19,8 @@ from minigrid.vocabulary import KINDS
 TASKS = ("text", "addition")
 ONLY_FOR = {"text": ("steps", "split", "val_fraction", "test_fraction"), "addition": ("digits",)}
 """Settings that mean something for one task only."""
-LARGEST_LIMIT = 1e30  # a number that float32 can hold
+LARGEST_LIMIT = 1e30
+"""Of what gradients are clipped at: float32, in which they are compared with it, holds no much larger number."""
 
 
 def setting(default: Any, help: str, choices: tuple[str, ...] | None = None, group: str = "model") -> Any:
@@ -115,7 +116,9 @@ class Config:
         for name in ("hidden", "layers", "batch", "steps"):
             if getattr(self, name) > MOST:
                 raise UserError(f"{flag(name)} must be at most {MOST:,}, not {getattr(self, name)}")
-        for name in ("clip", "clip_norm", "lr_decay_after"):
+        if self.lr_decay_after < 0:
+            raise UserError(f"--lr-decay-after must be at least 0, not {self.lr_decay_after}")
+        for name in ("clip", "clip_norm"):
             if not 0 <= getattr(self, name) <= LARGEST_LIMIT:
                 raise UserError(
                     f"{flag(name)} must be 0 or a positive number up to {LARGEST_LIMIT:g}, not {getattr(self, name)}"
@@ -158,7 +161,7 @@ class Config:
         }
 
 
-def refuse_idle(config: Config, given: Iterable[str]) -> None:
+def refuse_idle(config: Config, given: Collection[str]) -> None:
     """Refuse settings that were given by name and mean nothing for the task.
 
     Raises
@@ -167,8 +170,8 @@ def refuse_idle(config: Config, given: Iterable[str]) -> None:
         There is one.
     """
     for task, names in ONLY_FOR.items():
-        for name in set(names) & set(given):
-            if config.task != task:
+        for name in names:
+            if name in given and config.task != task:
                 raise UserError(f"{flag(name)} makes no sense with --task {config.task}: leave it out")
 
 

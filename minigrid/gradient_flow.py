@@ -51,10 +51,10 @@ def norms_by_lag(
         _, dstate = model.backward(cache, dlogits, dstate)
         norms.append({name: _norms(d) for name, d in dstate.items()})
         dlogits = model.xp.zeros_like(dlogits)  # earlier losses play no part
-    kind = model.cell.prefix
+    prefix = model.cell.prefix
     return {
-        f"{kind}.{name}": np.stack(
-            [[norm[f"{kind}.{layer}.{name}"] for norm in norms] for layer in range(model.layers)]
+        f"{prefix}.{name}": np.stack(
+            [[norm[f"{prefix}.{layer}.{name}"] for norm in norms] for layer in range(model.layers)]
         )
         for name in model.cell.states
     }

@@ -1,6 +1,7 @@
 """What a run learns: a text cut into minibatches, or addition problems."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,7 +132,11 @@ def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False
         )
     places = np.searchsorted(vocabulary.symbols, corpus.vocabulary.symbols)
     ids = places.astype(np.min_scalar_type(len(vocabulary)))[corpus.ids]  # a large text in as few bytes as it was
-    return ids[np.isin(corpus.vocabulary.symbols, vocabulary.symbols)[corpus.ids]] if unknown else ids
+    if unknown:
+        ids = ids[np.isin(corpus.vocabulary.symbols, vocabulary.symbols)[corpus.ids]]
+        left_out = f"{len(corpus.ids) - len(ids):,} of {len(corpus.ids):,} {vocabulary.tokens}"
+        print(f"note: left out of {corpus.source}, as unknown to the model: {left_out}, {unknown}", file=sys.stderr)
+    return ids
 
 
 def require_same_text(task: Task, sha256: str | None, what: str) -> None:

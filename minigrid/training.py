@@ -16,6 +16,7 @@ from minigrid.backend import choose_device, describe_device
 from minigrid.checkpoint import (
     BEST,
     LAST,
+    PRETRAINED,
     Checkpoint,
     find_checkpoint,
     model_arrays,
@@ -35,6 +36,7 @@ from minigrid.runs import (
     append_metrics,
     fresh_folder,
     held,
+    list_runs,
     make_folder,
     refuse_used,
     write_config,
@@ -143,6 +145,8 @@ class Run:
         """
         if folder.exists() and not folder.is_dir():
             raise UserError(f"--resume goes on with a whole run, and {folder} is a file: give its run's folder")
+        if not folder.exists() and not str(folder).startswith(PRETRAINED):
+            raise UserError(f"there is no run {folder} to go on with ({list_runs()})")
         path = find_checkpoint(folder, preferred=LAST)
         with held(path.parent):  # from reading to the first writing, so that nobody trains in between
             return cls._resumed(folder, read_checkpoint(path), given)
@@ -183,7 +187,6 @@ class Run:
         self.metrics, self.best = meta["metrics"], meta["best"] if meta["best"] is not None else math.inf
         self._inherits = meta.get("inherits", False)
         self._last = stamp(self.folder / LAST)
-        write_metrics(self.folder, self.metrics)
 
     # -- going on
 
@@ -225,6 +228,7 @@ class Run:
             if self._last is None:
                 self._save(LAST)  # from here on the run can be resumed, and a disk that is full shows now
                 self._write_config()
+            write_metrics(self.folder, self.metrics)  # cut back to the checkpoint
             self._clock = self._saved_at = time.monotonic()
             if self._is_due():
                 self._show(bar, [self._validate(stop)], minibatches=0)
@@ -272,7 +276,7 @@ class Run:
             self._timed, self._clock = 0, time.monotonic()
         if done == 3:
             float(self._losses[-1])
-            seconds = (time.monotonic() - self._clock) / 2
+            seconds = (time.monotonic() - self._clock) / self._timed
             left = tqdm.format_interval(seconds * (self.total_steps - self.step.number))
             epoch = tqdm.format_interval(seconds * len(self.task.train))
             return f"about {seconds:.3g} s per minibatch: {epoch} per epoch, {left} to the end, validations not counted"

@@ -54,21 +54,21 @@ class Layer:
         )
 
     def loss(self) -> float:
-        out, memory, state, _ = self.forward()
+        out, c_above, state, _ = self.forward()
         value = (out * self.dout).sum() + sum((state[name] * d).sum() for name, d in self.dstate.items())
-        return value if memory is None else value + (memory * self.dc_above).sum()
+        return value if c_above is None else value + (c_above * self.dc_above).sum()
 
     def inputs(self) -> dict[str, np.ndarray]:
         """Everything that the layer depends on."""
-        memory = {} if self.c_below is None else {"memory": self.c_below}
-        return {"x": self.x} | memory | self.weights | {f"state/{name}": s for name, s in self.state.items()}
+        c_below = {} if self.c_below is None else {"c_below": self.c_below}
+        return {"x": self.x} | c_below | self.weights | {f"state/{name}": s for name, s in self.state.items()}
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Gradients of :meth:`loss` for :meth:`inputs`."""
         grads = {name: np.zeros_like(W) for name, W in self.weights.items()}
-        dx, dmemory, dstate = self.backward(self.forward()[3], grads)
-        memory = {} if self.c_below is None else {"memory": dmemory}
-        return {"x": dx} | memory | grads | {f"state/{name}": d for name, d in dstate.items()}
+        dx, dc_below, dstate = self.backward(self.forward()[3], grads)
+        c_below = {} if self.c_below is None else {"c_below": dc_below}
+        return {"x": dx} | c_below | grads | {f"state/{name}": d for name, d in dstate.items()}
 
 
 forms = pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_shapes(model, options):
     layer = Layer(model, options, inputs=7)
     if model == "grid":
         layer = Layer(model, options)
-    out, memory, state, _ = layer.forward()
+    out, c_above, state, _ = layer.forward()
     assert out.shape == (T, B, H)
-    assert (memory is None) == (model != "grid")
+    assert (c_above is None) == (model != "grid")
     assert {name: s.shape for name, s in state.items()} == dict.fromkeys(layer.cell.states, (B, H))
 
 
@@ -148,15 +148,15 @@ def test_nothing_that_was_given_is_changed(model, options):
 @forms
 def test_one_step_after_the_other_is_the_whole_sequence(model, options):
     layer = Layer(model, options)
-    out, memory, state, _ = layer.forward()
+    out, c_above, state, _ = layer.forward()
     x, below = layer.x, layer.c_below
     layer.steps = 1
     for t in range(T):
         layer.x, layer.c_below = x[t : t + 1], None if below is None else below[t : t + 1]
-        out_t, memory_t, layer.state, _ = layer.forward()
+        out_t, c_above_t, layer.state, _ = layer.forward()
         assert_close(out_t[0], out[t], 1e-14)
-        if memory is not None:
-            assert_close(memory_t[0], memory[t], 1e-14)
+        if c_above is not None:
+            assert_close(c_above_t[0], c_above[t], 1e-14)
     assert_close(layer.state, state, 1e-14)
 
 
@@ -194,10 +194,10 @@ def test_no_memory_from_below_is_a_memory_of_zeros():
 def test_stacked_cells_hand_the_memory_on(model):
     layer = Layer(model, {"lstm_output": "standard"} if model == "lstm" else {})
     layer.c_below, layer.dc_above = np.ones((T, H, B)), np.full((T, H, B), 2.0)
-    _, memory, _, cache = layer.forward()
-    assert memory is layer.c_below
-    _, dmemory, _ = layer.backward(cache, {name: np.zeros_like(W) for name, W in layer.weights.items()})
-    assert dmemory is layer.dc_above
+    _, c_above, _, cache = layer.forward()
+    assert c_above is layer.c_below
+    _, dc_below, _ = layer.backward(cache, {name: np.zeros_like(W) for name, W in layer.weights.items()})
+    assert dc_below is layer.dc_above
 
 
 @forms

@@ -10,6 +10,7 @@ from run_fixtures import PROJECT
 
 from experiments.addition import run as addition
 from experiments.depth_wiki import run as depth_wiki
+from experiments.entropy import unigram_entropy
 from experiments.gradient_flow import run as gradient_flow
 from experiments.no_dropout import figures, measures
 from experiments.no_dropout import run as no_dropout
@@ -125,8 +126,8 @@ def test_what_reaches_which_layer(model):
 
 
 def test_unigram_entropy():
-    assert measures.unigram_entropy(np.array([[0, 1], [1, 0]])) == pytest.approx(np.log(2))
-    assert measures.unigram_entropy(np.array([3, 3, 3])) == 0
+    assert unigram_entropy(np.array([[0, 1], [1, 0]])) == pytest.approx(np.log(2))
+    assert unigram_entropy(np.array([3, 3, 3])) == 0
 
 
 def test_when_a_run_leaves_the_flat_line():
@@ -221,7 +222,7 @@ def test_pieces_begin_after_a_blank_line():
 def test_gradient_flow_measures_before_and_after(monkeypatch):
     monkeypatch.setattr(gradient_flow, "MINIBATCHES", 20)
     text = gradient_flow.read_text()
-    assert 3 < gradient_flow.unigram_entropy(text.train[1:]) < 3.5
+    assert 3 < unigram_entropy(text.train[1:]) < 3.5
     start, opened = (gradient_flow.train_and_measure(text, kind, 3, 0.25, 1) for kind in ("grid", "grid-open"))
     assert {name: len(values) for name, values in start["after"].items()} == {"h": 3, "c": 3, "kept": 3}
     assert start["before"]["kept"] == pytest.approx([0.73**2, 0.73, 1], rel=0.02)

@@ -138,6 +138,18 @@ def test_a_run_is_prepared_when_it_begins_and_not_when_it_goes_on(experiment):
     assert prepared == ["long", "one"]
 
 
+def test_a_run_that_cannot_be_prepared_leaves_no_other_running(experiment):
+    def prepare(name):
+        if name == "other":
+            wait_until((both.run_folder("long") / "last.npz").exists)
+            raise OSError("no space")
+
+    both = dataclasses.replace(experiment(long=SLOW, other=QUICK), prepare=prepare)
+    with pytest.raises(OSError, match="no space"):
+        both.train(jobs=2)
+    assert not is_locked(both, "long")
+
+
 def test_after_kill_9_the_next_runner_waits_for_the_training_that_lives_on(experiment, tmp_path):
     long = experiment(long=SLOW)
     first = apart(long, tmp_path)

@@ -49,12 +49,12 @@ def test_the_norms_are_those_of_finite_differences(options):
 def losses_from(model, layer, h, c, batch, target):
     """The loss of each text at the last step, if `layer` (from 0) had handed up h (B, H) and c (B, H): (B,)."""
     _, state = model.predict(batch.x[:-1], batch.state)
-    memory = None if c is None else c[None]
+    c_below = None if c is None else c[None]
     for above in range(layer + 1, model.layers):
         h = h * batch.masks[f"layer.{above}"][0]
         own = {name: state[f"{model.cell.prefix}.{above}.{name}"] for name in model.cell.states}
         weights = model.weights_by_layer()[above]
-        (h,), memory, _, _ = model.cell.forward(DenseInput(h[None]), memory, own, weights, 1, model.workspace())
+        (h,), c_below, _, _ = model.cell.forward(DenseInput(h[None]), c_below, own, weights, 1, model.workspace())
     scores = h * batch.masks["top"][0] @ model.params["decoder.weight"] + model.params["decoder.bias"]
     return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(target)), target]
 

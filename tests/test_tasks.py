@@ -105,13 +105,17 @@ def test_another_text_is_read_whole_in_the_models_ids(old_run, tmp_path):
     assert task.vocabulary.decode(task.val.minibatch(0, 0)[0][:, 0]) == verse[: SMALL["steps"]]
 
 
-def test_another_text_with_unknown_characters(old_run, tmp_path):
+def test_another_text_with_unknown_characters(old_run, tmp_path, capsys):
     other = write_text(tmp_path, TEXT + "ß%")
     words = r"chars that the model does not know: '%' \(U\+0025\), 'ß' \(U\+00DF\); take them out"
     with pytest.raises(UserError, match=words) as problem:
         task_of(read_checkpoint(old_run.folder), str(other))
     assert str(other) in str(problem.value)
     skipping = task_of(read_checkpoint(old_run.folder), str(other), skip_unknown=True)
+    assert (
+        f"note: left out of {other}, as unknown to the model: 2 of {len(TEXT) + 2:,} chars, '%'"
+        in capsys.readouterr().err
+    )
     same = task_of(read_checkpoint(old_run.folder), str(write_text(tmp_path, TEXT, "known.txt")))
     np.testing.assert_array_equal(skipping.val.minibatch(0, 0), same.val.minibatch(0, 0))
 

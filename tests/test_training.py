@@ -300,8 +300,19 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, data):
     assert [record["step"] for record in before] == [10, 20, 30]
     with open(folder / "metrics.jsonl", "a") as file:
         file.write(json.dumps(before[-1] | {"step": 40}) + '\n{"split": "tr')  # written after the save, then cut off
-    Run.resume(folder, {})
+    with stopping(36), pytest.raises(InterruptedRunError):
+        Run.resume(folder, {}).train()
     assert metrics_of(folder) == before
+
+
+def test_what_another_process_has_logged_and_not_saved_is_cut_too(tmp_path, data):
+    config = text_config(data, max_steps=40)
+    stopped(Run.start(config, tmp_path / "run"), 15)
+    late = Run.resume(tmp_path / "run", {})
+    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+        file.write(json.dumps(late.metrics[-1] | {"step": 20}) + "\n")  # then it was killed
+    late.train()
+    assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
 
 
 def test_a_run_that_is_being_trained_is_left_alone(tmp_path, data):
@@ -407,7 +418,7 @@ def test_a_run_knows_its_text_from_any_folder(tmp_path, data, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda folder: None, "no such run"),
+        (lambda folder: None, r"there is no run .*run to go on with \(there is none under runs/\)"),
         (lambda folder: folder.mkdir(), "holds no checkpoint"),
         (lambda folder: folder.write_text("text"), "is a file"),
     ],
@@ -748,7 +759,7 @@ def test_other_files_that_cannot_be_written(tmp_path, data, file):
     (tmp_path / "run" / file).unlink()
     (tmp_path / "run" / file).mkdir()
     with pytest.raises(UserError, match=f"cannot write .*{file}: Is a directory"):
-        Run.resume(tmp_path / "run", {})
+        Run.resume(tmp_path / "run", {}).train()
 
 
 def test_a_picture_that_cannot_be_written_stops_no_run(tmp_path, data, monkeypatch, capsys):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.no_dropout.measures import unigram_entropy
+from experiments.entropy import unigram_entropy
 from experiments.report import fill, report_only, rounded, table
 from minigrid import CharModel, TrainStep
 from minigrid.files import written_whole

@@ -33,10 +33,3 @@ def lower_layers(model: CharModel, layers: int, x: np.ndarray) -> np.ndarray:
         array[...] = model.params[name]
     _, _, cache = lower.forward(x, lower.initial_state(x.shape[1]))
     return cache.top
-
-
-def unigram_entropy(targets: np.ndarray) -> float:
-    """Return the loss, in nats, of the best answer that pays no heed to what it reads: how often each byte occurs."""
-    shares = np.bincount(targets.ravel()) / targets.size
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())

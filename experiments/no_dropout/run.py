@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from experiments.entropy import unigram_entropy
 from experiments.no_dropout.figures import loss_panels, signal_by_layer, split_name
-from experiments.no_dropout.measures import measure, unigram_entropy
+from experiments.no_dropout.measures import measure
 from experiments.report import compute, fill, spread, table
 from experiments.runner import ROOT, Experiment, main
 from minigrid import CharModel

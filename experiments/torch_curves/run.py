@@ -1,6 +1,6 @@
 """Train the grid and the stacked LSTM as the Torch program grid-lstm does, three seeds each, and tabulate the losses.
 
-``python -m experiments.torch_curves.run``; call it again after a stop. Takes about 10 minutes on two cores.
+``python -m experiments.torch_curves.run``; call it again after a stop. Takes about 20 minutes on two cores.
 """
 
 import statistics

@@ -27,6 +27,8 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.evaluation import bits, evaluate, progress_bar
     from minigrid.tasks import task_of
 
+    if options.oov == "skip" and not options.data:
+        raise UserError("--oov skip is for another text: give one with --data, or leave it out")
     choose_device(options.backend, options.device)
     checkpoint = read_checkpoint(options.run)
     task = task_of(checkpoint, options.data, skip_unknown=options.oov == "skip")

@@ -39,7 +39,8 @@ def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     )
     axes.grid(alpha=0.3)
     if axes.lines:
-        thin_ones_first = sorted(axes.lines, key=lambda line: line.get_linewidth())  # training left, validation right
+        # so that trainings are on the left and validations on the right, if every run has both
+        thin_ones_first = sorted(axes.lines, key=lambda line: line.get_linewidth())
         legend = figure.legend(handles=thin_ones_first, loc="outside lower center", ncols=2)
         for text in legend.get_texts():
             text.set_parse_math(False)
