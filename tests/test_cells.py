@@ -40,7 +40,7 @@ class Layer:
         self.x = draw(steps, B, inputs)
         self.c_below = draw(steps, B, H) if model == "grid" else None
         self.dout, self.dstate = draw(steps, B, H), {name: draw(B, H) for name in self.cell.states}
-        self.dc_above = draw(steps, B, H) if model == "grid" else None
+        self.dc = draw(steps, B, H) if model == "grid" else None
         self.workspace = Workspace(np, "float64", reuse)
 
     def forward(self):
@@ -50,13 +50,13 @@ class Layer:
 
     def backward(self, cache, grads):
         return self.cell.backward(
-            self.dout, self.dc_above, self.dstate, cache, self.weights, grads, self.workspace.scope("layer")
+            self.dout, self.dc, self.dstate, cache, self.weights, grads, self.workspace.scope("layer")
         )
 
     def loss(self) -> float:
         out, c_above, state, _ = self.forward()
         value = (out * self.dout).sum() + sum((state[name] * d).sum() for name, d in self.dstate.items())
-        return value if c_above is None else value + (c_above * self.dc_above).sum()
+        return value if c_above is None else value + (c_above * self.dc).sum()
 
     def inputs(self) -> dict[str, np.ndarray]:
         """Everything that the layer depends on."""
@@ -136,7 +136,7 @@ def test_arrays_that_are_used_again_make_no_difference(model, options):
 @forms
 def test_nothing_that_was_given_is_changed(model, options):
     layer = Layer(model, options)
-    given = {"inputs": layer.inputs(), "arriving": [layer.dout, layer.dc_above, layer.dstate]}
+    given = {"inputs": layer.inputs(), "arriving": [layer.dout, layer.dc, layer.dstate]}
     before = snapshot(given)
     cache = layer.forward()[3]
     kept = snapshot(cache)
@@ -193,11 +193,11 @@ def test_no_memory_from_below_is_a_memory_of_zeros():
 @pytest.mark.parametrize("model", ["lstm", "gru", "rnn"])
 def test_stacked_cells_hand_the_memory_on(model):
     layer = Layer(model, {"lstm_output": "standard"} if model == "lstm" else {})
-    layer.c_below, layer.dc_above = np.ones((T, H, B)), np.full((T, H, B), 2.0)
+    layer.c_below, layer.dc = np.ones((T, H, B)), np.full((T, H, B), 2.0)
     _, c_above, _, cache = layer.forward()
     assert c_above is layer.c_below
     _, dc_below, _ = layer.backward(cache, {name: np.zeros_like(W) for name, W in layer.weights.items()})
-    assert dc_below is layer.dc_above
+    assert dc_below is layer.dc
 
 
 @forms

@@ -281,7 +281,7 @@ def other_priority(a):
 
 
 def no_memory_from_above(a):
-    a["dc_above"] = None
+    a["dc"] = None
 
 
 def bias_over_the_wrong_axis(a, _):

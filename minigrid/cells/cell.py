@@ -12,6 +12,9 @@ Arrays = dict[str, Array]
 State = Arrays
 """One layer's state by name, (B, H) each."""
 
+Memory = Array | None
+"""The memory cell along depth, (T, B, H), or its gradient; None is zero. Only the grid has one."""
+
 
 class Cell(ABC):
     """One kind of layer: a whole sequence forward, a whole sequence backward.
@@ -44,23 +47,16 @@ class Cell(ABC):
 
     @abstractmethod
     def forward(
-        self,
-        source: LayerInput,
-        c_below: Array | None,
-        state: State,
-        weights: Arrays,
-        steps: int,
-        workspace: Workspace,
-    ) -> tuple[Array, Array | None, State, Any]:
+        self, source: LayerInput, c_below: Memory, state: State, weights: Arrays, steps: int, workspace: Workspace
+    ) -> tuple[Array, Memory, State, Any]:
         """Run one layer over a sequence.
 
         Parameters
         ----------
         source : TokenInput or DenseInput
             What the layer reads at each step.
-        c_below : (T, B, H) array or None
-            The memory cell along depth that arrives from the layer below; None is zero. Only the grid has one, the
-            stacked cells hand on what they were given.
+        c_below : Memory
+            What arrives from the layer below; cells without one hand on what they were given.
         state, weights, steps, workspace
             State before the first step; weights; T; giver of arrays.
 
@@ -68,8 +64,8 @@ class Cell(ABC):
         -------
         out : (T, B, H) array
             What the layer above reads.
-        c_above : (T, B, H) array or None
-            The memory cell along depth that leaves for the layer above.
+        c_above : Memory
+            What leaves for the layer above.
         state : dict
             State after the last step.
         cache : NamedTuple
@@ -78,19 +74,12 @@ class Cell(ABC):
 
     @abstractmethod
     def backward(
-        self,
-        dout: Array,
-        dc_above: Array | None,
-        dstate: State,
-        cache: Any,
-        weights: Arrays,
-        grads: Arrays,
-        workspace: Workspace,
-    ) -> tuple[Array | None, Array | None, State]:
+        self, dout: Array, dc: Memory, dstate: State, cache: Any, weights: Arrays, grads: Arrays, workspace: Workspace
+    ) -> tuple[Array | None, Memory, State]:
         """Backward of :meth:`forward`: one gradient for each thing that it returned, one for each that it was given.
 
-        Gradients of the weights are added to `grads`; those of the source, of c_below and of the initial state are
-        returned.
+        `dout` is the gradient of out, `dc` that of c_above. Gradients of the weights are added to `grads`; those of the
+        source, of c_below and of the initial state are returned.
         """
 
     @abstractmethod

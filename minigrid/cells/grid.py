@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, blocks
 from minigrid.cells import lstm
-from minigrid.cells.cell import Arrays, Cell, State
+from minigrid.cells.cell import Arrays, Cell, Memory, State
 from minigrid.gates import by_gate, lstm_forward
 from minigrid.ops import LayerInput, rows
 
@@ -59,14 +59,8 @@ class Grid(Cell):
         }
 
     def forward(
-        self,
-        source: LayerInput,
-        c_below: Array | None,
-        state: State,
-        weights: Arrays,
-        steps: int,
-        workspace: Workspace,
-    ) -> tuple[Array, Array, State, Cache]:
+        self, source: LayerInput, c_below: Memory, state: State, weights: Arrays, steps: int, workspace: Workspace
+    ) -> tuple[Array, Memory, State, Cache]:
         """Go along time step by step, then along depth for all steps at once; see :meth:`Cell.forward`."""
         T, (B, H) = steps, state["h"].shape
         time, depth = self._split(weights)
@@ -95,15 +89,8 @@ class Grid(Cell):
         return h_depth, c_depth, lstm.final_state(along_time), cache
 
     def backward(
-        self,
-        dout: Array,
-        dc_above: Array | None,
-        dstate: State,
-        cache: Cache,
-        weights: Arrays,
-        grads: Arrays,
-        workspace: Workspace,
-    ) -> tuple[Array | None, Array, State]:
+        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
+    ) -> tuple[Array | None, Memory, State]:
         """Go back along depth for all steps at once, then along time step by step; see :meth:`Cell.backward`."""
         T, B, H = cache.s_depth.shape
         time, depth = self._split(weights)
@@ -111,9 +98,9 @@ class Grid(Cell):
         h_time = cache.time.h[self.read]
         da = workspace.scratch("a", (T, B, 4 * H))
         dc_below = workspace.scratch("dc_below", (T, B, H))
-        dc_below[...] = 0 if dc_above is None else dc_above  # each block turns the one into the other
+        dc_below[...] = 0 if dc is None else dc  # each block turns the one into the other
 
-        # h_depth[t], c_depth[t] = lstm(a_depth, c_below[t]), where dout arrives at h_depth and dc_above at c_depth
+        # h_depth[t], c_depth[t] = lstm(a_depth, c_below[t]), where dout arrives at h_depth and dc at c_depth
         for block in blocks(da):
             kept = (array[block] for array in (cache.gates, cache.c_below, cache.c_depth, cache.s_depth))
             update_backward = lstm.backward_of(*kept, self.output, workspace)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, array_module
-from minigrid.cells.cell import Arrays, Cell, State
+from minigrid.cells.cell import Arrays, Cell, Memory, State
 from minigrid.ops import LayerInput, rows
 
 
@@ -43,14 +43,8 @@ class GRU(Cell):
         return {"gru.W_x": (inputs, 3 * H), "gru.W_h": (H, 3 * H), "gru.bias": (3 * H,)}
 
     def forward(
-        self,
-        source: LayerInput,
-        c_below: Array | None,
-        state: State,
-        weights: Arrays,
-        steps: int,
-        workspace: Workspace,
-    ) -> tuple[Array, Array | None, State, Cache]:
+        self, source: LayerInput, c_below: Memory, state: State, weights: Arrays, steps: int, workspace: Workspace
+    ) -> tuple[Array, Memory, State, Cache]:
         """See :meth:`Cell.forward`."""
         T, (B, H) = steps, state["h"].shape
         W_x, W_h, bias = weights.values()
@@ -76,15 +70,8 @@ class GRU(Cell):
         return h[1:], c_below, {"h": h[T].copy()}, Cache(source, h, gates, reset)
 
     def backward(
-        self,
-        dout: Array,
-        dc_above: Array | None,
-        dstate: State,
-        cache: Cache,
-        weights: Arrays,
-        grads: Arrays,
-        workspace: Workspace,
-    ) -> tuple[Array | None, Array | None, State]:
+        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
+    ) -> tuple[Array | None, Memory, State]:
         """See :meth:`Cell.backward`."""
         source, h, gates, reset = cache
         T, B, H = reset.shape
@@ -115,7 +102,7 @@ class GRU(Cell):
         dW_h[:, : 2 * H] += rows(h[:-1]).T @ rows(da)[:, : 2 * H]
         dW_h[:, 2 * H :] += rows(reset).T @ rows(da)[:, 2 * H :]
         dsource = source.project_backward(da, W_x, dW_x, dbias)
-        return dsource, dc_above, {"h": dh}
+        return dsource, dc, {"h": dh}
 
     def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
         """See :meth:`Cell.named_arrays`."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, array_module, blocks
 from minigrid.blas import product_at_each_step
-from minigrid.cells.cell import Arrays, Cell, State
+from minigrid.cells.cell import Arrays, Cell, Memory, State
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.kernels import fused
 from minigrid.ops import LayerInput, linear_forward, rows
@@ -220,14 +220,8 @@ class LSTM(Cell):
         return {"lstm.W_x": (inputs, 4 * H), "lstm.W_h": (H, 4 * H), "lstm.bias": (4 * H,)}
 
     def forward(
-        self,
-        source: LayerInput,
-        c_below: Array | None,
-        state: State,
-        weights: Arrays,
-        steps: int,
-        workspace: Workspace,
-    ) -> tuple[Array, Array | None, State, Cache]:
+        self, source: LayerInput, c_below: Memory, state: State, weights: Arrays, steps: int, workspace: Workspace
+    ) -> tuple[Array, Memory, State, Cache]:
         """See :meth:`Cell.forward`."""
         cache = sequence_forward(
             source, state["h"], state["c"], Weights(*weights.values()), steps, self.output, workspace
@@ -235,15 +229,8 @@ class LSTM(Cell):
         return cache.h[1:], c_below, final_state(cache), cache
 
     def backward(
-        self,
-        dout: Array,
-        dc_above: Array | None,
-        dstate: State,
-        cache: Cache,
-        weights: Arrays,
-        grads: Arrays,
-        workspace: Workspace,
-    ) -> tuple[Array | None, Array | None, State]:
+        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
+    ) -> tuple[Array | None, Memory, State]:
         """See :meth:`Cell.backward`."""
         dh = self.gradient_of_h(dout, dstate["h"], workspace)
         dsource, dh0, dc0 = sequence_backward(
@@ -255,7 +242,7 @@ class LSTM(Cell):
             self.output,
             workspace,
         )
-        return dsource, dc_above, {"h": dh0, "c": dc0}
+        return dsource, dc, {"h": dh0, "c": dc0}
 
     def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
         """See :meth:`Cell.named_arrays`."""

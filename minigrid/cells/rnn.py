@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, array_module
-from minigrid.cells.cell import Arrays, Cell, State
+from minigrid.cells.cell import Arrays, Cell, Memory, State
 from minigrid.ops import LayerInput, rows
 
 
@@ -30,14 +30,8 @@ class RNN(Cell):
         return {"rnn.W_x": (inputs, H), "rnn.W_h": (H, H), "rnn.bias": (H,)}
 
     def forward(
-        self,
-        source: LayerInput,
-        c_below: Array | None,
-        state: State,
-        weights: Arrays,
-        steps: int,
-        workspace: Workspace,
-    ) -> tuple[Array, Array | None, State, Cache]:
+        self, source: LayerInput, c_below: Memory, state: State, weights: Arrays, steps: int, workspace: Workspace
+    ) -> tuple[Array, Memory, State, Cache]:
         """See :meth:`Cell.forward`."""
         T, (B, H) = steps, state["h"].shape
         W_x, W_h, bias = weights.values()
@@ -51,15 +45,8 @@ class RNN(Cell):
         return h[1:], c_below, {"h": h[T].copy()}, Cache(source, h)
 
     def backward(
-        self,
-        dout: Array,
-        dc_above: Array | None,
-        dstate: State,
-        cache: Cache,
-        weights: Arrays,
-        grads: Arrays,
-        workspace: Workspace,
-    ) -> tuple[Array | None, Array | None, State]:
+        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
+    ) -> tuple[Array | None, Memory, State]:
         """See :meth:`Cell.backward`."""
         source, h = cache
         T, B, H = dout.shape
@@ -73,7 +60,7 @@ class RNN(Cell):
             dh = da[t] @ W_h.T + outside[t]
         dW_h += rows(h[:-1]).T @ rows(da)
         dsource = source.project_backward(da, W_x, dW_x, dbias)
-        return dsource, dc_above, {"h": dh}
+        return dsource, dc, {"h": dh}
 
     def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
         """See :meth:`Cell.named_arrays`."""
