@@ -3,6 +3,8 @@
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from minigrid.backend import Array, Workspace, array_module, blocks, to_host
 from minigrid.errors import UserError
 from minigrid.model import CharModel
@@ -50,7 +52,7 @@ class TrainStep:
     Raises
     ------
     UserError
-        A rate or a limit that is not positive; an unknown optimiser.
+        A rate or a limit that is not positive, or more than the model's dtype holds; an unknown optimiser.
     """
 
     def __init__(
@@ -63,9 +65,10 @@ class TrainStep:
         clip_norm: float | None = None,
     ):
         limits = {name: limit for name, limit in {"clip": clip, "clip_norm": clip_norm}.items() if limit is not None}
+        largest = float(np.finfo(model.dtype).max)
         for name, value in ({"lr": lr} | limits).items():
-            if value is None or not 0 < value < float("inf"):
-                raise UserError(f"{name} must be a positive number, not {value}")
+            if value is None or not 0 < value <= largest:
+                raise UserError(f"{name} must be a positive number, at most {largest:.2g}, not {value}")
         self.model = model
         self.lr = lr
         self.clip, self.clip_norm = clip, clip_norm
