@@ -190,8 +190,9 @@ def _held_out(name: str, flag: str, part: np.ndarray, batch: int, steps: int) ->
             f"the {name} part has fewer than the 2 characters it needs ({len(part)}): "
             f"give a longer text, a larger {flag}, or {flag} 0 for none."
         )
-    steps = min(steps, len(part) - 1)
-    return _streams(part, min(batch, (len(part) - 1) // steps), steps)
+    targets = len(part) - 1
+    steps = min(steps, targets)
+    return _streams(part, min(batch, targets // steps), steps)
 
 
 def _stripes(ids: np.ndarray, batch: int, steps: int, val_fraction: float, test_fraction: float) -> Splits:

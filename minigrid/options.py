@@ -36,16 +36,13 @@ def checked_options(**given: Any) -> dict[str, Any]:
     if not 0 <= dropout < 1:
         raise UserError(f"dropout {dropout} is not a rate: give a number from 0 up to, not including, 1")
     sizes = {name: int(given[name]) for name in ("vocab_size", "hidden", "layers")}  # JSON knows no NumPy number
-    return (
-        given
-        | sizes
-        | {
-            "tie": _option("tie", given["tie"], model, ("grid",)),
-            "priority": _option("priority", given["priority"], model, ("grid",)),
-            "lstm_output": _option("lstm_output", given["lstm_output"], model, ("grid", "lstm")),
-            "embedding": _embedding_size(given["embedding"], given["hidden"], model),
-        }
-    )
+    others = {
+        "tie": _option("tie", given["tie"], model, ("grid",)),
+        "priority": _option("priority", given["priority"], model, ("grid",)),
+        "lstm_output": _option("lstm_output", given["lstm_output"], model, ("grid", "lstm")),
+        "embedding": _embedding_size(given["embedding"], given["hidden"], model),
+    }
+    return given | sizes | others
 
 
 def _check_choice(option: str, value: Any) -> None:
