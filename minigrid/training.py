@@ -16,7 +16,6 @@ from minigrid.backend import choose_device, describe_device
 from minigrid.checkpoint import (
     BEST,
     LAST,
-    PRETRAINED,
     Checkpoint,
     find_checkpoint,
     model_arrays,
@@ -44,6 +43,7 @@ from minigrid.runs import (
 )
 from minigrid.sampling import Sampler, generate
 from minigrid.stop_signal import stop_signal
+from minigrid.stopwatch import Stopwatch
 from minigrid.tasks import Task, config_of, make_task, oddities, require_same_text, resolve
 from minigrid.train_step import TrainStep
 
@@ -84,9 +84,8 @@ class Run:
         self.metrics: list[Record] = []
         self.best = math.inf
         self._losses: list[Any] = []  # since the last training record, 0-d arrays
-        self._timed = 0  # minibatches since `_clock`
-        self._clock = self._saved_at = time.monotonic()  # seconds
-        self._first = step.number  # where this process began
+        self._stopwatch = Stopwatch()
+        self._saved_at = time.monotonic()  # seconds
         self._last: tuple[int, int] | None = None  # stamp of the last checkpoint, as this process knows it
         self._inherits = False  # whether it began with trained parameters, which are to be measured first
 
@@ -143,12 +142,13 @@ class Run:
             Nothing there to resume; a setting that cannot change; a text that has changed; another process is training
             in the folder.
         """
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"--resume goes on with a whole run, and {folder} is a file: give its run's folder")
-        if not folder.exists() and not str(folder).startswith(PRETRAINED):
-            raise UserError(f"there is no run {folder} to go on with ({list_runs()})")
+        if not folder.is_dir():
+            raise UserError(
+                f"--resume goes on with a run, and {folder} is no run's folder ({list_runs()}); from a checkpoint "
+                "alone begin a new run with --init-from"
+            )
         path = find_checkpoint(folder, preferred=LAST)
-        with held(path.parent):  # from reading to the first writing, so that nobody trains in between
+        with held(folder):  # from reading to the first writing, so that nobody trains in between
             return cls._resumed(folder, read_checkpoint(path), given)
 
     @classmethod
@@ -216,7 +216,6 @@ class Run:
         print(self.describe())
         if self.model.xp is not np:
             print("the first minibatch takes longer: it compiles what this GPU has not run before")
-        self._first = self.step.number
         # what overflows is found by the step's own check, and told in one sentence instead of NumPy's warnings
         with (
             held(self.folder),
@@ -229,16 +228,18 @@ class Run:
                 self._save(LAST)  # from here on the run can be resumed, and a disk that is full shows now
                 self._write_config()
             write_metrics(self.folder, self.metrics)  # cut back to the checkpoint
-            self._clock = self._saved_at = time.monotonic()
+            self._stopwatch, self._saved_at = Stopwatch(), time.monotonic()
             if self._is_due():
                 self._show(bar, [self._validate(stop)], minibatches=0)
+                self._stopwatch.restart()
             while self.step.number < self.total_steps:
                 self._train_on_next_minibatch()
                 news = [self._estimate()]
                 if self.step.number % LOG_EVERY == 0 or self.step.number == self.total_steps:
                     self._log(bar)
                 if self._validates():
-                    news.append(self._validate(stop))
+                    with self._stopwatch.paused():
+                        news.append(self._validate(stop))
                 elif time.monotonic() - self._saved_at > SAVE_EVERY:
                     self._save(LAST)
                 self._show(bar, news)
@@ -266,17 +267,16 @@ class Run:
             self._losses.append(self.step(x, y))
         except MemoryError as error:  # CuPy's too
             raise UserError(self._out_of_memory()) from error
-        self._timed += 1
+        self._stopwatch.count()
 
     def _estimate(self) -> str:
         """Say after three minibatches how long the rest will take; the very first is slower than the others."""
-        done = self.step.number - self._first
-        if done == 1:
+        if self._stopwatch.minibatches in (1, 3):
             float(self._losses[-1])  # waits for a GPU
-            self._timed, self._clock = 0, time.monotonic()
-        if done == 3:
-            float(self._losses[-1])
-            seconds = (time.monotonic() - self._clock) / self._timed
+        if self._stopwatch.minibatches == 1:
+            self._stopwatch.restart()
+        if self._stopwatch.minibatches == 3 and (pace := self._stopwatch.pace()):
+            seconds = 1 / pace
             left = tqdm.format_interval(seconds * (self.total_steps - self.step.number))
             epoch = tqdm.format_interval(seconds * len(self.task.train))
             return f"about {seconds:.3g} s per minibatch: {epoch} per epoch, {left} to the end, validations not counted"
@@ -286,27 +286,23 @@ class Run:
         """Record what the last minibatches gave, for the bar to show. This is where a GPU is waited for."""
         self._require_finite()
         loss = sum(float(x) for x in self._losses) / len(self._losses)
-        record = {"loss": loss, "grad_norm": float(self.step.norm), "lr": self.step.lr} | self._rate()
+        record, rate = {"loss": loss, "grad_norm": float(self.step.norm), "lr": self.step.lr}, ""
+        if pace := self._stopwatch.pace():
+            record["per_second"] = round(pace * self.task.train.batch * self.task.train.steps)
+            rate = f", {record['per_second'] / 1000:.1f}k/s"
+        self._stopwatch.restart()
         self._losses = []
         self._record("train", record)
-        rate = f", {record['per_second'] / 1000:.1f}k/s" if "per_second" in record else ""
         bar.set_postfix_str(
             f"loss {loss:.3f}, {bits(loss):.3f} bits/{self.task.unit}{rate}, "
             f"|g| {record['grad_norm']:.2f}, epoch {self._epoch():.2f}",
             refresh=False,
         )
 
-    def _rate(self) -> dict[str, int]:
-        """Characters per second since the last call, or nothing where no minibatch has been timed."""
-        timed, seconds = self._timed, time.monotonic() - self._clock
-        self._timed, self._clock = 0, self._clock + seconds
-        characters = timed * self.task.train.batch * self.task.train.steps
-        return {"per_second": round(characters / seconds)} if timed and seconds else {}
-
     def _validate(self, stop: list[int]) -> str:
         """Measure the model on the validation text, save it, and say what came out; heed what `stop` receives."""
         self._require_finite()
-        started, news = time.monotonic(), ""
+        news = ""
         if self.task.val is not None:
             result = self._evaluation(stop)
             if not math.isfinite(result.loss):
@@ -318,9 +314,7 @@ class Run:
                 self._save(BEST)
             news = f"{self._validation_line(result, better)}\n{sample}\n"
         self._save(LAST)
-        news += self._draw()
-        self._clock += time.monotonic() - started  # what was not training does not count in the rate
-        return news
+        return news + self._draw()
 
     def _evaluation(self, stop: list[int]) -> Evaluation:
 

@@ -22,7 +22,7 @@ ROOMS = [
     ["vocabulary", "corpora", "batches", "addition", "toywiki"],
     ["config", "checkpoint"],
     ["tasks", "runs"],
-    ["init_from", "stop_signal"],
+    ["init_from", "stop_signal", "stopwatch"],
     ["evaluation", "sampling", "trace", "probes", "interventions"],
     ["plots", "html"],
     ["training"],

@@ -62,7 +62,7 @@ def test_an_unknown_name_is_answered_with_those_there_are(capsys):
 
 
 def test_it_cannot_be_resumed():
-    with pytest.raises(UserError, match=f"begin a new run with --init-from .*{NAME}"):
+    with pytest.raises(UserError, match=f"pretrained:{NAME} is no run's folder .* begin a new run with --init-from"):
         Run.resume(Path(f"pretrained:{NAME}"), {})
 
 

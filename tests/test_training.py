@@ -418,9 +418,9 @@ def test_a_run_knows_its_text_from_any_folder(tmp_path, data, monkeypatch):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda folder: None, r"there is no run .*run to go on with \(there is none under runs/\)"),
+        (lambda folder: None, r"run is no run's folder \(there is none under runs/\)"),
         (lambda folder: folder.mkdir(), "holds no checkpoint"),
-        (lambda folder: folder.write_text("text"), "is a file"),
+        (lambda folder: folder.write_text("text"), "run is no run's folder .* begin a new run with --init-from"),
     ],
 )
 def test_nothing_there_to_resume(tmp_path, make, reason):
@@ -431,7 +431,9 @@ def test_nothing_there_to_resume(tmp_path, make, reason):
 
 def test_a_checkpoint_file_is_no_run_to_resume(tmp_path, data):
     trained(tmp_path / "run", text_config(data, max_steps=3))
-    with pytest.raises(UserError, match="give its run's folder"):
+    with pytest.raises(
+        UserError, match=r"last\.npz is no run's folder .* from a checkpoint alone begin a new run with --init-from"
+    ):
         Run.resume(tmp_path / "run" / "last.npz", {})
 
 
