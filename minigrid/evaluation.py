@@ -1,19 +1,18 @@
 """How well a model predicts a held-out part: loss, bits per character, digits right."""
 
 import math
-import sys
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from minigrid.addition import AdditionScore, accuracy
 from minigrid.backend import Workspace, to_host
 from minigrid.model import CharModel
 from minigrid.ops import cross_entropy_forward
+from minigrid.progress import progress_bar
 from minigrid.shards import Shards
 from minigrid.tasks import Batches
 
@@ -32,12 +31,13 @@ class Evaluation(NamedTuple):
 
 
 Progress = Callable[[range], Iterable[int]]
+"""Wraps the indices of the minibatches, for each part of the batch in its thread; may raise to stop."""
 
 
-def progress_bar(indices: range, what: str) -> Iterable[int]:
+def watched(indices: range, what: str) -> Iterable[int]:
     """Show on a terminal how far an evaluation is: the first part of the batch does, the others keep pace with it."""
     first = threading.current_thread() is threading.main_thread()
-    return tqdm(indices, what, unit="minibatch", leave=False, disable=None if first and sys.stderr else True)
+    return progress_bar(indices, desc=what, unit="minibatch", leave=False) if first else indices
 
 
 def evaluate(model: CharModel, batches: Batches, shards: Shards | None = None, progress: Progress = iter) -> Evaluation:
@@ -51,8 +51,8 @@ def evaluate(model: CharModel, batches: Batches, shards: Shards | None = None, p
         What is read.
     shards : Shards, optional
         Gives the arrays: a training step's own between two steps, so that an evaluation needs no memory of its own.
-    progress : callable
-        Wraps the indices of the minibatches, for each part of the batch in its thread; may raise to stop.
+    progress : Progress
+        See there.
     """
     shards = shards or Shards(model)
     parts = shards.map(partial(_evaluate_columns, model, batches, progress), shards.columns(batches.batch))

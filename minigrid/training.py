@@ -24,11 +24,12 @@ from minigrid.checkpoint import (
 )
 from minigrid.config import Config, flag
 from minigrid.errors import UserError
-from minigrid.evaluation import Evaluation, bits, evaluate, progress_bar
+from minigrid.evaluation import Evaluation, bits, evaluate, watched
 from minigrid.files import remove_unfinished, stamp, written, written_whole
 from minigrid.init_from import initialise
 from minigrid.model import CharModel
 from minigrid.optim import decayed_rate
+from minigrid.progress import progress_bar
 from minigrid.runs import (
     PICTURE,
     Record,
@@ -319,7 +320,7 @@ class Run:
     def _evaluation(self, stop: list[int]) -> Evaluation:
 
         def until_stopped(indices: range) -> Iterator[int]:
-            for index in progress_bar(indices, "validating"):
+            for index in watched(indices, "validating"):
                 if stop:
                     raise InterruptedRunError
                 yield index
@@ -429,8 +430,7 @@ class Run:
         return self.step.number / len(self.task.train)
 
     def _progress(self) -> tqdm:
-        shown = None if sys.stderr else True  # None: only on a terminal
-        return tqdm(total=self.total_steps, initial=self.step.number, unit="step", dynamic_ncols=True, disable=shown)
+        return progress_bar(total=self.total_steps, initial=self.step.number, unit="step", dynamic_ncols=True)
 
     def _validation_line(self, result: Evaluation, better: bool) -> str:
         line = (

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "minigrid"
 
 ROOMS = [
     ["errors"],
-    ["backend", "files"],
+    ["backend", "files", "progress"],
     ["blas", "kernels", "recurrence", "params"],
     ["ops", "gates"],
     ["cells"],

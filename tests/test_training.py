@@ -202,7 +202,7 @@ def test_a_stop_in_a_validation_is_heeded_and_the_validation_made_up_for(tmp_pat
     with monkeypatch.context() as patch:
         before_each_step(
             patch,
-            lambda step: step.number + 1 == number and patch.setattr(training, "progress_bar", stop_at_the_second),
+            lambda step: step.number + 1 == number and patch.setattr(training, "watched", stop_at_the_second),
         )
         with pytest.raises(InterruptedRunError):
             run.train()

@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     from minigrid.checkpoint import read_checkpoint
-    from minigrid.evaluation import bits, evaluate, progress_bar
+    from minigrid.evaluation import bits, evaluate, watched
     from minigrid.tasks import task_of
 
     if options.oov == "skip" and not options.data:
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     batches = task.val if options.data else getattr(task, options.part)
     if batches is None:
         raise UserError(f"the run {options.run} has held nothing out as {options.part}: choose another --part")
-    progress = partial(progress_bar, what="reading")
+    progress = partial(watched, what="reading")
     result = evaluate(checkpoint.model(options.backend), batches, progress=progress)
     what = options.data or options.part
     line = f"{what}: loss {result.loss:.4f} nats, {bits(result.loss):.4f} bits per {task.unit}"

@@ -2,14 +2,14 @@
 
 import argparse
 import dataclasses
-
-from tqdm import tqdm
+from functools import partial
 
 from minigrid.backend import choose_device
 from minigrid.commands.options import add_backend, add_setting
 from minigrid.config import Config
 from minigrid.errors import UserError
 from minigrid.options import check_sizes
+from minigrid.progress import progress_bar
 
 HELP = "compare the gradients by hand with finite differences"
 
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     if options.directions:
         report = gradcheck.check_directions(*problem, directions=options.directions, seed=given["seed"])
     else:
-        report = gradcheck.check_entries(*problem, progress=lambda places: tqdm(places, leave=False, disable=None))
+        report = gradcheck.check_entries(*problem, progress=partial(progress_bar, leave=False))
     for name, error in report.errors.items():
         print(f"{error:10.1e}  {name}")
     print("worst:", *report.worst, sep="\n  ")

@@ -1,0 +1,23 @@
+import io
+
+import pytest
+from run_fixtures import PROJECT, outcome, python
+
+from minigrid.progress import progress_bar
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(("stream", "drawn"), [(Terminal(), True), (io.StringIO(), False), (None, False)])
+def test_a_bar_is_drawn_on_a_terminal_only(monkeypatch, stream, drawn):
+    monkeypatch.setattr("sys.stderr", stream)
+    assert list(progress_bar(range(3), desc="reading")) == [0, 1, 2]
+    assert bool(stream and "reading" in stream.getvalue()) == drawn
+
+
+def test_a_check_needs_no_stderr():
+    script = "import sys; sys.stderr = None; from minigrid.cli import main; sys.exit(main(['gradcheck']))"
+    assert outcome(python("-c", script, cwd=PROJECT)).code == 0
