@@ -78,7 +78,9 @@ def test_a_text_that_is_too_long_is_refused_with_a_length_that_fits(monkeypatch)
     with pytest.raises(UserError, match=r"would have \d+ MB: give a text of at most \d+") as error:
         made("grid")
     fits = int(str(error.value).split()[-1])
-    made("grid", text=TEXT[:fits])
+    _, _, page = made("grid", text=TEXT[:fits])
+    megabytes = sum(len(array["data"]) for array in data_of(page)["arrays"].values()) / 1e6
+    assert 0.8 * 0.002 < megabytes < 1.05 * 0.002
     with pytest.raises(UserError):
         made("grid", text=TEXT[: fits + 1])
 
