@@ -61,7 +61,7 @@ docs/gates.png: minigrid/plots/gates.py minigrid/pretrained/toywiki-grid-1.npz .
 # can be imported, minigrid looks for a GPU.
 .venv/cuda/ready: .venv/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/cuda \
-	    "cupy-cuda12x>=14" nvidia-cuda-nvrtc-cu12
+	    "cupy-cuda13x>=14" nvidia-cuda-nvrtc
 	@touch $@
 
 .venv/ready-for-notebooks: .venv/python pyproject.toml

@@ -1,4 +1,4 @@
-"""CUDA kernels: the LSTM update and RMSprop in one launch each, which take NumPy a dozen operations; dropout masks.
+"""CUDA kernels: the LSTM update, the loss, an optimiser's step in one launch each, where NumPy takes a dozen operations.
 
 The sources, in ``cuda/``, are compiled when the first array on a GPU asks for them, and CuPy keeps the result on disk.
 Here and in :mod:`minigrid.recurrence` the passes take another way for arrays on a GPU; the equations are the same.
@@ -17,6 +17,7 @@ FOLDER = Path(__file__).with_name("cuda")
 REAL = {"float32": "float", "float64": "double"}
 WARP = 32  # threads that a GPU runs together
 MOST_THREADS = 256  # of a block
+MOST_BLOCKS = 1024  # that share a long sum; the same on every GPU, so that the sum is too
 PER_COUNTER = 8  # 32-bit random numbers that one value of Philox's counter gives
 
 
@@ -26,9 +27,24 @@ def fused(x: Array) -> "Kernels | None":
     return None if xp is np else _kernels(xp, x.dtype)
 
 
-def source(*names: str) -> str:
-    """Return files of ``cuda/``, one after the other."""
-    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in names)
+MODULES = {
+    "gates": ("gates.cu",),
+    "loss": ("reduce.cu", "loss.cu"),
+    "optim": ("reduce.cu", "optim.cu"),
+    "masks": ("masks.cu",),
+    "recurrence": ("ptx.cu", "gates.cu", "recurrence.cu"),
+}
+"""The files of ``cuda/`` that are compiled together."""
+
+
+def source(module: str) -> str:
+    """Return the CUDA C++ of one of `MODULES`."""
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in MODULES[module])
+
+
+def definitions(dtype: np.dtype, **sizes: int) -> tuple[str, ...]:
+    """Return the compiler options that define the names in capitals: REAL and WARP in every source, and `sizes`."""
+    return (f"-DREAL={REAL[dtype.name]}", *(f"-D{name}={size}" for name, size in ({"WARP": WARP} | sizes).items()))
 
 
 @cache
@@ -44,31 +60,73 @@ class Kernels:
 
     def __init__(self, xp: ModuleType, dtype: np.dtype):
         self._real = dtype.type
-        gates, optim, masks = (
-            xp.RawModule(code=source(name), options=(f"-DREAL={REAL[dtype.name]}",))
-            for name in ("gates.cu", "optim.cu", "masks.cu")
+        self._xp = xp
+        gates, loss, optim, masks = (
+            xp.RawModule(code=source(name), options=definitions(dtype)) for name in ("gates", "loss", "optim", "masks")
         )
-        self._forward = gates.get_function("lstm_forward")
-        self._backward = gates.get_function("lstm_backward")
+        self._lstm_forward = gates.get_function("lstm_forward")
+        self._lstm_backward = gates.get_function("lstm_backward")
+        self._cross_entropy_forward = loss.get_function("cross_entropy_forward")
+        self._mean_loss = loss.get_function("mean_loss")
+        self._cross_entropy_backward = loss.get_function("cross_entropy_backward")
+        self._scale_and_square = optim.get_function("scale_and_square")
         self._rmsprop = optim.get_function("rmsprop")
+        self._adam = optim.get_function("adam")
         self._masks = masks.get_function("dropout_masks")
 
     def lstm_forward(
         self, a_x: Array, a_h: Array, gates: Array, c_prev: Array, c: Array, s: Array, h: Array, output: str
     ) -> None:
         """Twin of :func:`minigrid.gates.lstm_forward`; a_x and a_h are views of packed rows."""
-        self._rowwise(self._forward, (a_x, a_h, gates, c_prev, c, s, h), output)
+        self._rowwise(self._lstm_forward, (a_x, a_h, gates, c_prev, c, s, h), output)
 
     def lstm_backward(
         self, dh: Array, dc: Array, gates: Array, c_prev: Array, c: Array, s: Array, da: Array, output: str
     ) -> None:
         """Twin of :func:`minigrid.gates.lstm_slopes` and `lstm_backward` in one; da is a view of packed rows."""
-        self._rowwise(self._backward, (dh, dc, gates, c_prev, c, s, da), output)
+        self._rowwise(self._lstm_backward, (dh, dc, gates, c_prev, c, s, da), output)
+
+    def cross_entropy_forward(self, logits: Array, y: Array, n: Array | None) -> tuple[Array, Array, Array]:
+        """Twin of :func:`minigrid.ops.cross_entropy_forward`, on logits (rows, V) and y (rows,).
+
+        Returns
+        -------
+        loss, p, n : arrays
+            0-d; softmax of the logits; `n`, or the number of counted targets where it is None, 0-d.
+        """
+        xp, (rows, V) = self._xp, logits.shape
+        count = np.int32(n is None)
+        n = xp.empty((), "int32") if n is None else xp.asarray(n, "int32")
+        p, losses, loss = xp.empty_like(logits), xp.empty(rows, logits.dtype), xp.empty((), logits.dtype)
+        self._by_row(self._cross_entropy_forward, (logits, y, p, losses), rows, V)
+        self._reduce(self._mean_loss, 1, (losses, y, n, loss, np.int32(rows), count))
+        return loss, p, n
+
+    def cross_entropy_backward(self, p: Array, y: Array, n: Array) -> Array:
+        """Twin of :func:`minigrid.ops.cross_entropy_backward`: gradient of the logits, (rows, V)."""
+        dlogits = self._xp.empty_like(p)
+        self._by_row(self._cross_entropy_backward, (p, y, n, dlogits), *p.shape)
+        return dlogits
+
+    def scale_and_square(self, g: Array, factor: float) -> Array:
+        """Multiply g (P,) by `factor`, in place; return the sum of its squares, 0-d."""
+        blocks = min(MOST_BLOCKS, -(-g.size // MOST_THREADS))
+        sums = self._xp.empty(blocks, g.dtype)
+        self._reduce(self._scale_and_square, blocks, (g, sums, self._real(factor), np.int64(g.size)))
+        return sums.sum()
 
     def rmsprop(self, p: Array, g: Array, m: Array, lr: float, alpha: float, epsilon: float) -> None:
         """Twin of :class:`minigrid.optim.RMSprop`."""
         numbers = map(self._real, (lr, alpha, 1 - alpha, epsilon))
         self._flat(self._rmsprop, p.size, (p, g, m, *numbers, np.int64(p.size)))
+
+    def adam(
+        self, p: Array, g: Array, m: Array, v: Array, lr: float, step: int, beta1: float, beta2: float, epsilon: float
+    ) -> None:
+        """Twin of :class:`minigrid.optim.Adam`."""
+        rate, correction = lr / (1 - beta1**step), 1 - beta2**step
+        numbers = map(self._real, (rate, correction, beta1, 1 - beta1, beta2, 1 - beta2, epsilon))
+        self._flat(self._adam, p.size, (p, g, m, v, *numbers, np.int64(p.size)))
 
     def dropout_masks(self, masks: Array, key: tuple[int, int], dropout: float) -> None:
         """Twin of what :meth:`minigrid.CharModel.draw_masks` does on the host: the same masks, bit by bit."""
@@ -76,6 +134,15 @@ class Kernels:
         self._flat(
             self._masks, -(-masks.size // PER_COUNTER), (masks, *map(np.uint64, key), *numbers, np.int64(masks.size))
         )
+
+    def _by_row(self, kernel: Any, arrays: tuple[Array, ...], rows: int, V: int) -> None:
+        """Launch a kernel of loss.cu: a warp for each row."""
+        blocks = -(-rows * WARP // MOST_THREADS)
+        kernel((blocks,), (MOST_THREADS,), (*arrays, np.int32(rows), np.int32(V)))
+
+    def _reduce(self, kernel: Any, blocks: int, arguments: tuple) -> None:
+        """Launch a kernel whose blocks add numbers up."""
+        kernel((blocks,), (MOST_THREADS,), arguments, shared_mem=MOST_THREADS // WARP * np.dtype("float64").itemsize)
 
     def _flat(self, kernel: Any, threads: int, arguments: tuple) -> None:
         kernel((-(-threads // MOST_THREADS),), (MOST_THREADS,), arguments)

@@ -259,8 +259,7 @@ class CharModel:
         self._check_array("dlogits", dlogits, (*cache.top.shape[:2], self.vocab_size))
         grads = self.params.with_flat(workspace.empty("grads", self.params.flat.shape))
         grads.flat[...] = 0
-        zeros = self.initial_state(dlogits.shape[1])
-        dstate = zeros if dstate is None else zeros | self._checked_state(dstate, dlogits.shape[:2], whole=False)
+        dstate = {} if dstate is None else self._checked_state(dstate, dlogits.shape[:2], whole=False)
         dstate0 = {}
 
         dtop = linear_backward(
@@ -272,7 +271,7 @@ class CharModel:
             dsource, dc_depth, dstate_l = self.cell.backward(
                 dout,
                 dc_depth,
-                self._state_of_layer(layer, dstate),
+                {name: dstate.get(full) for name, full in self._layer_states[layer].items()},
                 cache.layers[layer],
                 self._weights[layer],
                 self._weights_of_layer(layer, grads),

@@ -4,7 +4,9 @@ A backward function never changes what it is given except the weight gradients, 
 more than once.
 """
 
-from typing import NamedTuple
+from functools import lru_cache
+from types import ModuleType
+from typing import Any, NamedTuple
 
 from minigrid.backend import Array, array_module, blocks
 from minigrid.kernels import fused
@@ -20,7 +22,13 @@ def rows(x: Array) -> Array:
 
 def column_sums(x: Array) -> Array:
     """Sum the rows of x (N, O): (O,). As a product, which is three to four times as fast as ``x.sum(axis=0)``."""
-    return array_module(x).ones(len(x), x.dtype) @ x
+    return _ones(array_module(x), str(x.device), len(x), x.dtype) @ x
+
+
+@lru_cache(maxsize=8)
+def _ones(xp: ModuleType, device: str, size: int, dtype: Any) -> Array:
+    """Return ones (size,) on the current device, which `device` names; never to be written to."""
+    return xp.ones(size, dtype)
 
 
 def linear_forward(x: Array, W: Array, bias: Array, out: Array | None = None) -> Array:
@@ -41,7 +49,7 @@ def linear_backward(dout: Array, x: Array, W: Array, dW: Array, dbias: Array) ->
 def embedding_forward(ids: Array, table: Array, out: Array) -> None:
     """Look up one row of `table` (V, N) for each of `ids` (T, B), into `out` (T, B, N)."""
     for step in blocks(out, numbers=1):  # the rows of one step at a time stay in the cache
-        out[step] = table[ids[step]]
+        table.take(ids[step], axis=0, out=out[step])
 
 
 def embedding_backward(dout: Array, ids: Array, vocab_size: int) -> Array:
@@ -58,8 +66,7 @@ def embedding_backward(dout: Array, ids: Array, vocab_size: int) -> Array:
         table = xp.zeros((vocab_size, dout.shape[-1]), dout.dtype)
         table[ids[order[starts]]] = xp.add.reduceat(rows(dout)[order], starts, axis=0)
         return table
-    one_hot = xp.zeros((vocab_size, ids.size), dout.dtype)
-    one_hot[ids, xp.arange(ids.size)] = 1
+    one_hot = (xp.arange(vocab_size)[:, None] == ids).astype(dout.dtype)  # (V, T * B)
     return one_hot @ rows(dout)
 
 
@@ -126,8 +133,21 @@ dropout_backward = dropout_forward
 """The gradient passes where the value passed, times the same factor."""
 
 
-def cross_entropy_forward(logits: Array, y: Array, n: Array | None = None) -> tuple[Array, tuple]:
+class LossCache(NamedTuple):
+    """What the backward pass of the loss needs."""
+
+    p: Array  # (T, B, V), softmax of the logits
+    y: Array  # (T * B,), targets
+    n: Array  # number of targets that the mean is taken over
+
+
+def cross_entropy_forward(logits: Array, y: Array, n: Array | None = None) -> tuple[Array, LossCache]:
     """Softmax cross-entropy, mean over the counted targets.
+
+    ::
+
+        p = softmax(logits)
+        loss = sum(-log p[y]) / n
 
     Parameters
     ----------
@@ -142,29 +162,34 @@ def cross_entropy_forward(logits: Array, y: Array, n: Array | None = None) -> tu
     -------
     loss : 0-d array
         In nats; 0 where no target is counted.
-    cache : tuple
+    cache : LossCache
         For :func:`cross_entropy_backward`.
     """
-    xp = array_module(logits)
-    targets, counted = y.ravel(), y.ravel() >= 0
+    xp, y = array_module(logits), y.ravel()
+    if kernels := fused(logits):
+        y = y.astype("int32", copy=False)
+        loss, p, n = kernels.cross_entropy_forward(rows(logits), y, n)
+        return loss, LossCache(p.reshape(logits.shape), y, n)
+    counted = y >= 0
     n = xp.maximum(counted.sum() if n is None else n, 1)
     shifted = rows(logits) - rows(logits).max(axis=1, keepdims=True)  # (T * B, V)
-    every = xp.arange(targets.size)
-    target_scores = shifted[every, targets]
+    target_scores = shifted[xp.arange(y.size), y]
     p = xp.exp(shifted, out=shifted)
     total = p.sum(axis=1, keepdims=True)
     log_p = target_scores - xp.log(total[:, 0])
     p /= total
     # summed in float64 whatever the arrays hold: T * B terms of the same sign
     loss = -xp.where(counted, log_p, 0).sum(dtype="float64") / n
-    return xp.asarray(loss, logits.dtype), (p, targets, counted, n, logits.shape)
+    return xp.asarray(loss, logits.dtype), LossCache(p.reshape(logits.shape), y, n)
 
 
-def cross_entropy_backward(cache: tuple) -> Array:
+def cross_entropy_backward(cache: LossCache) -> Array:
     """Gradient of the mean loss with respect to the logits: ``(p - one_hot(y)) / n``, 0 where y is not counted."""
-    p, targets, counted, n, shape = cache
+    p, y, n = cache
     xp = array_module(p)
+    if kernels := fused(p):
+        return kernels.cross_entropy_backward(rows(p), y, n).reshape(p.shape)
     dlogits = p.copy()
-    dlogits[xp.arange(targets.size), targets] -= 1
-    dlogits *= (counted / n).astype(p.dtype)[:, None]
-    return dlogits.reshape(shape)
+    rows(dlogits)[xp.arange(y.size), y] -= 1
+    rows(dlogits)[...] *= ((y >= 0) / n).astype(p.dtype)[:, None]
+    return dlogits

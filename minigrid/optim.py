@@ -10,7 +10,7 @@ from typing import Any
 
 from minigrid.backend import Array, array_module, blocks
 from minigrid.errors import UserError, did_you_mean
-from minigrid.kernels import fused
+from minigrid.kernels import Kernels, fused
 
 
 def clip_elements(g: Array, limit: float) -> None:
@@ -63,6 +63,9 @@ class Optimizer(ABC):
         part : slice
             Of the vectors, all by default: what to update in this call.
         """
+        if kernels := fused(p):
+            state = [array[part] for array in self.state.values()]
+            return self._update_on_gpu(kernels, p[part], g[part], *state, lr, step)
         scratch = array_module(p).empty_like(p[next(blocks(p, part))])
         for block in blocks(p, part):
             state = [array[block] for array in self.state.values()]
@@ -71,6 +74,10 @@ class Optimizer(ABC):
     @abstractmethod
     def _update_block(self, p: Array, g: Array, *state_scratch_lr_step: Any) -> None:
         """Update one block of the parameters; after p and g come the state's blocks, a scratch array, lr and step."""
+
+    @abstractmethod
+    def _update_on_gpu(self, kernels: Kernels, p: Array, g: Array, *state_lr_step: Any) -> None:
+        """Do the same in one launch; after p and g come the state's arrays, lr and step."""
 
 
 class RMSprop(Optimizer):
@@ -81,8 +88,6 @@ class RMSprop(Optimizer):
         self.alpha, self.epsilon = alpha, epsilon
 
     def _update_block(self, p: Array, g: Array, m: Array, scratch: Array, lr: float, step: int) -> None:
-        if kernels := fused(p):
-            return kernels.rmsprop(p, g, m, lr, self.alpha, self.epsilon)
         xp = array_module(p)
         xp.multiply(g, g, out=scratch)
         scratch *= 1 - self.alpha
@@ -93,6 +98,9 @@ class RMSprop(Optimizer):
         g /= scratch
         g *= lr
         p -= g
+
+    def _update_on_gpu(self, kernels: Kernels, p: Array, g: Array, m: Array, lr: float, step: int) -> None:
+        kernels.rmsprop(p, g, m, lr, self.alpha, self.epsilon)
 
 
 class Adam(Optimizer):
@@ -123,6 +131,9 @@ class Adam(Optimizer):
         xp.divide(m, scratch, out=scratch)
         scratch *= lr / (1 - self.beta1**step)
         p -= scratch
+
+    def _update_on_gpu(self, kernels: Kernels, p: Array, g: Array, m: Array, v: Array, lr: float, step: int) -> None:
+        kernels.adam(p, g, m, v, lr, step, self.beta1, self.beta2, self.epsilon)
 
 
 OPTIMIZERS = {"rmsprop": RMSprop, "adam": Adam}

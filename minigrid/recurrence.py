@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrid.backend import Array, array_module, tf32
-from minigrid.kernels import REAL, WARP, source
+from minigrid.kernels import WARP, definitions, source
 
 UNITS = 8  # of a block of threads, with all four gates
 THREADS = 256  # of a block
 PADDING = 4  # numbers between rows in shared memory: what a warp reads together lies in different banks
 MOST_ROWS = 64  # sequences that a block works on at a time
 MOST_COLUMNS = 256  # of what is multiplied with the weights, at a time
+PATIENCE = 2**35  # cycles (about 17 seconds) that a block waits for the others before it ends the kernel with an error
 OLDEST = 80  # compute capability, times ten: copies into shared memory that do not wait, tensor cores for TF32
 
 
@@ -67,10 +68,16 @@ def layout(batch: int, hidden: int, itemsize: int, chip: Chip) -> Layout | None:
     return Layout(neighbourhoods, -(-batch // sequences), sequences, rows, columns, numbers * itemsize)
 
 
-def definitions(dtype: np.dtype, rows: int, tile_rows: int) -> tuple[str, ...]:
-    """Return what the source is told; `tile_rows` 0 means tensor cores."""
-    sizes = {"UNITS": UNITS, "THREADS": THREADS, "WARP": WARP, "PADDING": PADDING, "ROWS": rows, "TILE_ROWS": tile_rows}
-    return (f"-DREAL={REAL[dtype.name]}", *(f"-D{name}={value}" for name, value in sizes.items()))
+def sizes(rows: int, tile_rows: int) -> dict[str, int]:
+    """Return the sizes that the source is compiled for; `tile_rows` 0 means tensor cores."""
+    return {
+        "UNITS": UNITS,
+        "THREADS": THREADS,
+        "PADDING": PADDING,
+        "PATIENCE": PATIENCE,
+        "ROWS": rows,
+        "TILE_ROWS": tile_rows,
+    }
 
 
 def recurrence(state: Array) -> "Recurrence | None":
@@ -96,8 +103,8 @@ class Recurrence:
     def __init__(self, xp: ModuleType, dtype: np.dtype, layout: Layout, chip: Chip, tf32: bool):
         self._xp, self._dtype, self._layout = xp, dtype, layout
         module = xp.RawModule(
-            code=source("ptx.cu", "gates.cu", "recurrence.cu"),
-            options=definitions(dtype, layout.rows, 0 if tf32 else layout.tile_rows),
+            code=source("recurrence"),
+            options=definitions(dtype, **sizes(layout.rows, 0 if tf32 else layout.tile_rows)),
             enable_cooperative_groups=True,  # for the launch: all blocks run at the same time, or none does
         )
         self._forward = module.get_function("recurrence_forward")
@@ -131,4 +138,5 @@ class Recurrence:
         """Launch so many blocks for each part of the batch."""
         _, parts, sequences, _, columns, shared = self._layout
         numbers = map(np.int32, (*sizes, sequences, columns, output == "paper"))
-        kernel((blocks, parts), (THREADS,), (*arrays, *numbers), shared_mem=shared)
+        # Along y and z: a grid along x that is too large for the GPU is one that CuPy makes smaller, with a warning only.
+        kernel((1, blocks, parts), (THREADS,), (*arrays, *numbers), shared_mem=shared)

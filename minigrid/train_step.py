@@ -1,5 +1,7 @@
 """One training step: forward, backward, clip, update, the state carried on."""
 
+from functools import reduce
+from operator import add
 from types import ModuleType
 from typing import Any
 
@@ -7,6 +9,7 @@ import numpy as np
 
 from minigrid.backend import Array, Workspace, array_module, blocks, to_host
 from minigrid.errors import UserError
+from minigrid.kernels import fused
 from minigrid.model import CharModel
 from minigrid.optim import clip_elements, clip_norm, make_optimizer
 from minigrid.params import Params
@@ -85,8 +88,8 @@ class TrainStep:
         self.number += 1
         ranges = self.shards.ranges(grads.flat.size)
         squares = self.shards.map(lambda part, _: _scale(grads.flat, len(x), part), ranges)
-        self.norm = self.model.xp.sqrt(sum(squares))
-        self.finite = self.finite & self.model.xp.isfinite(loss) & self.model.xp.isfinite(self.norm)
+        self.norm = self.model.xp.sqrt(reduce(add, squares))
+        self.finite = self.finite & self.model.xp.isfinite(loss + self.norm)  # not finite where either is not
         self.shards.map(lambda part, _: self._update(grads.flat, part), ranges)
         return loss
 
@@ -98,7 +101,8 @@ class TrainStep:
         model = self.model
         x = model.ids(x)
         y = model.targets(y, x.shape)
-        state, counted = self.state(x.shape[1]), (y >= 0).sum()
+        state, parts = self.state(x.shape[1]), self.shards.columns(x.shape[1])
+        counted = (y >= 0).sum() if len(parts) > 1 else None  # None: each part counts its own, and is all there is
         masks = model.draw_masks(*x.shape, self.number) if model.dropout else {}
 
         def of_columns(columns: slice, workspace: Workspace) -> tuple[Array, Params, dict[str, Array]]:
@@ -111,10 +115,10 @@ class TrainStep:
                 workspace=workspace,
             )
 
-        losses, grads, states = zip(*self.shards.map(of_columns, self.shards.columns(x.shape[1])), strict=True)
+        losses, grads, states = zip(*self.shards.map(of_columns, parts), strict=True)
         total, *others = (g.flat for g in grads)
         self.shards.map(lambda part, _: _add(total, others, part), self.shards.ranges(total.size))
-        return model.xp.asarray(sum(losses)), grads[0], _joined(states, model.xp)
+        return model.xp.asarray(reduce(add, losses)), grads[0], _joined(states, model.xp)
 
     def _update(self, g: Array, part: slice) -> None:
         """Clip T x gradients, and change the parameters by them, in one part of the vectors."""
@@ -206,6 +210,8 @@ def _add(total: Array, others: list[Array], part: slice) -> None:
 
 def _scale(g: Array, factor: int, part: slice) -> Array:
     """Multiply one part of g by `factor`, in place; return the sum of its squares."""
+    if kernels := fused(g):
+        return kernels.scale_and_square(g[part], factor)
     total = 0
     for block in blocks(g, part):
         g[block] *= factor

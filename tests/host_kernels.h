@@ -1,8 +1,10 @@
 // Enough of CUDA to run kernels on the host.
 //
-// Threads run one after the other, block after block. In a cooperative launch, where they wait for each other, each block has
-// a thread of the host, in which its own threads take turns, each with a stack of its own: one runs until it has to wait.
+// Blocks run one after the other. In a cooperative launch, where they wait for each other, each has a thread of the host. The
+// threads of a block run one after the other too, unless their kernel makes them wait for each other: then they take turns,
+// each with a stack of its own, and one runs until it has to wait.
 
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -12,8 +14,12 @@
 #include <sched.h>
 #include <thread>
 #include <ucontext.h>
+#include <utility>
 #include <vector>
 
+using std::exp;
+using std::log;
+using std::max;
 using std::min;
 using std::sqrt;
 using std::tanh;
@@ -24,7 +30,7 @@ using std::tanh;
 #define __align__(bytes) __attribute__((aligned(bytes)))
 #define __launch_bounds__(...)
 
-struct Numbers { unsigned x, y; };
+struct Numbers { unsigned x, y, z; };
 static Numbers gridDim, blockDim;
 static thread_local Numbers blockIdx, threadIdx;
 
@@ -49,7 +55,7 @@ struct Block {
     unsigned current = 0;
     Barrier whole;
     std::vector<Barrier> warps;
-    std::vector<float> exchanged;  // what the lanes of each warp hand to their tensor core
+    std::vector<double> exchanged;  // what the lanes of each warp hand to each other, and to their tensor core
     std::vector<std::vector<Copy>> copies;  // of each thread, under way
     const std::function<void()> &kernel;
 
@@ -89,7 +95,7 @@ void Block::run() {
     for (size_t left = threads.size(); left;)
         for (current = 0; current < threads.size(); current++)
             if (!done[current]) {
-                threadIdx = {current, 0};
+                threadIdx = {current, 0, 0};
                 swapcontext(&host, &threads[current]);
                 left -= done[current];
             }
@@ -99,18 +105,23 @@ void Block::run() {
 static char *shared_memory();
 static size_t most_shared();
 
-static void run_one_by_one(const std::function<void()> &kernel) {
+static void for_each_block(const std::function<void(Numbers)> &each) {
     for (unsigned x = 0; x < gridDim.x; x++)
         for (unsigned y = 0; y < gridDim.y; y++)
-            for (unsigned thread = 0; thread < blockDim.x; thread++) {
-                blockIdx = {x, y};
-                threadIdx = {thread, 0};
-                kernel();
-            }
+            for (unsigned z = 0; z < gridDim.z; z++) each({x, y, z});
 }
 
-// What nobody has written is NaN, and what does not belong to the block stays so.
-static void run_block(Numbers index, size_t shared, const std::function<void()> &kernel) {
+// A block whose threads do not wait for each other.
+static void run_one_by_one(Numbers index, const std::function<void()> &kernel) {
+    blockIdx = index;
+    for (unsigned thread = 0; thread < blockDim.x; thread++) {
+        threadIdx = {thread, 0, 0};
+        kernel();
+    }
+}
+
+// A block whose threads take turns. What nobody has written is NaN, and what does not belong to the block stays so.
+static void run_in_turns(Numbers index, size_t shared, const std::function<void()> &kernel) {
     blockIdx = index;
     std::memset(shared_memory(), 0xff, most_shared());
     Block(blockDim.x, kernel).run();
@@ -118,23 +129,45 @@ static void run_block(Numbers index, size_t shared, const std::function<void()> 
         if ((unsigned char)shared_memory()[k] != 0xff) std::abort();
 }
 
+// Where $MINIGRID_LOSE_A_BLOCK is set, the first one is never run.
 static void run_together(size_t shared, const std::function<void()> &kernel) {
     std::vector<std::thread> blocks;
-    for (unsigned x = 0; x < gridDim.x; x++)
-        for (unsigned y = 0; y < gridDim.y; y++) blocks.emplace_back(run_block, Numbers{x, y}, shared, std::cref(kernel));
+    bool lost = std::getenv("MINIGRID_LOSE_A_BLOCK");
+    for_each_block([&](Numbers index) {
+        if (!std::exchange(lost, false)) blocks.emplace_back(run_in_turns, index, shared, std::cref(kernel));
+    });
     for (auto &each : blocks) each.join();
 }
 
-static void run(Numbers grid, unsigned threads, bool together, size_t shared, const std::function<void()> &kernel) {
-    gridDim = grid;
-    blockDim = {threads, 1};
-    if (together) run_together(shared, kernel);
-    else run_one_by_one(kernel);
+enum How { ONE_BY_ONE, IN_TURNS, TOGETHER };
+
+static void run(const unsigned *grid, unsigned threads, int how, size_t shared, const std::function<void()> &kernel) {
+    gridDim = {grid[0], grid[1], grid[2]};
+    blockDim = {threads, 1, 1};
+    if (how == TOGETHER) run_together(shared, kernel);
+    else if (how == IN_TURNS) for_each_block([&](Numbers index) { run_in_turns(index, shared, kernel); });
+    else for_each_block([&](Numbers index) { run_one_by_one(index, kernel); });
 }
 
 // -- what kernels call
 
 static void __syncthreads() { block->wait(block->whole, blockDim.x); }
+
+// The number of the lane whose own number differs in the bits of `mask`.
+template <class Number> static Number __shfl_xor_sync(unsigned, Number x, int mask) {
+    const unsigned lane = block->current % Block::LANES, warp = block->current / Block::LANES;
+    double *const all = &block->exchanged[warp * Block::LANES * 6];
+    all[lane] = x;
+    block->wait(block->warps[warp], Block::LANES);
+    const Number theirs = all[lane ^ mask];
+    block->wait(block->warps[warp], Block::LANES);
+    return theirs;
+}
+
+// Nanoseconds, where a GPU counts cycles.
+static long long clock64() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
+
+static void __trap() { std::abort(); }
 
 template <class Number> static Number __ldcg(const Number *from) { return *from; }
 
@@ -170,7 +203,7 @@ static float round_to_tf32(float x) {
 
 static void multiply_on_tensor_core(float sum[4], const float a[4], const float b[2]) {
     const unsigned lane = block->current % Block::LANES, warp = block->current / Block::LANES;
-    float *const all = &block->exchanged[warp * Block::LANES * 6];
+    float *const all = reinterpret_cast<float *>(&block->exchanged[warp * Block::LANES * 6]);
     Barrier &barrier = block->warps[warp];
     std::memcpy(all + 6 * lane, a, 4 * sizeof(float));
     std::memcpy(all + 6 * lane + 4, b, 2 * sizeof(float));

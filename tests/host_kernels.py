@@ -1,14 +1,22 @@
-"""CUDA kernels on the host: the same source, compiled as C++, its threads run one after the other."""
+"""CUDA kernels on the host: the same source, compiled as C++, its threads run one after the other.
+
+The compiled libraries are deleted as soon as they are loaded, unless $MINIGRID_HOST_KERNELS names a folder to keep them in,
+for other processes to load.
+"""
 
 import ctypes
+import hashlib
+import math
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -20,8 +28,8 @@ SHIM = (Path(__file__).parent / "host_kernels.h").read_text()
 KERNEL = re.compile(r'extern "C" __global__ void (?:__launch_bounds__\(.*?\) )?(\w+)\((.*?)\) \{', re.DOTALL)
 
 RUN = """
-extern "C" void run_{name}(const unsigned *grid, unsigned threads, bool together, size_t shared, {parameters}) {{
-    run({{grid[0], grid[1]}}, threads, together, shared, [=] {{ {name}({names}); }});
+extern "C" void run_{name}(const unsigned *grid, unsigned threads, int how, size_t shared, {parameters}) {{
+    run(grid, threads, how, shared, [=] {{ {name}({names}); }});
 }}
 """
 
@@ -32,6 +40,9 @@ static size_t most_shared() { return sizeof memory; }
 
 ALWAYS_SHARED, MOST_SHARED = 48 * 1024, 227 * 1024
 """Bytes that a block may have without asking, and on request."""
+
+ONE_BY_ONE, IN_TURNS, TOGETHER = range(3)
+"""How the threads of a launch are run, see host_kernels.h."""
 
 SCALARS = {
     "float": np.float32,
@@ -50,21 +61,29 @@ class RawModule:
         self._library = _compile(code, options)
         self._real = next(o.removeprefix("-DREAL=") for o in options if o.startswith("-DREAL="))
         self._parameters = {name: [p.strip() for p in text.split(",")] for name, text in KERNEL.findall(code)}
-        self._together = enable_cooperative_groups
+        self._how = TOGETHER if enable_cooperative_groups else IN_TURNS if "__sync" in code or "_sync(" in code else ONE_BY_ONE
         self._attributes = _attributes(code, options)
 
     def get_function(self, name: str) -> "HostKernel":
         """Return a kernel, to be called with a grid, a block and arguments."""
         kinds = [parameter.rpartition(" ")[0].replace("real", self._real) for parameter in self._parameters[name]]
         pointers = [parameter.rpartition(" ")[2].startswith("*") for parameter in self._parameters[name]]
-        return HostKernel(getattr(self._library, f"run_{name}"), kinds, pointers, self._together, self._attributes)
+        return HostKernel(getattr(self._library, f"run_{name}"), kinds, pointers, self._how, self._attributes)
 
 
 class HostKernel:
-    """One kernel; it takes scalars of exactly its own types, since a GPU would read the bytes of any other."""
+    """One kernel; it takes scalars of exactly its own types, since a GPU would read the bytes of any other.
 
-    def __init__(self, run: Any, kinds: list[str], pointers: list[bool], together: bool, attributes: dict[str, int]):
-        self._run, self._kinds, self._pointers, self._together = run, kinds, pointers, together
+    The name of each kernel that is launched is added to `calls`. `room` is the number of blocks of a cooperative launch
+    that the make-believe GPU can run at the same time. What CuPy 14.2 does where a launch needs more: it makes the grid
+    smaller if the grid lies along x only, with a warning, and refuses any other.
+    """
+
+    calls: ClassVar[list[str]] = []
+    room = 2**31
+
+    def __init__(self, run: Any, kinds: list[str], pointers: list[bool], how: int, attributes: dict[str, int]):
+        self._run, self._kinds, self._pointers, self._how = run, kinds, pointers, how
         self._attributes = attributes
 
     @property
@@ -80,12 +99,19 @@ class HostKernel:
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple, *, shared_mem: int = 0) -> None:
         assert len(block) == 1
         assert 1 <= block[0] <= 1024
+        grid = (*grid, 1, 1)[:3]
         assert 1 <= grid[0] < 2**31
         assert all(1 <= n < 2**16 for n in grid[1:])
         assert shared_mem <= self.max_dynamic_shared_size_bytes
-        size = (ctypes.c_uint * 2)(*(*grid, 1)[:2])
+        if self._how == TOGETHER and math.prod(grid) > self.room:
+            if grid[1:] != (1, 1):
+                raise ValueError(f"The specified grid size {grid} exceeds the limit ({self.room}).")
+            warnings.warn(f"The grid size will be reduced from {grid[0]} to {self.room}", stacklevel=2)
+            grid = (self.room, 1, 1)
+        size = (ctypes.c_uint * 3)(*grid)
         given = [_argument(*each) for each in zip(args, self._kinds, self._pointers, strict=True)]
-        self._run(size, ctypes.c_uint(block[0]), self._together, ctypes.c_size_t(shared_mem), *given)
+        self.calls.append(self._run.__name__.removeprefix("run_"))
+        self._run(size, ctypes.c_uint(block[0]), ctypes.c_int(self._how), ctypes.c_size_t(shared_mem), *given)
 
 
 def _argument(value: Any, kind: str, pointer: bool) -> Any:
@@ -95,7 +121,7 @@ def _argument(value: Any, kind: str, pointer: bool) -> Any:
         return np.ctypeslib.as_ctypes_type(wanted)(value)
     array = value.host
     assert array.dtype == wanted
-    assert array.size == 0 or array.shape[-1] == 1 or array.strides[-1] == array.itemsize
+    assert array.size == 0 or array.ndim == 0 or array.shape[-1] == 1 or array.strides[-1] == array.itemsize
     return ctypes.c_void_p(array.ctypes.data)
 
 
@@ -119,12 +145,20 @@ def _compile(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
         RUN.format(name=name, parameters=text, names=", ".join(re.findall(r"(\w+)\s*(?:,|$)", text.strip())))
         for name, text in KERNEL.findall(code)
     ]
-    folder = Path(tempfile.mkdtemp(prefix="minigrid-kernels-"))
-    source, library = folder / "kernels.cpp", folder / "kernels.so"
-    source.write_text("\n".join([SHIM, _on_host(code), SHARED, *wrappers]))
+    text = "\n".join([SHIM, _on_host(code), SHARED, *wrappers])
     # no fused multiply-add: NumPy has none either
     flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-ffp-contract=off", *options]
-    subprocess.run(["g++", *flags, str(source), "-o", str(library)], check=True)
-    loaded = ctypes.CDLL(str(library))
+    folder = Path(tempfile.mkdtemp(prefix="minigrid-kernels-"))
+    source, library = folder / "kernels.cpp", folder / "kernels.so"
+    kept = Path(os.environ.get("MINIGRID_HOST_KERNELS", folder)) / f"{_digest(text, *flags)}.so"
+    if not kept.exists():
+        source.write_text(text)
+        subprocess.run(["g++", *flags, str(source), "-o", str(library)], check=True)
+        shutil.move(library, kept)
+    loaded = ctypes.CDLL(str(kept))
     shutil.rmtree(folder)
     return loaded
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]

@@ -3,8 +3,15 @@
 What passes here has not been on a GPU, but it cannot fail there for one of these reasons: its arrays never turn into
 NumPy arrays by themselves and do not mix with them, what a reduction returns is a 0-d array, memory that nobody has
 written holds NaN, and every name or keyword outside the tables below is refused. Those tables are compared with the
-real wheel in test_cupy_wheel.py. CUDA kernels run on the host, see host_kernels.py. Every wait of the host for the
-device is noted in ``cupy.waits``.
+real wheel in test_cupy_wheel.py. CUDA kernels run on the host, see host_kernels.py.
+
+``cupy.waits`` lists every wait of the host for the device, and ``cupy.calls`` everything that the host hands to the
+device: kernel launches, copies (within the device and from the host), fills, and calls of cuBLAS. Views and allocations
+are not in it. One call of ours can be several of these; the rules below follow CuPy 14.2:
+
+- an array as an index is one launch; k arrays as one index are k + 2 (their positions are worked out first);
+- ``dot`` of two vectors is a product and a sum;
+- an operand of a matrix product that is neither C- nor Fortran-contiguous is copied first.
 """
 
 from importlib.machinery import ModuleSpec
@@ -12,7 +19,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
-from host_kernels import MOST_SHARED, RawModule
+from host_kernels import MOST_SHARED, HostKernel, RawModule
 
 ELEMENTWISE = ("add", "clip", "divide", "exp", "isfinite", "log", "maximum", "multiply", "sqrt", "subtract", "tanh")
 
@@ -33,15 +40,19 @@ FUNCTIONS: dict[str, set[str]] = {name: {"out"} for name in (*ELEMENTWISE, "matm
 """Functions of the module that may be called, and their keywords."""
 
 METHODS: dict[str, set[str]] = {
-    "astype": set(),
+    "astype": {"copy"},
     "copy": set(),
     "max": {"axis", "keepdims"},
     "ravel": set(),
     "reshape": set(),
     "sum": {"axis", "dtype", "keepdims"},
     "swapaxes": set(),
+    "take": {"axis", "out"},
 }
 """Methods of arrays that may be called, and their keywords."""
+
+MAY_BE_VIEWS = ("astype", "ravel", "reshape", "swapaxes")
+"""Methods that copy only where they must."""
 
 ATTRIBUTES = ("T", "dtype", "ndim", "shape", "size")
 
@@ -62,12 +73,18 @@ class ndarray:  # noqa: N801  (its name in cupy)
     __array_ufunc__ = None  # NumPy's operators refuse it with a TypeError
     __hash__ = None
     waits: list[str]
+    calls: list[str]
 
     def __init__(self, host: Any):
         self.host = np.asarray(host)
 
     def __array__(self, *args: Any, **kwargs: Any):
         raise TypeError("implicit conversion to a NumPy array is not allowed")
+
+    @property
+    def device(self) -> "Device":
+        """The device that it lies on: here always the current one."""
+        return Device()
 
     def __len__(self) -> int:
         return len(self.host)
@@ -76,11 +93,18 @@ class ndarray:  # noqa: N801  (its name in cupy)
         return (self[k] for k in range(len(self)))
 
     def __getitem__(self, index: Any) -> "ndarray":
+        _call("take", _launches_of_index(index))
         index = _index(index, self.waits)
         return ndarray(self.host[index])
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.host[_index(index, self.waits)] = _host(value)
+        value, launches = _host(value), _launches_of_index(index)
+        index = _index(index, self.waits)
+        if launches:
+            _call("put", launches)
+        elif not _is_same(self.host[index], value):  # `a[k] += b` ends with a[k] = a[k], which CuPy skips
+            _call("copy" if isinstance(value, np.ndarray) else "fill")
+        self.host[index] = value
 
 
 def _operator(name: str):
@@ -90,6 +114,7 @@ def _operator(name: str):
         result = getattr(self.host, name)(*map(_host, others))
         if result is NotImplemented:
             return result
+        _call(name, _launches(name, (self.host, *map(_host, others))))
         return self if result is self.host else ndarray(result)
 
     return apply
@@ -106,7 +131,10 @@ def _attribute(name: str):
 def _method(name: str, keywords: set[str]):
     def call(self: ndarray, *args: Any, **kwargs: Any) -> ndarray:
         _refuse(name, kwargs, keywords)
-        return ndarray(getattr(self.host, name)(*map(_host, args), **kwargs))
+        given = {key: _host(value) for key, value in kwargs.items()}
+        result = getattr(self.host, name)(*map(_host, args), **given)
+        _call(name, 0 if name in MAY_BE_VIEWS and np.shares_memory(result, self.host) else 1)
+        return ndarray(result)
 
     return call
 
@@ -114,6 +142,7 @@ def _method(name: str, keywords: set[str]):
 def _wait(name: str, convert: type):
     def read(self: ndarray):
         self.waits.append(name)
+        _call("copy to the host")
         return convert(self.host)
 
     return read
@@ -138,6 +167,32 @@ def _host(value: Any) -> Any:
     return value
 
 
+def _call(name: str, launches: int = 1) -> None:
+    ndarray.calls.extend([name] * launches)
+
+
+def _launches_of_index(index: Any) -> int:
+    """What an index costs: nothing for a view, one launch for an array, two more than there are for several."""
+    arrays = sum(isinstance(part, ndarray) for part in (index if isinstance(index, tuple) else (index,)))
+    return arrays + 2 if arrays > 1 else arrays
+
+
+def _launches(name: str, operands: tuple) -> int:
+    """What a function or an operator costs."""
+    if name.startswith("empty"):
+        return 0
+    if name == "dot" and all(np.ndim(x) == 1 for x in operands):
+        return 2
+    if "matmul" in name:
+        return 1 + sum(not (x.flags.c_contiguous or x.flags.f_contiguous) for x in operands)
+    return 1
+
+
+def _is_same(view: Any, value: Any) -> bool:
+    """Whether two arrays are the same numbers in the same place."""
+    return isinstance(value, np.ndarray) and view.__array_interface__ == value.__array_interface__
+
+
 def _index(index: Any, waits: list[str]) -> Any:
     if isinstance(index, tuple):
         return tuple(_index(part, waits) for part in index)
@@ -156,6 +211,7 @@ def _function(name: str):
         _refuse(name, kwargs, FUNCTIONS[name])
         out = kwargs.get("out")
         result = getattr(np, name)(*map(_host, args), **{key: _host(value) for key, value in kwargs.items()})
+        _call(name, _launches(name, tuple(map(_host, args))))
         if name.startswith("empty") and result.dtype.kind == "f":
             result[...] = np.nan  # what is read before it was written shows
         return ndarray(result) if out is None else out
@@ -165,6 +221,7 @@ def _function(name: str):
 
 def _upload(x: Any, dtype: Any = None) -> ndarray:
     """Copy numbers from the host; asynchronous in cupy, whose staging buffer is pinned memory."""
+    _call("copy" if isinstance(x, ndarray) else "copy from the host")
     return ndarray(np.array(x.host if isinstance(x, ndarray) else x, dtype))
 
 
@@ -182,6 +239,9 @@ class Device:
     def __init__(self, id: int | None = None):
         self.id = Device.current if id is None else id
 
+    def __repr__(self) -> str:
+        return f"<CUDA Device {self.id}>"
+
     def use(self) -> None:
         """Make it the current device."""
         Device.current = self.id
@@ -197,15 +257,22 @@ def make() -> ModuleType:
     cupy.__spec__ = ModuleSpec("cupy", loader=None)
     cupy.__version__ = "0.0"
     cupy.waits = ndarray.waits = []
+    cupy.calls = ndarray.calls = HostKernel.calls = []
     cupy.ndarray = ndarray
     for name in FUNCTIONS:
         setattr(cupy, name, _function(name))
     cupy.array = _upload
     cupy.asarray = lambda x, dtype=None: x if isinstance(x, ndarray) and dtype is None else _upload(x, dtype)
-    cupy.concatenate = lambda arrays, axis=0: ndarray(np.concatenate([_host(a) for a in arrays], axis))
+
+    def concatenate(arrays: list[ndarray], axis: int = 0) -> ndarray:
+        _call("concatenate")
+        return ndarray(np.concatenate([_host(a) for a in arrays], axis))
+
+    cupy.concatenate = concatenate
 
     def asnumpy(x: ndarray) -> np.ndarray:
         cupy.waits.append("asnumpy")
+        _call("copy to the host")
         return x.host.copy()
 
     cupy.asnumpy = asnumpy

@@ -49,7 +49,7 @@ WANTED = {
     "RawModule": {"get_function": set()},
     "RawKernel": {"max_dynamic_shared_size_bytes": set(), "__call__": {"shared_mem"}},
     "ndarray": strict_cupy.METHODS
-    | {name: set() for name in (*strict_cupy.ATTRIBUTES, *strict_cupy.OPERATORS, *strict_cupy.WAITS)},
+    | {name: set() for name in ("device", *strict_cupy.ATTRIBUTES, *strict_cupy.OPERATORS, *strict_cupy.WAITS)},
     "cuda": {"Device": set()},
     "Device": {name: set() for name in ("use", "synchronize", "id", "attributes", "compute_capability")},
     "runtime": {

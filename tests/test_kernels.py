@@ -15,10 +15,11 @@ from test_cupy_wheel import FOLDER as WHEELS
 from minigrid import CharModel
 from minigrid.backend import to_host
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
-from minigrid.kernels import FOLDER, REAL, fused, source
-from minigrid.optim import RMSprop
+from minigrid.kernels import FOLDER, MODULES, MOST_BLOCKS, MOST_THREADS, definitions, fused, source
+from minigrid.ops import cross_entropy_backward, cross_entropy_forward
+from minigrid.optim import OPTIMIZERS, make_optimizer
 from minigrid.options import CHOICES
-from minigrid.recurrence import MOST_ROWS, definitions
+from minigrid.recurrence import MOST_ROWS, sizes
 
 TOLERANCES = {"float32": 1e-6, "float64": 1e-14}
 SHAPES = [(2, 3), (4, 2, 5), (1, 300)]  # (B, H) and (steps, B, H); the last is more than a block of threads
@@ -60,16 +61,74 @@ def test_the_lstm_update(fake_cupy, shape, output, dtype):
     assert_close(update(fake_cupy, shape, dtype, output), update(np, shape, dtype, output), TOLERANCES[dtype])
 
 
+def loss_and_gradient(xp, logits, y, n):
+    """The loss and its backward pass on `xp`, on the host."""
+    loss, cache = cross_entropy_forward(xp.asarray(logits), xp.asarray(y), n)
+    return {"loss": to_host(loss), "p": to_host(cache.p), "dlogits": to_host(cross_entropy_backward(cache))}
+
+
 @pytest.mark.parametrize("dtype", TOLERANCES)
-def test_rmsprop(fake_cupy, dtype):
+@pytest.mark.parametrize("n", [None, 7])
+@pytest.mark.parametrize("target_dtype", ["int32", "int64"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 2, 5), (1, 5, 32), (2, 3, 70), (9, 40, 3)], ids=str)
+def test_the_loss(fake_cupy, shape, target_dtype, n, dtype):
+    T, B, V = shape
+    logits, y = draw(shape, dtype, 0, scale=5), np.random.default_rng(1).integers(-1, V, (T, B), target_dtype)
+    before = fake_cupy.asarray(logits)
+    theirs = loss_and_gradient(fake_cupy, before, y, n)
+    assert_close(theirs, loss_and_gradient(np, logits, y, n), TOLERANCES[dtype])
+    assert theirs["loss"].dtype == theirs["dlogits"].dtype == dtype
+    assert np.array_equal(to_host(before), logits)
+
+
+@pytest.mark.parametrize("y", [-1, 0], ids=["no target counts", "huge scores"])
+def test_the_loss_at_its_limits(fake_cupy, y):
+    logits, targets = np.array([[[1e4, 0, -1e4], [0, -1e4, 1e4]]], "float32"), np.full((1, 2), y)
+    theirs, ours = (loss_and_gradient(xp, logits, targets, None) for xp in (fake_cupy, np))
+    assert_close(theirs, ours, 1e-6)
+    assert np.isfinite(theirs["loss"])
+
+
+def test_the_loss_takes_three_launches(fake_cupy):
+    logits, y = fake_cupy.zeros((2, 3, 5), "float32"), fake_cupy.zeros((2, 3), "int32")
+    fake_cupy.calls.clear()
+    cross_entropy_backward(cross_entropy_forward(logits, y)[1])
+    assert fake_cupy.calls == ["cross_entropy_forward", "mean_loss", "cross_entropy_backward"]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_optimisers(fake_cupy, name, dtype):
     results = []
     for xp in (np, fake_cupy):
         p = xp.asarray(draw(1000, dtype, 0))
-        optimizer = RMSprop(p, alpha=0.9)
+        optimizer = make_optimizer(name, p, alpha=0.9)
         for step in range(1, 4):
             optimizer.update(p, xp.asarray(draw(1000, dtype, step)), 0.1, step)
-        results.append({"p": to_host(p), "m": to_host(optimizer.state["mean_square"])})
+        results.append({"p": to_host(p)} | {key: to_host(array) for key, array in optimizer.state.items()})
     assert_close(results[1], results[0], TOLERANCES[dtype])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimiser_takes_one_launch_and_no_memory(fake_cupy, monkeypatch, name):
+    p, g = fake_cupy.zeros(10, "float32"), fake_cupy.zeros(10, "float32")
+    optimizer = make_optimizer(name, p, alpha=0.9)
+    for allocate in ("empty", "empty_like", "zeros", "zeros_like"):
+        monkeypatch.setattr(fake_cupy, allocate, lambda *args, **how: pytest.fail("it allocates"))
+    fake_cupy.calls.clear()
+    optimizer.update(p, g, 0.1, 1)
+    assert fake_cupy.calls == [name]
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("size", [1, MOST_THREADS + 1, MOST_BLOCKS * MOST_THREADS + 5])
+def test_scale_and_square(fake_cupy, size, dtype):
+    before = draw(size, dtype, 0)
+    g = fake_cupy.asarray(before)
+    total = fused(g).scale_and_square(g, 50)
+    assert np.array_equal(to_host(g), 50 * before)
+    assert total.dtype == dtype
+    assert float(total) == pytest.approx(float((50 * before.astype("float64")) ** 2 @ np.ones(size)), rel=TOLERANCES[dtype])
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -104,7 +163,7 @@ def test_the_host_refuses_numbers_of_another_size():
 def nvrtc() -> ctypes.CDLL:
     """NVIDIA's compiler, which needs neither a GPU nor a driver."""
     for folder in (WHEELS, *map(Path, site.getsitepackages())):
-        for path in folder.glob("nvidia/cuda_nvrtc/lib/libnvrtc.so.*"):
+        for path in folder.glob("nvidia/cu13/lib/libnvrtc.so.*"):
             return ctypes.CDLL(str(path))
     pytest.skip("the compiler of CUDA is not installed: make .venv/cuda/ready")
 
@@ -126,34 +185,31 @@ def compiled(source: str, options: list[str]) -> tuple[str, str]:
     return ptx.value.decode(), log.value.decode()
 
 
-RECURRENCE = "recurrence.cu"
-MODULES = {path.name: source(path.name) for path in FOLDER.glob("*.cu") if path.name not in ("ptx.cu", RECURRENCE)}
-MODULES[RECURRENCE] = source("ptx.cu", "gates.cu", RECURRENCE)
-
-
 def test_every_source_belongs_to_a_module():
-    assert all(path.read_text() in "".join(MODULES.values()) for path in FOLDER.glob("*.cu"))
+    assert {name for names in MODULES.values() for name in names} == {path.name for path in FOLDER.glob("*.cu")}
+
+
+IN_DOUBLE = {"mean_loss"}
+"""Kernels that use double for float32 arrays, and mean to."""
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize(
-    ("name", "dtype", "tile_rows"),
+    ("module", "dtype", "tile_rows"),
     [
-        *((name, dtype, 0) for name in sorted(MODULES) if name != RECURRENCE for dtype in TOLERANCES),
-        *((RECURRENCE, dtype, tile_rows) for dtype in TOLERANCES for tile_rows in (2, 8)),
-        (RECURRENCE, "float32", 0),
+        *((module, dtype, None) for module in MODULES if module != "recurrence" for dtype in TOLERANCES),
+        *(("recurrence", dtype, tile_rows) for dtype in TOLERANCES for tile_rows in (2, 8)),
+        ("recurrence", "float32", 0),
     ],
 )
-def test_the_sources_compile_for_a_gpu(name, dtype, tile_rows, architecture):
-    options = [f"--gpu-architecture={architecture}", "--ptxas-options=-v"]
-    if name == RECURRENCE:
-        options += definitions(np.dtype(dtype), MOST_ROWS, tile_rows)
-    else:
-        options.append(f"-DREAL={REAL[dtype]}")
-    ptx, log = compiled(MODULES[name], options)
-    assert ".entry" in ptx
+def test_the_sources_compile_for_a_gpu(module, dtype, tile_rows, architecture):
+    given = {} if tile_rows is None else sizes(MOST_ROWS, tile_rows)
+    options = [f"--gpu-architecture={architecture}", "--ptxas-options=-v", *definitions(np.dtype(dtype), **given)]
+    ptx, log = compiled(source(module), options)
     spills = [line for line in log.splitlines() if "spill" in line]
     assert spills
     assert all(line.count(" 0 bytes") == 3 for line in spills), log  # there are registers enough
-    if dtype == "float32":
-        assert ".f64" not in ptx  # nothing is computed in double by mistake
+    kernels = {text.split("(")[0].strip(): text for text in ptx.split(".entry")[1:]}
+    assert kernels
+    if dtype == "float32":  # nothing is computed in double by mistake
+        assert {name for name, text in kernels.items() if ".f64" in text} <= IN_DOUBLE

@@ -1,9 +1,15 @@
 """The recurrence on the chip: run on the host, block by block, against the loops over steps; and where it fits."""
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers import assert_close, assert_equal
-from host_kernels import MOST_SHARED
+from host_kernels import MOST_SHARED, HostKernel
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -120,6 +126,40 @@ def test_what_the_cases_are_named_for():
     assert sizes["more texts than at a time"].sequences > sizes["more texts than at a time"].rows == MOST_ROWS
     assert sizes["fewer texts at a time than there is memory for"].rows == 32
     assert sizes["a chunk after the other"].columns < 20 * UNITS
+
+
+def test_a_grid_too_large_for_the_gpu_is_refused(fake_cupy, monkeypatch):
+    """A smaller one would leave units out; CuPy shrinks a grid along x without an error."""
+    T, B, H, chip = CASES["a chunk after the other"]
+    given = problem(T, B, H, "float32")
+    on_chip = on_make_believe(fake_cupy, T, B, H, "float32", chip)
+    monkeypatch.setattr(HostKernel, "room", H // UNITS - 1)  # another process has taken a multiprocessor, say
+    with pytest.raises(ValueError, match="exceeds the limit"):
+        both_ways(fake_cupy, given, "standard", on_chip)
+
+
+LOST_BLOCK = """
+import strict_cupy, sys
+sys.modules["cupy"] = cupy = strict_cupy.make()
+from minigrid import recurrence
+recurrence.PATIENCE = 10**8  # nanoseconds, on the host
+from test_recurrence import both_ways, on_make_believe, problem, Chip, MOST_SHARED, UNITS
+size = 2, 1, 4 * UNITS, "float32"
+both_ways(cupy, problem(*size), "standard", on_make_believe(cupy, *size, Chip(4, MOST_SHARED)))
+"""
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_block_that_waits_in_vain_ends_the_kernel(lost):
+    """Otherwise the host would wait for ever. On the host a trap is an abort."""
+    folder = Path(__file__).parent
+    found = subprocess.run(
+        [sys.executable, "-c", LOST_BLOCK],
+        env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{folder.parent}"} | ({"MINIGRID_LOSE_A_BLOCK": "1"} if lost else {}),
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == (-signal.SIGABRT if lost else 0)
 
 
 def test_layers_of_two_sizes_share_a_compiled_kernel(fake_cupy):

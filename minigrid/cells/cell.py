@@ -12,6 +12,9 @@ Arrays = dict[str, Array]
 State = Arrays
 """One layer's state by name, (B, H) each."""
 
+StateGradient = dict[str, Array | None]
+"""The gradient that arrives at one layer's final state; None is zero."""
+
 Memory = Array | None
 """The memory cell along depth, (T, B, H), or its gradient; None is zero. Only the grid has one."""
 
@@ -74,7 +77,14 @@ class Cell(ABC):
 
     @abstractmethod
     def backward(
-        self, dout: Array, dc: Memory, dstate: State, cache: Any, weights: Arrays, grads: Arrays, workspace: Workspace
+        self,
+        dout: Array,
+        dc: Memory,
+        dstate: StateGradient,
+        cache: Any,
+        weights: Arrays,
+        grads: Arrays,
+        workspace: Workspace,
     ) -> tuple[Array | None, Memory, State]:
         """Backward of :meth:`forward`: one gradient for each thing that it returned, one for each that it was given.
 
@@ -90,14 +100,16 @@ class Cell(ABC):
         """
 
     @staticmethod
-    def gradient_of_h(dread: Array, dh_last: Array, workspace: Workspace, read: slice = slice(1, None)) -> Array:
+    def gradient_of_h(dread: Array, dh_last: Array | None, workspace: Workspace, read: slice = slice(1, None)) -> Array:
         """Lay out the gradients that arrive at h[0] ... h[T] from outside the recurrence: (T + 1, B, H).
 
-        `dread` (T, B, H) arrives at the steps `read`, the new states by default, and `dh_last` (B, H) at the last one.
+        `dread` (T, B, H) arrives at the steps `read`, the new states by default, and `dh_last` (B, H) at the last one;
+        None is zero.
         """
         T, B, H = dread.shape
         dh = workspace.scratch("dh_outside", (T + 1, B, H))
         dh[...] = 0
         dh[read] = dread
-        dh[T] += dh_last
+        if dh_last is not None:
+            dh[T] += dh_last
         return dh

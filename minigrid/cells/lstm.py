@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, array_module, blocks
 from minigrid.blas import product_at_each_step
-from minigrid.cells.cell import Arrays, Cell, Memory, State
+from minigrid.cells.cell import Arrays, Cell, Memory, State, StateGradient
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.kernels import fused
 from minigrid.ops import LayerInput, linear_forward, rows
@@ -96,7 +96,7 @@ def forward_steps(
 
 
 def sequence_backward(
-    dh: Array, dc: Array, cache: Cache, weights: Weights, grads: Weights, output: str, workspace: Workspace
+    dh: Array, dc: Array | None, cache: Cache, weights: Weights, grads: Weights, output: str, workspace: Workspace
 ) -> tuple[Array | None, Array, Array]:
     """Backward of :func:`sequence_forward`, from the last step to the first.
 
@@ -104,8 +104,8 @@ def sequence_backward(
     ----------
     dh : (T + 1, B, H) array
         Gradients that arrive at each h from outside this recurrence; dh[0] is that of the initial state.
-    dc : (B, H) array
-        Gradient that arrives at the final memory cell.
+    dc : (B, H) array or None
+        Gradient that arrives at the final memory cell; None is zero.
     cache, weights, output
         As in the forward pass.
     grads : Weights
@@ -123,18 +123,15 @@ def sequence_backward(
     source, h, c, gates, s = cache
     T, B, H = s.shape
     da = workspace.scratch("a", (T, B, 4 * H))
-    dh_t = workspace.scratch("dh", (B, H))
-    dc_t = workspace.scratch("dc", (B, H))
-
-    dh_t[...] = dh[T]
-    dc_t[...] = dc
+    dh_t = dh[T].copy()
+    dc_t = array_module(dh).zeros((B, H), dh.dtype) if dc is None else dc.copy()
     if on_chip := recurrence(dh_t):
         on_chip.backward(dh, dh_t, dc_t, weights.W_h, gates, c, s, da, output)
     else:
         backward_steps(dh, dh_t, dc_t, weights.W_h, gates, c, s, da, output, workspace)
     grads.W_h[...] += rows(h[:-1]).T @ rows(da)
     dsource = source.project_backward(da, weights.W_x, grads.W_x, grads.bias)
-    return dsource, dh_t.copy(), dc_t.copy()
+    return dsource, dh_t, dc_t
 
 
 def backward_steps(
@@ -229,7 +226,14 @@ class LSTM(Cell):
         return cache.h[1:], c_below, final_state(cache), cache
 
     def backward(
-        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
+        self,
+        dout: Array,
+        dc: Memory,
+        dstate: StateGradient,
+        cache: Cache,
+        weights: Arrays,
+        grads: Arrays,
+        workspace: Workspace,
     ) -> tuple[Array | None, Memory, State]:
         """See :meth:`Cell.backward`."""
         dh = self.gradient_of_h(dout, dstate["h"], workspace)

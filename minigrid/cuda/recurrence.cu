@@ -156,12 +156,15 @@ __device__ void multiply(const real *x, int pitch, int rows, int K, const real *
 
 // -- blocks and the parts of the batch
 
-// Wait until so many blocks have come to this counter; what they wrote before is seen afterwards.
+// Wait until so many blocks have come to this counter; what they wrote before is seen afterwards. A block that waits in vain
+// ends the whole kernel, with an error that the host sees: otherwise the host would wait for ever.
 __device__ void meet(unsigned *counter, unsigned blocks) {
     __syncthreads();
     if (threadIdx.x == 0) {
         count(counter);
-        while (read_counter(counter) < blocks) {}
+        const long long begin = clock64();
+        while (read_counter(counter) < blocks)
+            if (clock64() - begin > PATIENCE) __trap();
     }
     __syncthreads();
 }
@@ -170,12 +173,12 @@ __device__ void meet(unsigned *counter, unsigned blocks) {
 //  h[t], c[t] = lstm(a[t], c[t-1])
 //
 // h and c are (T + 1, B, H), the first given; a_x (T, B, 4H). `sequences` are in a part, `columns` in a chunk. Counters
-// (T, parts) begin at 0. gridDim is (H / UNITS, parts).
+// (T, parts) begin at 0. gridDim is (1, H / UNITS, parts).
 extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_forward(
     const real *a_x, const real *W_h, real *gates, real *h, real *c, real *s, unsigned *counters,
     int T, int B, int H, int sequences, int columns, int paper
 ) {
-    const int own = blockIdx.x * UNITS, begin = blockIdx.y * sequences, end = min(begin + sequences, B);
+    const int own = blockIdx.y * UNITS, begin = blockIdx.z * sequences, end = min(begin + sequences, B);
     const long long step = (long long)B * H;
     real *const room = memory + H * N;
     for (int k = threadIdx.x; k < H * N; k += THREADS) {
@@ -199,7 +202,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_forward(
             }
             __syncthreads();  // the sums have been read: the next product may overwrite them
         }
-        if (t + 1 < T) meet(counters + t * gridDim.y + blockIdx.y, gridDim.x);
+        if (t + 1 < T) meet(counters + t * gridDim.z + blockIdx.z, gridDim.y);
     }
 }
 
@@ -208,14 +211,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_forward(
 //
 // dh (T + 1, B, H) arrives from outside. dh_t and dc_t (B, H) are at first what arrives at h[T] and c[T], and in the end what
 // arrives at h[0] and c[0]. da is (T, B, 4H). The four products of a step, each done by another block, meet in `products`
-// (4, B, H). Counters (T, parts, 1 + neighbourhoods) begin at 0. gridDim is (4 * neighbourhoods, parts); in the last
+// (4, B, H). Counters (T, parts, 1 + neighbourhoods) begin at 0. gridDim is (1, 4 * neighbourhoods, parts); in the last
 // neighbourhood there may be too few units for all.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_backward(
     const real *dh, real *dh_t, real *dc_t, const real *W_h, const real *gates, const real *c, const real *s, real *da,
     real *products, unsigned *counters, int T, int B, int H, int sequences, int columns, int paper
 ) {
-    const int gate = blockIdx.x % 4, neighbourhood = blockIdx.x / 4, near = neighbourhood * N, own = near + gate * UNITS;
-    const int begin = blockIdx.y * sequences, end = min(begin + sequences, B), updates = own < H ? (end - begin) * UNITS : 0;
+    const int gate = blockIdx.y % 4, neighbourhood = blockIdx.y / 4, near = neighbourhood * N, own = near + gate * UNITS;
+    const int begin = blockIdx.z * sequences, end = min(begin + sequences, B), updates = own < H ? (end - begin) * UNITS : 0;
     const long long step = (long long)B * H;
     real *const room = memory + H * N;
     for (int k = threadIdx.x; k < H * N; k += THREADS) {
@@ -224,7 +227,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_backward(
         memory[at(from, k / H)] = Tile::rounded(weight);
     }
     for (int t = T - 1; t >= 0; t--) {
-        unsigned *const counter = counters + (t * gridDim.y + blockIdx.y) * (1 + gridDim.x / 4);
+        unsigned *const counter = counters + (t * gridDim.z + blockIdx.z) * (1 + gridDim.y / 4);
         for (int k = threadIdx.x; k < updates; k += THREADS) {
             const int sequence = begin + k / UNITS, unit = own + k % UNITS;
             const long long now = (long long)sequence * H + unit, single = t * step + now;
@@ -233,7 +236,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_backward(
                 da + 4 * (single - unit) + unit, H, paper
             );
         }
-        meet(counter, gridDim.x);
+        meet(counter, gridDim.y);
         for (int first = begin; first < end; first += ROWS) {
             const int rows = min(ROWS, end - first);
             multiply(da + 4 * (t * step + (long long)first * H) + gate * H, 4 * H, rows, H, memory, room, columns);

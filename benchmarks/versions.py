@@ -1,0 +1,105 @@
+"""Compare the training step of this checkout with that of another one, on a CPU.
+
+``python -m benchmarks.versions OTHER`` takes a folder with another checkout of minigrid (``git worktree add OTHER
+COMMIT`` makes one). Both take turns, each in a process of its own with the same model and minibatch, so that whatever else
+slows the machine down slows both. A ratio above 1 means that this checkout is faster. Parameters after the last step are
+compared too. About two minutes; the machine should do nothing else.
+"""
+
+import argparse
+import hashlib
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent.parent
+SIZES = ("lstm:2x128", "grid:2x128", "lstm:3x256", "grid:3x256")
+SECONDS = 0.5  # of a turn
+
+
+def answer(size: str) -> None:
+    """Do as many training steps as each line of standard input says; print seconds per step, and a digest at the end."""
+    import numpy as np
+
+    from minigrid import CharModel, TrainStep
+
+    kind, layers, hidden = size.replace(":", "x").split("x")
+    step = TrainStep(CharModel(kind, vocab_size=65, hidden=int(hidden), layers=int(layers)))
+    x, y = np.random.default_rng(0).integers(0, 65, (2, 50, 50), "int32")
+    for line in sys.stdin:
+        started = time.perf_counter()
+        for _ in range(int(line)):
+            step(x, y)
+        print((time.perf_counter() - started) / int(line), flush=True)
+    print(hashlib.sha256(step.model.params.flat.tobytes()).hexdigest())
+
+
+class Side:
+    """One checkout's process."""
+
+    def __init__(self, checkout: Path, size: str):
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--answer", size],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(checkout)},
+        )
+
+    def seconds(self, steps: int) -> float:
+        """Time so many training steps."""
+        self._process.stdin.write(f"{steps}\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
+
+    def digest(self) -> str:
+        """End the process; return the digest of its parameters."""
+        return self._process.communicate()[0].strip()
+
+
+def median_with_interval(numbers: list[float]) -> tuple[float, float, float]:
+    """Return the median between the ends of its 95 % interval, which are two of the numbers: no distribution is assumed."""
+    ordered, count = sorted(numbers), len(numbers)
+    k = max(0, math.floor((count - 1.96 * math.sqrt(count)) / 2))
+    return ordered[k], statistics.median(ordered), ordered[-1 - k]
+
+
+def compare(size: str, other: Path, pairs: int) -> str:
+    """Return a row of the table."""
+    sides = [Side(HERE, size), Side(other, size)]
+    steps = max(1, round(SECONDS / max([side.seconds(3) for side in sides][0], 1e-6)))
+    times = []
+    for turn in range(pairs):
+        order = sides if turn % 2 else sides[::-1]
+        found = {id(side): side.seconds(steps) for side in order}
+        times.append([found[id(side)] for side in sides])
+    low, median, high = median_with_interval([theirs / own for own, theirs in times])
+    own, theirs = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
+    same = "the same" if len({side.digest() for side in sides}) == 1 else "different"
+    return f"| {size} | {own:.2f} | {theirs:.2f} | {median:.3f} ({low:.3f} to {high:.3f}) | {same} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("other", type=Path, help="a folder with another checkout")
+    parser.add_argument("--pairs", type=int, default=20, help="turns of both (default 20)")
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help="MODEL:LAYERSxUNITS (default: %(default)s)")
+    args = parser.parse_args()
+    if not (args.other / "minigrid").is_dir():
+        parser.error(f"{args.other} has no folder minigrid: name a checkout")
+    print("| training step | this one, ms | the other, ms | times as fast (95 % interval) | parameters |")
+    print("|---|---|---|---|---|")
+    for size in args.sizes:
+        print(compare(size, args.other.resolve(), args.pairs), flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--answer"]:
+        answer(sys.argv[2])
+    else:
+        main()
