@@ -1,9 +1,9 @@
 """Compare the training step of this checkout with that of another one, on a CPU.
 
 ``python -m benchmarks.versions OTHER`` takes a folder with another checkout of minigrid (``git worktree add OTHER
-COMMIT`` makes one). Both take turns, each in a process of its own with the same model and minibatch, so that whatever else
-slows the machine down slows both. A ratio above 1 means that this checkout is faster. Parameters after the last step are
-compared too. About two minutes; the machine should do nothing else.
+COMMIT`` makes one). Both take turns, each in a process of its own with the same model and minibatch, so that
+whatever slows the machine down slows both. A ratio above 1 means that this checkout is faster. The parameters after
+the last step are compared too. It takes about two minutes; the machine should do nothing else.
 """
 
 import argparse
@@ -22,7 +22,7 @@ SECONDS = 0.5  # of a turn
 
 
 def answer(size: str) -> None:
-    """Do as many training steps as each line of standard input says; print seconds per step, and a digest at the end."""
+    """Do as many training steps as each line of standard input says; print seconds per step, at last a digest."""
     import numpy as np
 
     from minigrid import CharModel, TrainStep
@@ -62,7 +62,7 @@ class Side:
 
 
 def median_with_interval(numbers: list[float]) -> tuple[float, float, float]:
-    """Return the median between the ends of its 95 % interval, which are two of the numbers: no distribution is assumed."""
+    """Return the median between the ends of its 95 % interval, which are two of the numbers."""
     ordered, count = sorted(numbers), len(numbers)
     k = max(0, math.floor((count - 1.96 * math.sqrt(count)) / 2))
     return ordered[k], statistics.median(ordered), ordered[-1 - k]
@@ -71,7 +71,7 @@ def median_with_interval(numbers: list[float]) -> tuple[float, float, float]:
 def compare(size: str, other: Path, pairs: int) -> str:
     """Return a row of the table."""
     sides = [Side(HERE, size), Side(other, size)]
-    steps = max(1, round(SECONDS / max([side.seconds(3) for side in sides][0], 1e-6)))
+    steps = max(1, round(SECONDS / min([side.seconds(3) for side in sides])))  # the first steps of both are not counted
     times = []
     for turn in range(pairs):
         order = sides if turn % 2 else sides[::-1]

@@ -110,8 +110,8 @@ def choose_device(backend: str, number: int = 0, tf32: bool = False) -> None:
     number : int
         Of the GPU, from 0.
     tf32 : bool
-        Whether float32 products may round what they multiply to 10 bits, as tensor cores do it; to be said before the
-        first product.
+        Whether float32 products may round what they multiply to 10 bits, as tensor cores do it. Choose before the first
+        product. Overrides $CUPY_TF32.
 
     Raises
     ------
@@ -125,8 +125,7 @@ def choose_device(backend: str, number: int = 0, tf32: bool = False) -> None:
     if not 0 <= number < count:
         raise UserError(f"--device {number}: there is no such GPU, this machine's {count} are numbered from 0")
     xp.cuda.Device(number).use()
-    if tf32:
-        os.environ["CUPY_TF32"] = "1"  # CuPy looks at it once, at its first product
+    os.environ["CUPY_TF32"] = "1" if tf32 else "0"  # CuPy looks at it once, at its first product
 
 
 def tf32() -> bool:

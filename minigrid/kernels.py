@@ -1,4 +1,4 @@
-"""CUDA kernels: the LSTM update, the loss, an optimiser's step in one launch each, where NumPy takes a dozen operations.
+"""CUDA kernels for the LSTM update, the loss, the optimisers and dropout masks: one launch for a dozen operations.
 
 The sources, in ``cuda/``, are compiled when the first array on a GPU asks for them, and CuPy keeps the result on disk.
 Here and in :mod:`minigrid.recurrence` the passes take another way for arrays on a GPU; the equations are the same.

@@ -138,5 +138,5 @@ class Recurrence:
         """Launch so many blocks for each part of the batch."""
         _, parts, sequences, _, columns, shared = self._layout
         numbers = map(np.int32, (*sizes, sequences, columns, output == "paper"))
-        # Along y and z: a grid along x that is too large for the GPU is one that CuPy makes smaller, with a warning only.
+        # Along y and z: if the GPU has no room for a grid along x, CuPy makes the grid smaller and only warns.
         kernel((1, blocks, parts), (THREADS,), (*arrays, *numbers), shared_mem=shared)

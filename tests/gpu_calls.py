@@ -1,8 +1,9 @@
 """Count what a training step hands to a GPU: kernel launches, copies, fills and calls of cuBLAS.
 
-``python tests/gpu_calls.py`` needs no GPU: it counts on the stand-in for cupy (strict_cupy.py says what is counted), which
-pretends to have the 132 multiprocessors of an H100, so that the recurrence of a layer is one launch each way. Each call
-takes the host several microseconds, so in small models their number is what a step's time depends on.
+``python tests/gpu_calls.py`` needs no GPU. It counts on the stand-in for cupy (strict_cupy.py says what is
+counted), which here has the 132 multiprocessors of an H100, so that the recurrence of a layer is one launch each
+way. Every call costs the host time; in small models the GPU waits for it. Layers of gru and rnn go step by step, so
+the calls of a layer grow with the steps.
 """
 
 import sys
@@ -31,7 +32,9 @@ def calls_of_step(model: str, layers: int, **options: object) -> Counter[str]:
 
     cupy = sys.modules["cupy"]
     step = TrainStep(CharModel(model, layers=layers, backend="cupy", **SIZES, **options))
-    x, y = (cupy.asarray(a) for a in np.random.default_rng(0).integers(0, SIZES["vocab_size"], (2, STEPS, BATCH), "int32"))
+    x, y = (
+        cupy.asarray(a) for a in np.random.default_rng(0).integers(0, SIZES["vocab_size"], (2, STEPS, BATCH), "int32")
+    )
     step(x, y)  # what is done once, at the first step, is not counted
     cupy.calls.clear()
     step(x, y)

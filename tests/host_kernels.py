@@ -1,7 +1,7 @@
 """CUDA kernels on the host: the same source, compiled as C++, its threads run one after the other.
 
-The compiled libraries are deleted as soon as they are loaded, unless $MINIGRID_HOST_KERNELS names a folder to keep them in,
-for other processes to load.
+The compiled libraries are deleted as soon as they are loaded, unless $MINIGRID_HOST_KERNELS names a folder to keep them
+in for other processes.
 """
 
 import ctypes
@@ -61,7 +61,9 @@ class RawModule:
         self._library = _compile(code, options)
         self._real = next(o.removeprefix("-DREAL=") for o in options if o.startswith("-DREAL="))
         self._parameters = {name: [p.strip() for p in text.split(",")] for name, text in KERNEL.findall(code)}
-        self._how = TOGETHER if enable_cooperative_groups else IN_TURNS if "__sync" in code or "_sync(" in code else ONE_BY_ONE
+        self._how = (
+            TOGETHER if enable_cooperative_groups else IN_TURNS if "__sync" in code or "_sync(" in code else ONE_BY_ONE
+        )
         self._attributes = _attributes(code, options)
 
     def get_function(self, name: str) -> "HostKernel":

@@ -283,6 +283,7 @@ def make() -> ModuleType:
     cupy.cuda.runtime = runtime = ModuleType("runtime")
     runtime.CUDARuntimeError = type("CUDARuntimeError", (RuntimeError,), {})
     runtime.getDeviceCount = lambda: 1
+    runtime.runtimeGetVersion = lambda: 0
     cupy.cuda.cublas = ModuleType("cublas")
     cupy.cuda.nvrtc = ModuleType("nvrtc")
     cupy.cuda.nvrtc.getVersion = lambda: (0, 0)

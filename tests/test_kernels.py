@@ -128,7 +128,9 @@ def test_scale_and_square(fake_cupy, size, dtype):
     total = fused(g).scale_and_square(g, 50)
     assert np.array_equal(to_host(g), 50 * before)
     assert total.dtype == dtype
-    assert float(total) == pytest.approx(float((50 * before.astype("float64")) ** 2 @ np.ones(size)), rel=TOLERANCES[dtype])
+    assert float(total) == pytest.approx(
+        float((50 * before.astype("float64")) ** 2 @ np.ones(size)), rel=TOLERANCES[dtype]
+    )
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -139,9 +141,9 @@ def test_a_gpu_draws_the_masks_that_the_host_draws(seed, draw, dtype):
         CharModel(vocab_size=5, hidden=7, layers=3, dropout=0.3, seed=seed, dtype=dtype, backend=backend)
         for backend in ("numpy", "cupy")
     )
-    for sizes in ((1, 1), (3, 5), (20, 30)):
-        drawn = {name: to_host(mask) for name, mask in device.draw_masks(*sizes, draw).items()}
-        assert_equal(drawn, host.draw_masks(*sizes, draw))
+    for steps, batch in ((1, 1), (3, 5), (20, 30)):
+        drawn = {name: to_host(mask) for name, mask in device.draw_masks(steps, batch, draw).items()}
+        assert_equal(drawn, host.draw_masks(steps, batch, draw))
 
 
 def test_numpy_has_no_kernels():

@@ -155,7 +155,9 @@ def test_a_block_that_waits_in_vain_ends_the_kernel(lost):
     folder = Path(__file__).parent
     found = subprocess.run(
         [sys.executable, "-c", LOST_BLOCK],
-        env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{folder.parent}"} | ({"MINIGRID_LOSE_A_BLOCK": "1"} if lost else {}),
+        env=os.environ
+        | {"PYTHONPATH": f"{folder}{os.pathsep}{folder.parent}"}
+        | ({"MINIGRID_LOSE_A_BLOCK": "1"} if lost else {}),
         timeout=60,
         check=False,
     )

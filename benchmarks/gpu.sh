@@ -1,0 +1,120 @@
+#!/usr/bin/env bash
+# Check, measure, profile and train on an NVIDIA GPU in a few minutes: see gpu.md.
+#
+#   bash benchmarks/gpu.sh first --out DIR               at most 400 seconds
+#   bash benchmarks/gpu.sh second --out DIR --seconds N  at most N seconds, 250 or more
+#
+# With --rehearse it runs tiny sizes without a GPU, on the stand-in for CuPy that the tests use. Parts do not need each
+# other: one that fails or hangs costs its own time only, and what it has written until then stays.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+usage() { echo "usage: bash benchmarks/gpu.sh first|second --out DIR [--seconds N] [--rehearse]" >&2; exit 2; }
+
+plan=${1:-}; [ $# -gt 0 ] && shift
+case $plan in first) seconds=400 ;; second) seconds=450 ;; *) usage ;; esac
+out=
+rehearse=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --out) out=${2:-}; shift ;;
+    --seconds) seconds=${2:-}; shift ;;
+    --rehearse) rehearse=yes ;;
+    *) usage ;;
+    esac
+    shift || usage
+done
+[ -n "$out" ] || usage
+[[ $seconds =~ ^[0-9]+$ ]] || usage
+mkdir -p "$out" || exit 2
+out=$(cd "$out" && pwd)
+
+export PYTHONPATH=".${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 OPENBLAS_NUM_THREADS=4 TORCHINDUCTOR_COMPILE_THREADS=1
+unset CUPY_TF32
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+run=$scratch/run
+
+main="lstm:3x1000 grid:6x1000 grid:3x512 lstm:2x512 grid:2x128 lstm:2x128"
+profiled="lstm:3x1000 grid:6x1000 lstm:2x128"
+grown="grid:3x512:B=200 grid:3x512:B=1000 grid:3x512:T=150 lstm:1x520 lstm:1x1024"
+checked="grid:2x128 lstm:2x128"
+few="grid:2x128"
+rates="floor:1x8192"
+model="--layers 6 --hidden 1000"
+train=$((seconds / 4 < 60 ? seconds / 4 : 60))
+processes=6
+patience=45
+options=
+tests=
+shorter=1
+if [ -n "$rehearse" ]; then
+    export PYTHONPATH="tests/stand_in:$PYTHONPATH" MINIGRID_HOST_KERNELS=${MINIGRID_HOST_KERNELS:-$scratch}
+    main="lstm:1x8:T=3,B=2,V=5 grid:2x8:T=3,B=2,V=5"
+    profiled="grid:1x8:T=3,B=2,V=5" grown="grid:1x8:T=4,B=2,V=5" checked=$main few=$grown rates="floor:1x32"
+    model="--layers 1 --hidden 8 --batch 2 --steps 5"
+    train=8
+    processes=2
+    patience=6
+    options="--budget 0.01 --patience $patience --device cpu"
+    tests=checkpoints
+    shorter=2
+fi
+
+# part NAME LIMIT FILE COMMAND...: run a command for so many seconds at most, its output at the end of a file
+part() {
+    local name=$1 limit=$(($2 / shorter)) file=$3 left=$((seconds - SECONDS)) begin=$SECONDS
+    shift 3
+    [ "$limit" -lt "$left" ] || limit=$left
+    if [ "$limit" -lt 5 ]; then
+        echo "$name: not begun at $SECONDS s, for want of time" | tee -a "$out/parts.txt"
+        return
+    fi
+    echo "# $name" >>"$out/errors.txt"
+    timeout -k 5 "$limit" "$@" >>"$out/$file" 2>>"$out/errors.txt"
+    echo "$name: exit code $? after $((SECONDS - begin)) of $limit s, at $SECONDS s" | tee -a "$out/parts.txt"
+}
+
+# measure LIMIT SIDES PRECISIONS CASES...: the sides of benchmarks/gpu/sides.py
+measure() {
+    local limit=$1 sides=$2 precisions=$3
+    shift 3
+    part "$sides, $precisions" "$limit" cases.jsonl \
+        python3 -m benchmarks.gpu.measure --sides "$sides" --precisions "$precisions" $options "$@"
+}
+
+state() {
+    part "state" 10 state.txt nvidia-smi --format=csv \
+        --query-gpu=name,driver_version,memory.used,clocks.sm,clocks.mem,temperature.gpu,power.draw
+}
+
+first() {
+    state
+    # interrupted, pytest still tells what has failed; a test that hangs on the GPU is ended with its process
+    part "tests" 90 tests.txt timeout -s INT $((80 / shorter)) python3 -m pytest tests/test_gpu.py -n "$processes" -vv \
+        -rfEs --tb=short -p no:cacheprovider --timeout=$patience --timeout-method=thread -k "$tests"
+    measure 90 minigrid float32,tf32 $main
+    measure 70 eager float32,tf32 $main
+    measure 60 profile tf32 $profiled
+    measure 40 gradients float32,tf32 $checked
+    state
+}
+
+second() {
+    state
+    part "training" $(((train + 20) * shorter)) train.txt timeout --preserve-status -s INT "$train" python3 train.py \
+        --backend cupy --tf32 --model grid $model --lr 1e-3 --corpus toywiki --eval-every 500 --run "$run"
+    [ -e "$run/metrics.jsonl" ] && cp "$run/metrics.jsonl" "$out/metrics.jsonl"
+    part "checkpoint on NumPy" 40 cases.jsonl python3 -m benchmarks.gpu.training "$run"
+    measure 80 minigrid,steps tf32 $main
+    measure 100 graph,floor tf32,float32 $main $rates
+    measure 80 minigrid,steps float32 $main
+    measure 80 minigrid,steps tf32 $grown
+    measure 60 graph tf32 $grown
+    measure 80 minigrid,steps float32 $grown
+    measure 100 cells,compiled tf32 $few
+    state
+}
+
+"$plan"
+python3 -m benchmarks.gpu.report "$out"

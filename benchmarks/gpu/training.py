@@ -1,0 +1,56 @@
+"""Say how a training run on a GPU went, and whether its checkpoint gives the same loss on NumPy; one line of JSON.
+
+``python -m benchmarks.gpu.training RUN``
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+
+from minigrid import load
+from minigrid.checkpoint import read_checkpoint
+from minigrid.runs import METRICS
+from minigrid.tasks import task_of
+
+MINIBATCHES = 2  # of the validation text, for the comparison
+
+
+def loss_of(checkpoint: Path, backend: str) -> tuple[float, float]:
+    """Mean loss of the first validation minibatches in nats, and the seconds it took to load the checkpoint."""
+    started = time.perf_counter()
+    model, _ = load(checkpoint, backend)
+    seconds = time.perf_counter() - started
+    batches = task_of(read_checkpoint(checkpoint)).val
+    state, losses = model.initial_state(batches.batch), []
+    for index in range(min(MINIBATCHES, len(batches))):
+        loss, state = model.loss(*batches.minibatch(0, index), state)
+        losses.append(float(loss))
+    return statistics.mean(losses), seconds
+
+
+def main() -> None:
+    """Print the line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="the run's folder")
+    run = parser.parse_args().run
+    records = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+    if not records:
+        raise SystemExit(f"{run} has no record of its training: it was stopped too early")
+    train, val = ([record for record in records if record["split"] == split] for split in ("train", "val"))
+    line = {
+        "side": "training",
+        "case": run.name,
+        "step": train[-1]["step"],
+        "losses": [[record["step"], round(record["loss"], 4)] for record in train[:: max(1, len(train) // 20)]],
+        "validation": [[record["step"], round(record["loss"], 4)] for record in val],
+        "characters_per_second": statistics.median(record["per_second"] for record in train),
+    }
+    for backend in ("cupy", "numpy"):
+        line[f"loss_on_{backend}"], line[f"seconds_to_load_on_{backend}"] = loss_of(run / "last.npz", backend)
+        print(json.dumps(line), flush=True)  # the last line holds everything; the first, if NumPy takes too long
+
+
+if __name__ == "__main__":
+    main()

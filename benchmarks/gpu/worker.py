@@ -1,0 +1,59 @@
+"""Measure some cases in one process, a line of JSON for each; called by :mod:`benchmarks.gpu.measure`.
+
+The first line says how long the start took, and the versions. A case that fails ends the process: on a GPU nothing that
+comes after an error can be trusted.
+"""
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+
+from benchmarks.gpu.sides import SIDES, Case, Setting, start
+
+
+def say(**line: object) -> None:
+    """Print a line of JSON, at once."""
+    print(json.dumps(line), flush=True)
+
+
+@contextlib.contextmanager
+def told(**line: str) -> Iterator[None]:
+    """Say what goes wrong, if something does, and end the process."""
+    try:
+        yield
+    except Exception as error:
+        traceback.print_exc()
+        say(**line, error=f"{type(error).__name__}: {error}"[:1000])
+        sys.exit(1)
+
+
+def main() -> None:
+    """Measure what the arguments say."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("jobs", nargs="+", help="SIDE/PRECISION/CASE")
+    parser.add_argument("--budget", type=float)
+    parser.add_argument("--device")
+    args = parser.parse_args()
+    jobs = [job.split("/") for job in args.jobs]
+
+    def how(precision: str) -> Setting:
+        return Setting(precision == "tf32", args.budget, args.device)
+
+    started = time.perf_counter()
+    with told():
+        versions = start(jobs[0][0], how(jobs[0][1]))
+    say(start=round(time.perf_counter() - started, 2), versions=versions)
+    for side, precision, text in jobs:
+        started = time.perf_counter()
+        job = {"side": side, "precision": precision, "case": text}
+        with told(**job):
+            figures = SIDES[side](Case.parse(text), how(precision))
+        say(**job, **figures, took=round(time.perf_counter() - started, 2))
+
+
+if __name__ == "__main__":
+    main()

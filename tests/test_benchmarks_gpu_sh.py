@@ -1,0 +1,227 @@
+"""benchmarks/gpu.sh, rehearsed without a GPU: in a bare copy of the working tree, with things that fail and hang."""
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from host_kernels import _compile
+
+from benchmarks.gpu.report import lines_of
+from minigrid.kernels import definitions, source
+from minigrid.recurrence import sizes
+
+ROOT = Path(__file__).parent.parent
+
+NAMED = [
+    "numpy",
+    "matplotlib",
+    "tqdm",
+    "threadpoolctl",
+    "torch",
+    "pytest",
+    "pytest-xdist",
+    "pytest-timeout",
+    "hypothesis",
+]
+"""The packages that a machine with a GPU has; cupy is the stand-in there."""
+
+BLOCK = '''
+"""Nothing can be imported but the standard library and what {named} need; least of all another copy of minigrid."""
+import importlib.metadata, re, sys
+
+wanted, allowed = {named}, set()
+while wanted:
+    name = re.sub("[-_.]+", "-", wanted.pop()).lower()
+    if name in allowed:
+        continue
+    allowed.add(name)
+    try:
+        needs = importlib.metadata.requires(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        continue
+    wanted += [re.match("[A-Za-z0-9._-]+", need)[0] for need in needs if "extra ==" not in need]
+blocked = {{
+    package
+    for package, owners in importlib.metadata.packages_distributions().items()
+    if not allowed & {{re.sub("[-_.]+", "-", owner).lower() for owner in owners}}
+}} - {{"minigrid"}}
+
+
+class Block:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] in blocked:
+            raise ModuleNotFoundError(f"{{name}} is blocked", name=name)
+
+
+sys.meta_path[:] = [Block, *(finder for finder in sys.meta_path if "editable" not in repr(finder))]
+sys.path[:] = [entry for entry in sys.path if entry != {root!r}]
+'''
+
+TESTS_THAT_FAIL = """
+
+def test_checkpoints_that_fail():
+    assert "sabotage" == ""
+
+
+def test_checkpoints_that_hang():
+    __import__("time").sleep(600)
+"""
+
+SIDES_THAT_FAIL = """
+
+_eager = eager
+
+
+def _sabotaged(case, how):
+    if case.model == "lstm" and not how.tf32:
+        time.sleep(600)
+    return _eager(case, how)
+
+
+def _failing(case, how):
+    raise RuntimeError("sabotage")
+
+
+SIDES |= {"eager": _sabotaged, "profile": _failing, "cells": _failing}
+"""
+
+TELLS_OF_A_GPU = 'echo "name, clocks"'
+
+HANGS_AT_FIRST = f'if [ -e "$0.called" ]; then {TELLS_OF_A_GPU}; else touch "$0.called"; exec sleep 600; fi'
+
+
+def rehearse(plan: str, nvidia_smi: str, folder: Path) -> Path:
+    """Run a plan in a bare copy of the working tree, where a few things go wrong; return the folder of its results."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    copy = folder / plan
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    with (copy / "tests" / "test_gpu.py").open("a") as file:
+        file.write(TESTS_THAT_FAIL)
+    with (copy / "benchmarks" / "gpu" / "sides.py").open("a") as file:
+        file.write(SIDES_THAT_FAIL)
+    programs = folder / f"{plan}-programs"
+    programs.mkdir()
+    for name, text in {"python3": f'exec {sys.executable} "$@"', "nvidia-smi": nvidia_smi}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    (programs / "sitecustomize.py").write_text(BLOCK.format(named=NAMED, root=str(ROOT)))
+    environment = {"PYTHONPATH": str(programs), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "CUPY_TF32": "1"}
+    environment |= {"HOME": str(folder), "MINIGRID_HOST_KERNELS": str(folder), "HYPOTHESIS_NO_PLUGINS": "1"}
+    out = folder / f"{plan}-results"
+    subprocess.run(
+        ["bash", copy / "benchmarks" / "gpu.sh", plan, "--rehearse", "--out", out],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONHOME"} | environment,
+        cwd=folder,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    return out
+
+
+def compile_kernels() -> None:
+    """Compile what the rehearsals need, before several processes do."""
+    dtype = np.dtype("float32")
+    needed = [(module, {}) for module in ("gates", "loss", "optim", "masks")]
+    needed += [("recurrence", sizes(16, tile_rows)) for tile_rows in (0, 2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda each: _compile.__wrapped__(source(each[0]), definitions(dtype, **each[1])), needed))
+
+
+def parts_of(out: Path) -> dict[str, int]:
+    """The worst exit code of each part; -1 where it did not begin."""
+    found: dict[str, int] = {}
+    for line in (out / "parts.txt").read_text().splitlines():
+        name, how = line.split(": ")
+        code = int(how.split()[2]) if how.startswith("exit code") else -1
+        found[name] = max(found.get(name, 0), code, key=abs)
+    return found
+
+
+def cases_of(out: Path) -> dict[tuple[str, str], set[str]]:
+    """What was measured: side and precision -> models."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for line in lines_of(out):
+        if "precision" in line and "error" not in line:
+            found.setdefault((line["side"], line["precision"]), set()).add(line["case"].split(":")[0])
+    return found
+
+
+def test_both_plans_survive_what_fails_and_what_hangs(tmp_path, monkeypatch):
+    """In a bare copy of the working tree, with only the packages of a machine with a GPU."""
+    pytest.importorskip("torch")
+    pytest.importorskip("xdist")
+    pytest.importorskip("pytest_timeout")
+    monkeypatch.setenv("MINIGRID_HOST_KERNELS", str(tmp_path))
+    started = time.monotonic()
+    compile_kernels()
+    with ThreadPoolExecutor(2) as pool:
+        plans = {"first": TELLS_OF_A_GPU, "second": HANGS_AT_FIRST}
+        first, second = pool.map(lambda plan: rehearse(*plan, tmp_path), plans.items())
+    print(f"{time.monotonic() - started:.0f} s")
+    for out in (first, second):
+        print((out / "parts.txt").read_text(), (out / "errors.txt").read_text())
+
+    parts = parts_of(first)
+    assert {name: code for name, code in parts.items() if code} == {
+        "tests": 1,
+        "eager, float32,tf32": 1,
+        "profile, tf32": 1,
+    }
+    told = (first / "tests.txt").read_text()
+    assert "4 passed" in told
+    assert "test_checkpoints_that_fail" in told
+    assert "crashed while running 'tests/test_gpu.py::test_checkpoints_that_hang'" in told
+    both = {"lstm", "grid"}
+    assert cases_of(first) == {
+        ("minigrid", "float32"): both,
+        ("minigrid", "tf32"): both,
+        ("eager", "float32"): {"grid"},
+        ("eager", "tf32"): both,
+        ("gradients", "float32"): both,
+        ("gradients", "tf32"): both,
+    }
+    errors = [line["error"] for line in lines_of(first) if "error" in line]
+    assert errors == ["no answer within 6 s", "RuntimeError: sabotage"]
+
+    parts = parts_of(second)
+    assert {name: code for name, code in parts.items() if code} == {
+        "state": 124,
+        "training": 130,
+        "cells,compiled, tf32": 1,
+    }
+    rates = {("floor", precision): {"floor"} for precision in ("float32", "tf32")}
+    ours = {(side, precision): both for side in ("minigrid", "steps", "graph") for precision in ("float32", "tf32")}
+    assert cases_of(second) == rates | ours | {("compiled", "tf32"): {"grid"}}
+    trained = [line for line in lines_of(second) if line.get("side") == "training"][-1]
+    assert math.isclose(trained["loss_on_numpy"], trained["loss_on_cupy"], rel_tol=1e-5)
+    assert (second / "metrics.jsonl").read_text().startswith('{"split": "train", "step": 10')
+    assert "stopped at step" in (second / "errors.txt").read_text()
+
+    for out in (first, second):
+        files = [path for path in out.rglob("*") if path.is_file()]
+        assert len(files) <= 8
+        assert all(path.parent == out and path.stat().st_size < 16 * 2**20 for path in files)
+        assert "is blocked" not in (out / "errors.txt").read_text()
+        assert "name, clocks" in (out / "state.txt").read_text()
+
+
+def test_a_plan_needs_to_know_where_its_results_go():
+    done = subprocess.run(
+        ["bash", ROOT / "benchmarks" / "gpu.sh", "first"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "usage: bash benchmarks/gpu.sh first|second --out DIR" in done.stderr
