@@ -59,32 +59,29 @@ class Kernels:
     """
 
     def __init__(self, xp: ModuleType, dtype: np.dtype):
-        self._real = dtype.type
-        self._xp = xp
-        gates, loss, optim, masks = (
-            xp.RawModule(code=source(name), options=definitions(dtype)) for name in ("gates", "loss", "optim", "masks")
-        )
-        self._lstm_forward = gates.get_function("lstm_forward")
-        self._lstm_backward = gates.get_function("lstm_backward")
-        self._cross_entropy_forward = loss.get_function("cross_entropy_forward")
-        self._mean_loss = loss.get_function("mean_loss")
-        self._cross_entropy_backward = loss.get_function("cross_entropy_backward")
-        self._scale_and_square = optim.get_function("scale_and_square")
-        self._rmsprop = optim.get_function("rmsprop")
-        self._adam = optim.get_function("adam")
-        self._masks = masks.get_function("dropout_masks")
+        self._xp, self._dtype, self._real = xp, dtype, dtype.type
+        self._modules: dict[str, Any] = {}
+        self._kernels: dict[tuple[str, str], Any] = {}
+
+    def _kernel(self, module: str, name: str) -> Any:
+        """Return a kernel of one of `MODULES`, compiled when it is first asked for."""
+        if (module, name) not in self._kernels:
+            if module not in self._modules:
+                self._modules[module] = self._xp.RawModule(code=source(module), options=definitions(self._dtype))
+            self._kernels[module, name] = self._modules[module].get_function(name)
+        return self._kernels[module, name]
 
     def lstm_forward(
         self, a_x: Array, a_h: Array, gates: Array, c_prev: Array, c: Array, s: Array, h: Array, output: str
     ) -> None:
         """Twin of :func:`minigrid.gates.lstm_forward`; a_x and a_h are views of packed rows."""
-        self._rowwise(self._lstm_forward, (a_x, a_h, gates, c_prev, c, s, h), output)
+        self._rowwise(self._kernel("gates", "lstm_forward"), (a_x, a_h, gates, c_prev, c, s, h), output)
 
     def lstm_backward(
         self, dh: Array, dc: Array, gates: Array, c_prev: Array, c: Array, s: Array, da: Array, output: str
     ) -> None:
         """Twin of :func:`minigrid.gates.lstm_slopes` and `lstm_backward` in one; da is a view of packed rows."""
-        self._rowwise(self._lstm_backward, (dh, dc, gates, c_prev, c, s, da), output)
+        self._rowwise(self._kernel("gates", "lstm_backward"), (dh, dc, gates, c_prev, c, s, da), output)
 
     def cross_entropy_forward(self, logits: Array, y: Array, n: Array | None) -> tuple[Array, Array, Array]:
         """Twin of :func:`minigrid.ops.cross_entropy_forward`, on logits (rows, V) and y (rows,).
@@ -98,27 +95,27 @@ class Kernels:
         count = np.int32(n is None)
         n = xp.empty((), "int32") if n is None else xp.asarray(n, "int32")
         p, losses, loss = xp.empty_like(logits), xp.empty(rows, logits.dtype), xp.empty((), logits.dtype)
-        self._by_row(self._cross_entropy_forward, (logits, y, p, losses), rows, V)
-        self._reduce(self._mean_loss, 1, (losses, y, n, loss, np.int32(rows), count))
+        self._by_row(self._kernel("loss", "cross_entropy_forward"), (logits, y, p, losses), rows, V)
+        self._reduce(self._kernel("loss", "mean_loss"), 1, (losses, y, n, loss, np.int32(rows), count))
         return loss, p, n
 
     def cross_entropy_backward(self, p: Array, y: Array, n: Array) -> Array:
         """Twin of :func:`minigrid.ops.cross_entropy_backward`: gradient of the logits, (rows, V)."""
         dlogits = self._xp.empty_like(p)
-        self._by_row(self._cross_entropy_backward, (p, y, n, dlogits), *p.shape)
+        self._by_row(self._kernel("loss", "cross_entropy_backward"), (p, y, n, dlogits), *p.shape)
         return dlogits
 
     def scale_and_square(self, g: Array, factor: float) -> Array:
         """Multiply g (P,) by `factor`, in place; return the sum of its squares, 0-d."""
         blocks = min(MOST_BLOCKS, -(-g.size // MOST_THREADS))
         sums = self._xp.empty(blocks, g.dtype)
-        self._reduce(self._scale_and_square, blocks, (g, sums, self._real(factor), np.int64(g.size)))
+        self._reduce(self._kernel("optim", "scale_and_square"), blocks, (g, sums, self._real(factor), np.int64(g.size)))
         return sums.sum()
 
     def rmsprop(self, p: Array, g: Array, m: Array, lr: float, alpha: float, epsilon: float) -> None:
         """Twin of :class:`minigrid.optim.RMSprop`."""
         numbers = map(self._real, (lr, alpha, 1 - alpha, epsilon))
-        self._flat(self._rmsprop, p.size, (p, g, m, *numbers, np.int64(p.size)))
+        self._flat(self._kernel("optim", "rmsprop"), p.size, (p, g, m, *numbers, np.int64(p.size)))
 
     def adam(
         self, p: Array, g: Array, m: Array, v: Array, lr: float, step: int, beta1: float, beta2: float, epsilon: float
@@ -126,14 +123,13 @@ class Kernels:
         """Twin of :class:`minigrid.optim.Adam`."""
         rate, correction = lr / (1 - beta1**step), 1 - beta2**step
         numbers = map(self._real, (rate, correction, beta1, 1 - beta1, beta2, 1 - beta2, epsilon))
-        self._flat(self._adam, p.size, (p, g, m, v, *numbers, np.int64(p.size)))
+        self._flat(self._kernel("optim", "adam"), p.size, (p, g, m, v, *numbers, np.int64(p.size)))
 
     def dropout_masks(self, masks: Array, key: tuple[int, int], dropout: float) -> None:
         """Twin of what :meth:`minigrid.CharModel.draw_masks` does on the host: the same masks, bit by bit."""
         numbers = (np.float32(dropout), self._real(1 / (1 - dropout)))
-        self._flat(
-            self._masks, -(-masks.size // PER_COUNTER), (masks, *map(np.uint64, key), *numbers, np.int64(masks.size))
-        )
+        arguments = (masks, *map(np.uint64, key), *numbers, np.int64(masks.size))
+        self._flat(self._kernel("masks", "dropout_masks"), -(-masks.size // PER_COUNTER), arguments)
 
     def _by_row(self, kernel: Any, arrays: tuple[Array, ...], rows: int, V: int) -> None:
         """Launch a kernel of loss.cu: a warp for each row."""

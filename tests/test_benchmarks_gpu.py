@@ -2,7 +2,9 @@
 
 import json
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -175,6 +177,27 @@ def test_a_process_that_cannot_start_is_not_tried_again(monkeypatch, capsys, beg
     complete, lines = measured(monkeypatch, capsys, begin=begin)
     assert not complete
     assert [line["error"] for line in lines] == 3 * [error]
+
+
+def test_what_was_measured_before_the_time_ran_out_stays(tmp_path):
+    """And the process that hangs is not left behind."""
+    begin = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
+    worker = WORKER.format(begin=begin, second="time.sleep(60)")
+    program = (
+        f"from benchmarks.gpu import measure; measure.WORKER = ({sys.executable!r}, '-c', {worker!r}); measure.main()"
+    )
+    command = [sys.executable, "-c", program, "--patience=60", *(case for _, _, case in JOBS)]
+    with (tmp_path / "cases.jsonl").open("w") as file:
+        process = subprocess.Popen(command, stdout=file, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    while (tmp_path / "cases.jsonl").read_text().count("\n") < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=30) == 1
+    lines = list(report.lines_of(tmp_path))
+    assert [line.get("case") for line in lines] == [None, "lstm:1x1"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_a_process_has_one_precision_of_cupy():

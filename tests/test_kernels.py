@@ -197,15 +197,15 @@ IN_DOUBLE = {"mean_loss"}
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize(
-    ("module", "dtype", "tile_rows"),
+    ("module", "dtype", "given"),
     [
-        *((module, dtype, None) for module in MODULES if module != "recurrence" for dtype in TOLERANCES),
-        *(("recurrence", dtype, tile_rows) for dtype in TOLERANCES for tile_rows in (2, 8)),
-        ("recurrence", "float32", 0),
+        *((module, dtype, {}) for module in MODULES if module != "recurrence" for dtype in TOLERANCES),
+        *(("recurrence", dtype, sizes(MOST_ROWS, tile_rows)) for dtype in TOLERANCES for tile_rows in (2, 8)),
+        *(("recurrence", "float32", sizes(rows, 0)) for rows in range(16, MOST_ROWS + 1, 16)),
     ],
+    ids=str,
 )
-def test_the_sources_compile_for_a_gpu(module, dtype, tile_rows, architecture):
-    given = {} if tile_rows is None else sizes(MOST_ROWS, tile_rows)
+def test_the_sources_compile_for_a_gpu(module, dtype, given, architecture):
     options = [f"--gpu-architecture={architecture}", "--ptxas-options=-v", *definitions(np.dtype(dtype), **given)]
     ptx, log = compiled(source(module), options)
     spills = [line for line in log.splitlines() if "spill" in line]

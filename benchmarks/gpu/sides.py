@@ -226,9 +226,8 @@ def compiled(case: Case, how: Setting) -> Figures:
 
     torch.compiler.reset()  # or what it has compiled for other sizes keeps it from compiling any more
     peer, step, x, y = peer_step(case, how)
-    options = {"mode": "reduce-overhead"} if how.device == "cuda" else {"backend": "eager"}
-    step.model = torch.compile(peer, **options)
-    step.optimizer.step = torch.compile(step.optimizer.step, **({} if how.device == "cuda" else options))
+    step.model = torch.compile(peer, mode="reduce-overhead")
+    step.optimizer.step = torch.compile(step.optimizer.step)
 
     def job() -> None:
         torch.compiler.cudagraph_mark_step_begin()
