@@ -253,7 +253,7 @@ def test_a_ctrl_c_that_nobody_hears_of_is_heeded_too(tmp_path, data, monkeypatch
 
 
 def test_a_run_whose_reader_has_gone_is_saved(tmp_path, data, monkeypatch):
-    config = text_config(data, eval_every=20)
+    config = text_config(data, eval_every=20, max_steps=40)
     run = Run.start(config, tmp_path / "run")
     with monkeypatch.context() as patch:
         before_each_step(patch, lambda step: patch.setattr("sys.stdout", Unheard()))
