@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Check, measure, profile and train on an NVIDIA GPU in a few minutes: see gpu.md.
 #
-#   bash benchmarks/gpu.sh first --out DIR               at most 400 seconds
+#   bash benchmarks/gpu.sh first --out DIR               at most 400 seconds, or --seconds N
 #   bash benchmarks/gpu.sh second --out DIR --seconds N  at most N seconds, 250 or more
 #
 # With --rehearse it runs tiny sizes without a GPU, on the stand-in for CuPy that the tests use. Parts do not need each
@@ -30,6 +30,7 @@ mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
 
 export PYTHONPATH=".${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 OPENBLAS_NUM_THREADS=4 TORCHINDUCTOR_COMPILE_THREADS=1
+export MINIGRID_REQUIRE_GPU=yes
 unset CUPY_TF32
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -63,7 +64,7 @@ fi
 
 # part NAME LIMIT FILE COMMAND...: run a command for so many seconds at most, its output at the end of a file
 part() {
-    local name=$1 limit=$(($2 / shorter)) file=$3 left=$((seconds - SECONDS)) begin=$SECONDS
+    local name=$1 limit=$(($2 / shorter)) file=$3 left=$((seconds - 10 - SECONDS)) begin=$SECONDS
     shift 3
     [ "$limit" -lt "$left" ] || limit=$left
     if [ "$limit" -lt 5 ]; then
@@ -90,9 +91,12 @@ state() {
 
 first() {
     state
-    # interrupted, pytest still tells what has failed; a test that hangs on the GPU is ended with its process
-    part "tests" 90 tests.txt timeout -s INT $((80 / shorter)) python3 -m pytest tests/test_gpu.py -n "$processes" -vv \
+    timeout 60 python3 -c "import torch" 2>>"$out/errors.txt" &  # the first import on a machine may take long
+    # A test that hangs on the GPU is ended with its process. Interrupted, pytest still says what has failed, but may take
+    # ten seconds for it.
+    part "tests" 90 tests.txt timeout -s INT $((70 / shorter)) python3 -m pytest tests/test_gpu.py -n "$processes" -vv \
         -rfEs --tb=short -p no:cacheprovider --timeout=$patience --timeout-method=thread -k "$tests"
+    wait
     measure 90 minigrid float32,tf32 $main
     measure 70 eager float32,tf32 $main
     measure 60 profile tf32 $profiled
@@ -102,8 +106,8 @@ first() {
 
 second() {
     state
-    part "training" $(((train + 20) * shorter)) train.txt timeout --preserve-status -s INT "$train" python3 train.py \
-        --backend cupy --tf32 --model grid $model --run "$run"
+    part "training" $(((train + 20) * shorter)) train.txt timeout --foreground --preserve-status -s INT "$train" \
+        python3 train.py --backend cupy --tf32 --model grid $model --run "$run"
     [ -e "$run/metrics.jsonl" ] && cp "$run/metrics.jsonl" "$out/metrics.jsonl"
     part "checkpoint on NumPy" 40 cases.jsonl python3 -m benchmarks.gpu.training "$run"
     measure 80 minigrid,steps tf32 $main

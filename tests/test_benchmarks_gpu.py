@@ -143,7 +143,7 @@ for job in [argument for argument in sys.argv[1:] if not argument.startswith("--
 def measured(monkeypatch, capsys, begin: str = "", second: str = "pass") -> tuple[bool, list[dict]]:
     """Measure JOBS by a worker that does something odd; return whether all went well, and the lines."""
     monkeypatch.setattr(measure, "WORKER", (sys.executable, "-c", WORKER.format(begin=begin, second=second)))
-    complete = measure.measure(JOBS, [], patience=2)
+    complete = measure.measure(JOBS, [], patience=2, patience_at_start=30)
     return complete, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -199,23 +199,30 @@ def test_what_was_measured_before_the_time_ran_out_stays(tmp_path):
         assert process.wait(timeout=30) == 1
     finally:
         process.kill()
-    began, measured_one = report.lines_of(tmp_path)
+    began, measured_one, *others = report.lines_of(tmp_path)
     assert began == {"start": 0}
     assert (measured_one["case"], measured_one["seconds"]) == ("lstm:1x1", 1)
+    assert [(line["case"], line["error"]) for line in others] == [
+        (case, "not done when the time was up") for case in ("lstm:1x2", "lstm:1x3")
+    ]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 def test_a_process_has_one_precision_of_cupy():
-    jobs = [
-        (side, precision, "lstm:1x8") for precision in ("float32", "tf32") for side in ("eager", "minigrid", "steps")
-    ]
+    sides = ("eager", "minigrid", "steps")
+    jobs = [(side, precision, "lstm:1x8") for precision in ("float32", "tf32") for side in sides]
     found = [[job[:2] for job in batch] for batch in measure.batches(jobs)]
     assert found == [
         [("minigrid", "float32"), ("steps", "float32")],
         [("minigrid", "tf32"), ("steps", "tf32")],
         [("eager", "float32"), ("eager", "tf32")],
     ]
+
+
+def test_every_profile_has_a_process_of_its_own():
+    jobs = [("profile", "tf32", case) for case in ("lstm:1x8", "grid:1x8")]
+    assert measure.batches(jobs) == [[job] for job in jobs]
 
 
 # -- the report

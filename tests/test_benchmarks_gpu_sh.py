@@ -1,6 +1,7 @@
 """benchmarks/gpu.sh, rehearsed without a GPU: in a bare copy of the working tree, with things that fail and hang."""
 
 import contextlib
+import importlib.util
 import math
 import os
 import re
@@ -42,6 +43,14 @@ sys.path[:] = [entry for entry in sys.path if entry != {root!r}]
 """A sitecustomize.py that hides packages, and every copy of minigrid but the one that Python is started in."""
 
 TESTS_THAT_FAIL = """
+
+def test_checkpoints_that_break_the_gpu(cupy):
+    def broken(self):
+        raise cupy.cuda.runtime.CUDARuntimeError("cudaErrorLaunchFailure")
+
+    cupy.cuda.Device.synchronize = broken
+    broken(None)
+
 
 def test_checkpoints_that_fail():
     assert "sabotage" == ""
@@ -181,8 +190,10 @@ def test_both_plans_survive_what_fails_and_what_hangs(tmp_path, monkeypatch):
     }
     told = (first / "tests.txt").read_text()
     assert "4 passed" in told
-    assert "test_checkpoints_that_fail" in told
-    assert "crashed while running 'tests/test_gpu.py::test_checkpoints_that_hang'" in told
+    assert "E   AssertionError: assert 'sabotage' == ''" in told
+    assert "CUDARuntimeError: cudaErrorLaunchFailure" in told
+    for name in ("break_the_gpu", "hang"):
+        assert f"crashed while running 'tests/test_gpu.py::test_checkpoints_that_{name}'" in told
     both = {"lstm", "grid"}
     assert cases_of(first) == {
         ("minigrid", "float32"): both,
@@ -216,6 +227,21 @@ def test_both_plans_survive_what_fails_and_what_hangs(tmp_path, monkeypatch):
         assert all(path.parent == out and path.stat().st_size < 16 * 2**20 for path in files)
         assert "is blocked" not in (out / "errors.txt").read_text()
         assert "name, clocks" in (out / "state.txt").read_text()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed here")
+def test_where_a_gpu_is_required_its_lack_is_a_failure():
+    """A part in which every test is skipped must not look like one that went well."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/test_gpu.py", "-k", "checkpoints and rnn", "-p", "no:cacheprovider"],
+        env=os.environ | {"MINIGRID_REQUIRE_GPU": "yes"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "--backend cupy needs CuPy, which is not installed" in done.stdout
 
 
 def test_a_plan_needs_to_know_where_its_results_go():

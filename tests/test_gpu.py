@@ -1,5 +1,7 @@
 """On a GPU, ``pytest -m gpu``: the results of NumPy, checkpoints that move, and the same bits every time."""
 
+import os
+
 import numpy as np
 import pytest
 from helpers import CONFIGURATIONS, MODELS, assert_close, assert_equal, label, make_model, minibatch
@@ -19,8 +21,22 @@ def cupy():
     try:
         choose_device("cupy")  # products in full float32, whatever $CUPY_TF32 says
     except UserError as error:
+        if os.environ.get("MINIGRID_REQUIRE_GPU"):
+            pytest.fail(str(error))
         pytest.skip(str(error))
     return backend_module("cupy")
+
+
+@pytest.fixture(autouse=True)
+def _unharmed(cupy):
+    """End a process whose GPU has failed, since every later test in it would fail too; xdist starts another."""
+    yield
+    try:
+        cupy.cuda.Device().synchronize()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        if "PYTEST_XDIST_WORKER" in os.environ:
+            os._exit(1)
+        pytest.exit(f"the GPU has failed, and with it all that this process could still try: {error}", returncode=1)
 
 
 def on_host(arrays):

@@ -31,13 +31,16 @@ class NoAnswerError(Exception):
     """A worker has ended, or has said nothing for too long; says which."""
 
 
+class TimeIsUpError(BaseException):
+    """This process has been told to end."""
+
+
 class Worker:
     """A process that measures jobs one after the other, see worker.py."""
 
-    def __init__(self, jobs: list[Job], options: list[str], patience: float):
+    def __init__(self, jobs: list[Job], options: list[str]):
         command = [*WORKER, *options, *map("/".join, jobs)]
         self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        self._patience = patience
         self._lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -46,8 +49,8 @@ class Worker:
             self._lines.put(line)
         self._lines.put(None)
 
-    def answer(self) -> dict[str, Any]:
-        """Wait for the next line of JSON.
+    def answer(self, patience: float) -> dict[str, Any]:
+        """Wait for the next line of JSON, so many seconds at most.
 
         Raises
         ------
@@ -56,9 +59,9 @@ class Worker:
         """
         while True:
             try:
-                line = self._lines.get(timeout=self._patience)
+                line = self._lines.get(timeout=patience)
             except queue.Empty as error:
-                raise NoAnswerError(f"no answer within {self._patience:g} s") from error
+                raise NoAnswerError(f"no answer within {patience:g} s") from error
             if line is None:
                 raise NoAnswerError(f"its process ended with exit code {self.end()}")
             if line.startswith("{"):
@@ -77,23 +80,29 @@ def say(line: dict[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 
-def measure(jobs: list[Job], options: list[str], patience: float) -> bool:
+def failed(jobs: list[Job], error: str) -> None:
+    """Print a line for each of some jobs that have no figures."""
+    for side, precision, text in jobs:
+        say({"side": side, "precision": precision, "case": text, "error": error})
+
+
+def measure(jobs: list[Job], options: list[str], patience: float, patience_at_start: float = 60) -> bool:
     """Print a line for each job, its figures or an error; begin a new process after an error.
 
     Returns whether there are figures for all of them.
     """
     left, complete = jobs, True
     while left:
-        worker = Worker(left, options, patience)
+        worker = Worker(left, options)
         lost = left  # where it cannot even start, a second one cannot either
         try:
-            began = worker.answer()
+            began = worker.answer(patience_at_start)
             if "error" in began:
                 raise NoAnswerError(began["error"])
             say(began)
             while left:
                 lost = left[:1]
-                answer = worker.answer()
+                answer = worker.answer(patience)
                 left = left[1:]
                 say(answer)
                 if "error" in answer:
@@ -102,19 +111,22 @@ def measure(jobs: list[Job], options: list[str], patience: float) -> bool:
         except NoAnswerError as error:
             complete = False
             left = left[len(lost) :]
-            for side, precision, text in lost:
-                say({"side": side, "precision": precision, "case": text, "error": str(error)})
+            failed(lost, str(error))
+        except TimeIsUpError:
+            failed(left, "not done when the time was up")
+            raise
         finally:
             worker.end()
     return complete
 
 
 def batches(jobs: list[Job]) -> list[list[Job]]:
-    """Cut jobs into runs that can share a process: CuPy looks once at the precision that it is to have."""
+    """Cut jobs into runs that can share a process: CuPy reads once which precision it is to have."""
 
-    def process(job: Job) -> tuple[bool, str]:
-        side, precision, _ = job
-        return side in WITH_CUPY, precision if side in WITH_CUPY else ""
+    def process(job: Job) -> tuple[bool, str, str]:
+        side, precision, text = job
+        # a profiler slows down what comes after it
+        return side in WITH_CUPY, precision if side in WITH_CUPY else "", text if side == "profile" else ""
 
     return [list(run) for _, run in itertools.groupby(sorted(jobs, key=lambda job: not process(job)[0]), process)]
 
@@ -141,6 +153,11 @@ def case(text: str) -> str:
     return text
 
 
+def time_is_up(*_: object) -> None:
+    """Stop, as the signal of an outer ``timeout`` asks for, leaving no worker behind."""
+    raise TimeIsUpError
+
+
 def main() -> None:
     """Measure what the arguments say."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -148,11 +165,10 @@ def main() -> None:
     parser.add_argument("--sides", type=names(tuple(SIDES)), default=["minigrid"], help=", ".join(SIDES))
     parser.add_argument("--precisions", type=names(PRECISIONS), default=["float32"], help=", ".join(PRECISIONS))
     parser.add_argument("--budget", type=float, default=0.6, help="seconds to measure each case for (default 0.6)")
-    parser.add_argument("--patience", type=float, default=60, help="seconds until a case is given up (default 60)")
+    parser.add_argument("--patience", type=float, default=25, help="seconds until a case is given up (default 25)")
     parser.add_argument("--device", default="cuda", help='PyTorch\'s device (default "cuda"; "cpu" to rehearse)')
     args = parser.parse_args()
-    # an outer `timeout` must not leave the worker behind
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, time_is_up)
     jobs = [
         (side, precision, text)
         for precision in args.precisions
@@ -161,7 +177,10 @@ def main() -> None:
         if (side == "floor") == text.startswith("floor:")
     ]
     options = [f"--budget={args.budget}", f"--device={args.device}"]
-    complete = [measure(batch, options, args.patience) for batch in batches(jobs)]
+    try:
+        complete = [measure(batch, options, args.patience) for batch in batches(jobs)]
+    except TimeIsUpError:
+        sys.exit(1)
     sys.exit(0 if all(complete) else 1)
 
 
