@@ -56,8 +56,8 @@ if [ -n "$rehearse" ]; then
     profiled="grid:1x8:T=3,B=2,V=5" grown="grid:1x8:T=4,B=2,V=5" checked=$main few=$grown rates="floor:1x32"
     model="--layers 1 --hidden 8 --batch 2 --steps 5 --data benchmarks/gpu.md --eval-every 10 --max-steps 20"
     processes=2
-    patience=6
-    options="--budget 0.01 --patience 12 --device cpu"
+    patience=4
+    options="--budget 0.01 --patience 10 --device cpu"
     tests=checkpoints
     shorter=2
 fi

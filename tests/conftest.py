@@ -1,5 +1,6 @@
 """Fixtures and settings of all tests."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,12 @@ from hypothesis import settings
 
 settings.register_profile("minigrid", deadline=None)  # a shared machine may stall; slowness is no failure
 settings.load_profile("minigrid")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels_on_the_host(tmp_path_factory) -> None:
+    """Compile every kernel once in a session, in processes that tests start too; see host_kernels.py."""
+    os.environ.setdefault("MINIGRID_HOST_KERNELS", str(tmp_path_factory.mktemp("kernels")))
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def _compile(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     ]
     text = "\n".join([SHIM, _on_host(code), SHARED, *wrappers])
     # no fused multiply-add: NumPy has none either
-    flags = ["-std=c++17", "-O2", "-shared", "-fPIC", "-ffp-contract=off", *options]
+    flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", *options]
     folder = Path(tempfile.mkdtemp(prefix="minigrid-kernels-"))
     source, library = folder / "kernels.cpp", folder / "kernels.so"
     kept = Path(os.environ.get("MINIGRID_HOST_KERNELS", folder)) / f"{_digest(text, *flags)}.so"

@@ -54,10 +54,6 @@ def test_checkpoints_that_break_the_gpu(cupy):
 
 def test_checkpoints_that_fail():
     assert "sabotage" == ""
-
-
-def test_checkpoints_that_hang():
-    __import__("time").sleep(600)
 """
 
 SIDES_THAT_FAIL = """
@@ -123,7 +119,7 @@ def rehearse(plan: str, nvidia_smi: str, folder: Path) -> Path:
         (programs / name).chmod(0o755)
     (programs / "sitecustomize.py").write_text(BLOCK.format(blocked=hidden(), root=str(ROOT)))
     environment = {"PYTHONPATH": str(programs), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "CUPY_TF32": "1"}
-    environment |= {"HOME": str(folder), "MINIGRID_HOST_KERNELS": str(folder), "HYPOTHESIS_NO_PLUGINS": "1"}
+    environment |= {"HOME": str(folder), "HYPOTHESIS_NO_PLUGINS": "1"}
     how = {"env": os.environ | environment, "cwd": folder, "capture_output": True, "timeout": 120}
     blocked = subprocess.run(["python3", "-c", "import selenium"], check=False, **how)
     assert b"selenium is blocked" in blocked.stderr
@@ -167,12 +163,11 @@ def errors_of(out: Path) -> list[str]:
     return [line["error"] for line in lines_of(out) if "error" in line]
 
 
-def test_both_plans_survive_what_fails_and_what_hangs(tmp_path, monkeypatch):
+def test_both_plans_survive_what_fails_and_what_hangs(tmp_path):
     """In a bare copy of the working tree, with only the packages of a machine with a GPU."""
     pytest.importorskip("torch")
     pytest.importorskip("xdist")
     pytest.importorskip("pytest_timeout")
-    monkeypatch.setenv("MINIGRID_HOST_KERNELS", str(tmp_path))
     started = time.monotonic()
     with ThreadPoolExecutor(3) as pool:
         compiled = pool.submit(compile_kernels)
@@ -192,8 +187,7 @@ def test_both_plans_survive_what_fails_and_what_hangs(tmp_path, monkeypatch):
     assert "4 passed" in told
     assert "E   AssertionError: assert 'sabotage' == ''" in told
     assert "CUDARuntimeError: cudaErrorLaunchFailure" in told
-    for name in ("break_the_gpu", "hang"):
-        assert f"crashed while running 'tests/test_gpu.py::test_checkpoints_that_{name}'" in told
+    assert "crashed while running 'tests/test_gpu.py::test_checkpoints_that_break_the_gpu'" in told
     both = {"lstm", "grid"}
     assert cases_of(first) == {
         ("minigrid", "float32"): both,
@@ -204,7 +198,7 @@ def test_both_plans_survive_what_fails_and_what_hangs(tmp_path, monkeypatch):
         ("gradients", "float32"): {"grid"},
         ("gradients", "tf32"): both,
     }
-    assert errors_of(first) == ["no answer within 12 s"]
+    assert errors_of(first) == ["no answer within 10 s"]
 
     parts = parts_of(second)
     assert {name: code for name, code in parts.items() if code} == {
