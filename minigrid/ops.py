@@ -27,7 +27,7 @@ def column_sums(x: Array) -> Array:
 
 @lru_cache(maxsize=8)
 def _ones(xp: ModuleType, device: str, size: int, dtype: Any) -> Array:
-    """Return ones (size,) on the current device, which `device` names; never to be written to."""
+    """Return ones (size,) on the current device, which `device` names. Callers must not write to them."""
     return xp.ones(size, dtype)
 
 

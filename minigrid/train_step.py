@@ -102,7 +102,7 @@ class TrainStep:
         x = model.ids(x)
         y = model.targets(y, x.shape)
         state, parts = self.state(x.shape[1]), self.shards.columns(x.shape[1])
-        counted = (y >= 0).sum() if len(parts) > 1 else None  # None: each part counts its own, and is all there is
+        counted = (y >= 0).sum() if len(parts) > 1 else None  # a single part counts its own
         masks = model.draw_masks(*x.shape, self.number) if model.dropout else {}
 
         def of_columns(columns: slice, workspace: Workspace) -> tuple[Array, Params, dict[str, Array]]:

@@ -10,10 +10,7 @@ Arrays = dict[str, Array]
 """Arrays by name."""
 
 State = Arrays
-"""One layer's state by name, (B, H) each."""
-
-StateGradient = dict[str, Array | None]
-"""The gradient that arrives at one layer's final state; None is zero."""
+"""One layer's state by name, (B, H) each; or the gradient that arrives at its final state, where None is zero."""
 
 Memory = Array | None
 """The memory cell along depth, (T, B, H), or its gradient; None is zero. Only the grid has one."""
@@ -77,14 +74,7 @@ class Cell(ABC):
 
     @abstractmethod
     def backward(
-        self,
-        dout: Array,
-        dc: Memory,
-        dstate: StateGradient,
-        cache: Any,
-        weights: Arrays,
-        grads: Arrays,
-        workspace: Workspace,
+        self, dout: Array, dc: Memory, dstate: State, cache: Any, weights: Arrays, grads: Arrays, workspace: Workspace
     ) -> tuple[Array | None, Memory, State]:
         """Backward of :meth:`forward`: one gradient for each thing that it returned, one for each that it was given.
 

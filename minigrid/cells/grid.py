@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, blocks
 from minigrid.cells import lstm
-from minigrid.cells.cell import Arrays, Cell, Memory, State, StateGradient
+from minigrid.cells.cell import Arrays, Cell, Memory, State
 from minigrid.gates import by_gate, lstm_forward
 from minigrid.ops import LayerInput, rows
 
@@ -89,14 +89,7 @@ class Grid(Cell):
         return h_depth, c_depth, lstm.final_state(along_time), cache
 
     def backward(
-        self,
-        dout: Array,
-        dc: Memory,
-        dstate: StateGradient,
-        cache: Cache,
-        weights: Arrays,
-        grads: Arrays,
-        workspace: Workspace,
+        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
     ) -> tuple[Array | None, Memory, State]:
         """Go back along depth for all steps at once, then along time step by step; see :meth:`Cell.backward`."""
         T, B, H = cache.s_depth.shape

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, array_module
-from minigrid.cells.cell import Arrays, Cell, Memory, State, StateGradient
+from minigrid.cells.cell import Arrays, Cell, Memory, State
 from minigrid.ops import LayerInput, rows
 
 
@@ -70,14 +70,7 @@ class GRU(Cell):
         return h[1:], c_below, {"h": h[T].copy()}, Cache(source, h, gates, reset)
 
     def backward(
-        self,
-        dout: Array,
-        dc: Memory,
-        dstate: StateGradient,
-        cache: Cache,
-        weights: Arrays,
-        grads: Arrays,
-        workspace: Workspace,
+        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
     ) -> tuple[Array | None, Memory, State]:
         """See :meth:`Cell.backward`."""
         source, h, gates, reset = cache

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from minigrid.backend import Array, Workspace, array_module, blocks
 from minigrid.blas import product_at_each_step
-from minigrid.cells.cell import Arrays, Cell, Memory, State, StateGradient
+from minigrid.cells.cell import Arrays, Cell, Memory, State
 from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.kernels import fused
 from minigrid.ops import LayerInput, linear_forward, rows
@@ -226,14 +226,7 @@ class LSTM(Cell):
         return cache.h[1:], c_below, final_state(cache), cache
 
     def backward(
-        self,
-        dout: Array,
-        dc: Memory,
-        dstate: StateGradient,
-        cache: Cache,
-        weights: Arrays,
-        grads: Arrays,
-        workspace: Workspace,
+        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
     ) -> tuple[Array | None, Memory, State]:
         """See :meth:`Cell.backward`."""
         dh = self.gradient_of_h(dout, dstate["h"], workspace)
