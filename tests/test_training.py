@@ -423,7 +423,8 @@ def test_a_run_knows_its_text_from_any_folder(tmp_path, data, monkeypatch):
         (lambda folder: folder.write_text("text"), "run is no run's folder .* begin a new run with --init-from"),
     ],
 )
-def test_nothing_there_to_resume(tmp_path, make, reason):
+def test_nothing_there_to_resume(tmp_path, monkeypatch, make, reason):
+    monkeypatch.chdir(tmp_path)  # the error names the runs that there are in the folder runs/ of the current one
     make(tmp_path / "run")
     with pytest.raises(UserError, match=reason):
         Run.resume(tmp_path / "run", {})
