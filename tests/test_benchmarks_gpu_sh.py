@@ -165,6 +165,8 @@ def errors_of(out: Path) -> list[str]:
 
 def test_both_plans_survive_what_fails_and_what_hangs(tmp_path):
     """In a bare copy of the working tree, with only the packages of a machine with a GPU."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("only a git checkout knows which files belong to it")
     pytest.importorskip("torch")
     pytest.importorskip("xdist")
     pytest.importorskip("pytest_timeout")
