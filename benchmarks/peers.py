@@ -86,11 +86,14 @@ class CellGrid(Peer):
 
 
 class PeerTrainStep:
-    """Forward, backward, element-wise clipping and RMSprop, the state carried on, as minigrid's TrainStep."""
+    """Forward, backward, element-wise clipping and RMSprop, the state carried on, as minigrid's TrainStep.
 
-    def __init__(self, model: nn.Module, peer: Peer):
+    `optimizer` goes to PyTorch's RMSprop, such as ``foreach=True``.
+    """
+
+    def __init__(self, model: nn.Module, peer: Peer, **optimizer: bool):
         self.model, self.peer = model, peer
-        self.optimizer = torch.optim.RMSprop(peer.parameters(), lr=2e-3, alpha=0.95, eps=1e-8)
+        self.optimizer = torch.optim.RMSprop(peer.parameters(), lr=2e-3, alpha=0.95, eps=1e-8, **optimizer)
         self.state: State | None = None
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:

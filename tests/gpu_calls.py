@@ -26,12 +26,12 @@ class Calls(NamedTuple):
     besides: Counter[str]
 
 
-def calls_of_step(model: str, layers: int, **options: object) -> Counter[str]:
+def calls_of_step(model: str, layers: int) -> Counter[str]:
     """Count the calls of one training step, by name; x and y lie on the device already."""
     from minigrid import CharModel, TrainStep
 
     cupy = sys.modules["cupy"]
-    step = TrainStep(CharModel(model, layers=layers, backend="cupy", **SIZES, **options))
+    step = TrainStep(CharModel(model, layers=layers, backend="cupy", **SIZES))
     x, y = (
         cupy.asarray(a) for a in np.random.default_rng(0).integers(0, SIZES["vocab_size"], (2, STEPS, BATCH), "int32")
     )
@@ -41,9 +41,9 @@ def calls_of_step(model: str, layers: int, **options: object) -> Counter[str]:
     return Counter(cupy.calls)
 
 
-def count_calls(model: str, **options: object) -> Calls:
+def count_calls(model: str) -> Calls:
     """Count the calls of a training step of ``model``, for one layer and besides."""
-    two, three = (calls_of_step(model, layers, **options) for layers in (2, 3))
+    two, three = (calls_of_step(model, layers) for layers in (2, 3))
     layer = three - two
     besides = Counter({name: count - 2 * layer[name] for name, count in two.items() if count != 2 * layer[name]})
     return Calls(layer, besides)
@@ -54,12 +54,9 @@ def main() -> None:
     sys.modules["cupy"] = strict_cupy.make()
     strict_cupy.Device.attributes["MultiProcessorCount"] = MULTIPROCESSORS
     print("calls per training step\n\n| model | per layer | besides |\n|---|---|---|")
-    found = {model: count_calls(model) for model in MODELS}
-    for model, (layer, besides) in found.items():
+    for model in MODELS:
+        layer, besides = count_calls(model)
         print(f"| {model} | {layer.total()} | {besides.total()} |")
-    if "--names" in sys.argv[1:]:
-        for model, (layer, besides) in found.items():
-            print(f"\n{model}, per layer: {dict(layer)}\n{model}, besides: {dict(besides)}")
 
 
 if __name__ == "__main__":

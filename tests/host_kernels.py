@@ -58,12 +58,10 @@ class RawModule:
     """Stands for cupy.RawModule."""
 
     def __init__(self, *, code: str, options: tuple[str, ...], enable_cooperative_groups: bool = False):
-        self._library = _compile(code, options)
+        self._library = compile_on_host(code, options)
         self._real = next(o.removeprefix("-DREAL=") for o in options if o.startswith("-DREAL="))
         self._parameters = {name: [p.strip() for p in text.split(",")] for name, text in KERNEL.findall(code)}
-        self._how = (
-            TOGETHER if enable_cooperative_groups else IN_TURNS if "__sync" in code or "_sync(" in code else ONE_BY_ONE
-        )
+        self._how = TOGETHER if enable_cooperative_groups else IN_TURNS if "__syncthreads" in code else ONE_BY_ONE
         self._attributes = _attributes(code, options)
 
     def get_function(self, name: str) -> "HostKernel":
@@ -140,7 +138,8 @@ def _on_host(code: str) -> str:
 
 
 @cache
-def _compile(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
+def compile_on_host(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
+    """Compile a module's source, and load it."""
     if sys.platform != "linux" or shutil.which("g++") is None:
         pytest.skip("the kernels of the GPU are run on the host with g++ on Linux")
     wrappers = [

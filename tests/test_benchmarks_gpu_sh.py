@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from host_kernels import _compile
+from host_kernels import compile_on_host
 
 from benchmarks.gpu.report import lines_of
 from minigrid.kernels import definitions, source
@@ -114,7 +114,7 @@ def rehearse(plan: str, nvidia_smi: str, folder: Path) -> Path:
         file.write(SIDES_THAT_FAIL)
     programs = folder / f"{plan}-programs"
     programs.mkdir()
-    for name, text in {"python3": f'exec {sys.executable} "$@"', "nvidia-smi": nvidia_smi}.items():
+    for name, text in {"python3": f'exec "{sys.executable}" "$@"', "nvidia-smi": nvidia_smi}.items():
         (programs / name).write_text(f"#!/bin/sh\n{text}\n")
         (programs / name).chmod(0o755)
     (programs / "sitecustomize.py").write_text(BLOCK.format(blocked=hidden(), root=str(ROOT)))
@@ -136,7 +136,7 @@ def compile_kernels() -> None:
     needed = [(module, {}) for module in ("gates", "loss", "optim")]
     needed += [("recurrence", sizes(16, tile_rows)) for tile_rows in (0, 2)]
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda each: _compile.__wrapped__(source(each[0]), definitions(dtype, **each[1])), needed))
+        list(pool.map(lambda each: compile_on_host(source(each[0]), definitions(dtype, **each[1])), needed))
 
 
 def parts_of(out: Path) -> dict[str, int]:
@@ -238,6 +238,15 @@ def test_where_a_gpu_is_required_its_lack_is_a_failure():
     )
     assert done.returncode == 1
     assert "--backend cupy needs CuPy, which is not installed" in done.stdout
+
+
+def test_the_script_explains_itself():
+    done = subprocess.run(
+        ["bash", ROOT / "benchmarks" / "gpu.sh", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("Check, measure, profile and train on an NVIDIA GPU")
+    assert "--seconds N   stop after at most N seconds (default: 400 for first" in done.stdout
+    assert done.stdout.endswith("for what the results mean.\n")
 
 
 def test_a_plan_needs_to_know_where_its_results_go():

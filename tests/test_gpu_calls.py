@@ -17,7 +17,7 @@ def many_multiprocessors(monkeypatch, fake_cupy):
 def test_calls_of_a_training_step(model, layer, besides):
     """Not one more; if there are fewer, say so here and in benchmarks/gpu.md."""
     found = gpu_calls.count_calls(model)
-    assert (found.layer.total(), found.besides.total()) == (layer, besides)
+    assert (found.layer.total(), found.besides.total()) == (layer, besides), found
     assert found.layer["recurrence_forward"] == found.layer["recurrence_backward"] == 1
 
 

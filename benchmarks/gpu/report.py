@@ -1,8 +1,8 @@
 """Turn what ``benchmarks/gpu.sh`` has written into tables.
 
 ``python -m benchmarks.gpu.report DIR ...`` reads the JSON lines in one folder or several, prints Markdown, and with
-``--write`` puts it into ``benchmarks/gpu.md`` too. Measurements of the same case in a later folder take the place of
-those in an earlier one.
+``--write`` puts it into ``benchmarks/gpu.md`` too. Each folder has a section of its own: times of two calls are not
+compared, for they may come from two GPUs.
 """
 
 import argparse
@@ -110,21 +110,20 @@ def part_went_well(part: str) -> bool:
     return ": exit code 0 " in part or part.startswith("training: exit code 130 ")
 
 
-def failures(folders: list[Path], lines: list[Line]) -> str:
+def failures(folder: Path, lines: list[Line]) -> str:
     """List what has no figures, and the parts that failed."""
     found = [
         f"- {line['side']}, {line['precision']}, {line['case']}: {line['error']}" for line in lines if "error" in line
     ]
-    for folder in folders:
-        path = folder / "parts.txt"
-        parts = path.read_text().splitlines() if path.exists() else []
-        found += [f"- {part}" for part in parts if not part_went_well(part)]
+    path = folder / "parts.txt"
+    parts = path.read_text().splitlines() if path.exists() else []
+    found += [f"- {part}" for part in parts if not part_went_well(part)]
     return "\n".join(["Not measured, or failed:", "", *found]) if found else ""
 
 
-def report(folders: list[Path]) -> str:
-    """Return everything."""
-    lines = [line for folder in folders for line in lines_of(folder)]
+def section(folder: Path) -> str:
+    """Return what one call of ``gpu.sh`` has measured."""
+    lines = list(lines_of(folder))
     figures = {
         (line["side"], line["precision"], line["case"]): line
         for line in lines
@@ -138,9 +137,9 @@ def report(folders: list[Path]) -> str:
         errors_of_gradients(figures),
         profiles(figures),
         trainings(list(training.values())),
-        failures(folders, lines),
+        failures(folder, lines),
     ]
-    return "\n\n".join(filter(None, parts)) or "no figures"
+    return "\n\n".join([f"### {folder.resolve().name}", *(list(filter(None, parts)) or ["No figures."])])
 
 
 def main() -> None:
@@ -149,7 +148,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path, help="what --out named")
     parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.name} too")
     args = parser.parse_args()
-    text = report(args.folders)
+    text = "\n\n".join(map(section, args.folders))
     print(text)
     if args.write:
         fill(PAGE, "figures", text)

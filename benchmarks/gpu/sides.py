@@ -4,7 +4,6 @@ Every side is a function of a case, a precision and a budget in seconds, and ret
 otherwise. Both minigrid and its peers are given minibatches that lie on the device already.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -84,9 +83,14 @@ def timed(job: Job, wait: Wait, budget: float) -> Figures:
 # -- minigrid
 
 
-def minigrid_step(case: Case, dtype: str = "float32") -> tuple[TrainStep, Job, Wait]:
-    """Make a training step, what does it once, and what waits for the device."""
-    model = CharModel(case.model, vocab_size=case.V, hidden=case.H, layers=case.L, dtype=dtype, backend="cupy")
+def make_model(case: Case, dtype: str = "float32", backend: str = "cupy") -> CharModel:
+    """Make a model of this size."""
+    return CharModel(case.model, vocab_size=case.V, hidden=case.H, layers=case.L, dtype=dtype, backend=backend)
+
+
+def minigrid_step(case: Case) -> tuple[TrainStep, Job, Wait]:
+    """Make a training step, a job that does it once, and a function that waits for the device."""
+    model = make_model(case)
     step, (x, y) = TrainStep(model), map(model.xp.asarray, case.minibatch().astype("int32"))
     return step, lambda: step(x, y), model.xp.cuda.Device().synchronize
 
@@ -111,7 +115,7 @@ def gradients(case: Case, how: Setting) -> Figures:
     x, y = case.minibatch()
     found = {}
     for dtype, backend in (("float64", "numpy"), ("float32", "cupy")):
-        model = CharModel(case.model, vocab_size=case.V, hidden=case.H, layers=case.L, dtype=dtype, backend=backend)
+        model = make_model(case, dtype, backend)
         grads = model.loss_and_grads(x, y, model.initial_state(case.B))[1]
         found[backend] = {name: to_host(g) for name, g in grads.items()}
     errors = {name: np.abs(found["cupy"][name] - g).max() / np.abs(g).max() for name, g in found["numpy"].items()}
@@ -168,8 +172,7 @@ def peer_step(case: Case, how: Setting, cells: bool = False, **optimizer: Any) -
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = how.tf32
     kind = peers.StackedLSTM if case.model == "lstm" else peers.CellGrid if cells else peers.ExpertGrid
     peer = kind(case.V, case.H, case.L).to(how.device)
-    step = peers.PeerTrainStep(peer, peer)
-    step.optimizer = torch.optim.RMSprop(peer.parameters(), lr=2e-3, alpha=0.95, eps=1e-8, foreach=True, **optimizer)
+    step = peers.PeerTrainStep(peer, peer, foreach=True, **optimizer)
     x, y = (torch.from_numpy(a).to(how.device) for a in case.minibatch())
     return peer, step, x, y
 
@@ -234,9 +237,8 @@ def compiled(case: Case, how: Setting) -> Figures:
     def job() -> None:
         torch.compiler.cudagraph_mark_step_begin()
         step(x, y)
-        step.state = [
-            (h.clone(), c.clone()) for h, c in step.state
-        ]  # a graph writes its results to the same place again
+        # a graph writes its results to the same place again
+        step.state = [(h.clone(), c.clone()) for h, c in step.state]
 
     for _ in range(3):  # beside those of `timed`: warming up, recording and replaying may each compile
         job()
@@ -270,7 +272,6 @@ SIDES = WITH_CUPY | WITH_TORCH
 def start(side: str, how: Setting) -> dict[str, str]:
     """Prepare this process for a side; return the versions of what it is measured with."""
     if side in WITH_CUPY:
-        os.environ.pop("CUPY_TF32", None)  # whatever the process was started with
         choose_device("cupy", tf32=how.tf32)
         import cupy
 
@@ -283,7 +284,6 @@ def start(side: str, how: Setting) -> dict[str, str]:
         return {"torch": torch.__version__}
     return {
         "gpu": torch.cuda.get_device_name(),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
+        "torch": torch.__version__,  # with the version of its CUDA
         "cudnn": str(torch.backends.cudnn.version()),
     }

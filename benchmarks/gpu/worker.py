@@ -6,18 +6,13 @@ comes after an error can be trusted.
 
 import argparse
 import contextlib
-import json
 import sys
 import time
 import traceback
 from collections.abc import Iterator
 
+from benchmarks.gpu.measure import say
 from benchmarks.gpu.sides import SIDES, Case, Setting, start
-
-
-def say(**line: object) -> None:
-    """Print a line of JSON, at once."""
-    print(json.dumps(line), flush=True)
 
 
 @contextlib.contextmanager
@@ -27,7 +22,7 @@ def told(**line: str) -> Iterator[None]:
         yield
     except Exception as error:
         traceback.print_exc()
-        say(**line, error=f"{type(error).__name__}: {error}"[:1000])
+        say(line | {"error": f"{type(error).__name__}: {error}"[:1000]})
         sys.exit(1)
 
 
@@ -46,13 +41,13 @@ def main() -> None:
     started = time.perf_counter()
     with told():
         versions = start(jobs[0][0], how(jobs[0][1]))
-    say(start=round(time.perf_counter() - started, 2), versions=versions)
+    say({"start": round(time.perf_counter() - started, 2), "versions": versions})
     for side, precision, text in jobs:
         started = time.perf_counter()
         job = {"side": side, "precision": precision, "case": text}
         with told(**job):
             figures = SIDES[side](Case.parse(text), how(precision))
-        say(**job, **figures, took=round(time.perf_counter() - started, 2))
+        say(job | figures | {"took": round(time.perf_counter() - started, 2)})
 
 
 if __name__ == "__main__":
