@@ -1,18 +1,30 @@
 #!/usr/bin/env bash
-# Check, measure, profile and train on an NVIDIA GPU in a few minutes: see gpu.md.
+# Check, measure, profile and train on an NVIDIA GPU in a few minutes.
 #
-#   bash benchmarks/gpu.sh first --out DIR               at most 400 seconds, or --seconds N
-#   bash benchmarks/gpu.sh second --out DIR --seconds N  at most N seconds, 250 or more
+#   bash benchmarks/gpu.sh first --out DIR [--seconds N] [--rehearse]
+#   bash benchmarks/gpu.sh second --out DIR [--seconds N] [--rehearse]
 #
-# With --rehearse it runs tiny sizes without a GPU, on the stand-in for CuPy that the tests use. Parts do not need each
-# other: one that fails or hangs costs its own time only, and what it has written until then stays.
+# first         tests, training steps beside PyTorch's, a profile
+# second        a real training, and all peers at more sizes
+# --out DIR     the folder for the results; it is made if it does not exist
+# --seconds N   stop after at most N seconds (default: 400 for first; 450 for second, which needs 250)
+# --rehearse    run tiny sizes without a GPU, on the stand-in for CuPy that the tests use
+#
+# No part needs another one. A part that fails or hangs costs its own time only, and keeps what it has written until then.
+# See benchmarks/gpu.md for what the results mean.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-usage() { echo "usage: bash benchmarks/gpu.sh first|second --out DIR [--seconds N] [--rehearse]" >&2; exit 2; }
+manual() { sed -n '2,/^set -u/{/^set -u/d;s/^# \{0,1\}//;p}' benchmarks/gpu.sh; }
+usage() { echo "usage: bash benchmarks/gpu.sh first|second --out DIR [--seconds N] [--rehearse]; --help says more" >&2; exit 2; }
 
 plan=${1:-}; [ $# -gt 0 ] && shift
-case $plan in first) seconds=400 ;; second) seconds=450 ;; *) usage ;; esac
+case $plan in
+first) seconds=400 ;;
+second) seconds=450 ;;
+-h | --help) manual; exit 0 ;;
+*) usage ;;
+esac
 out=
 rehearse=
 while [ $# -gt 0 ]; do
@@ -20,6 +32,7 @@ while [ $# -gt 0 ]; do
     --out) out=${2:-}; shift ;;
     --seconds) seconds=${2:-}; shift ;;
     --rehearse) rehearse=yes ;;
+    -h | --help) manual; exit 0 ;;
     *) usage ;;
     esac
     shift || usage
@@ -31,7 +44,6 @@ out=$(cd "$out" && pwd)
 
 export PYTHONPATH=".${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1 OPENBLAS_NUM_THREADS=4 TORCHINDUCTOR_COMPILE_THREADS=1
 export MINIGRID_REQUIRE_GPU=yes
-unset CUPY_TF32
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 run=$scratch/run
@@ -44,10 +56,8 @@ few="grid:2x128"
 rates="floor:1x8192"
 model="--layers 6 --hidden 1000 --lr 1e-3 --corpus toywiki --eval-every 500"
 train=$((seconds / 4 < 60 ? seconds / 4 : 60))
-processes=6
-patience=45
+test_processes=6 test_seconds=45 tests=
 options=
-tests=
 shorter=1
 if [ -n "$rehearse" ]; then
     export PYTHONPATH="tests/stand_in:$PYTHONPATH" MINIGRID_HOST_KERNELS=${MINIGRID_HOST_KERNELS:-$scratch} \
@@ -55,10 +65,8 @@ if [ -n "$rehearse" ]; then
     main="lstm:1x8:T=3,B=2,V=5 grid:2x8:T=3,B=2,V=5"
     profiled="grid:1x8:T=3,B=2,V=5" grown="grid:1x8:T=4,B=2,V=5" checked=$main few=$grown rates="floor:1x32"
     model="--layers 1 --hidden 8 --batch 2 --steps 5 --data benchmarks/gpu.md --eval-every 10 --max-steps 20"
-    processes=2
-    patience=4
+    test_processes=2 test_seconds=4 tests=checkpoints
     options="--budget 0.01 --patience 10 --device cpu"
-    tests=checkpoints
     shorter=2
 fi
 
@@ -94,8 +102,8 @@ first() {
     timeout 60 python3 -c "import torch" 2>>"$out/errors.txt" &  # the first import on a machine may take long
     # A test that hangs on the GPU is ended with its process. Interrupted, pytest still says what has failed, but may take
     # ten seconds for it.
-    part "tests" 90 tests.txt timeout -s INT $((70 / shorter)) python3 -m pytest tests/test_gpu.py -n "$processes" -vv \
-        -rfEs --tb=short -p no:cacheprovider --timeout=$patience --timeout-method=thread -k "$tests"
+    part "tests" 90 tests.txt timeout -s INT $((70 / shorter)) python3 -m pytest tests/test_gpu.py -n "$test_processes" -vv \
+        -rfEs --tb=short -p no:cacheprovider --timeout=$test_seconds --timeout-method=thread -k "$tests"
     wait
     measure 90 minigrid float32,tf32 $main
     measure 70 eager float32,tf32 $main
@@ -106,7 +114,7 @@ first() {
 
 second() {
     state
-    part "training" $(((train + 20) * shorter)) train.txt timeout --foreground --preserve-status -s INT "$train" \
+    part "training" $((train + 20)) train.txt timeout --foreground --preserve-status -s INT "$train" \
         python3 train.py --backend cupy --tf32 --model grid $model --run "$run"
     [ -e "$run/metrics.jsonl" ] && cp "$run/metrics.jsonl" "$out/metrics.jsonl"
     part "checkpoint on NumPy" 40 cases.jsonl python3 -m benchmarks.gpu.training "$run"

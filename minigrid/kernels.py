@@ -60,16 +60,14 @@ class Kernels:
 
     def __init__(self, xp: ModuleType, dtype: np.dtype):
         self._xp, self._dtype, self._real = xp, dtype, dtype.type
-        self._modules: dict[str, Any] = {}
-        self._kernels: dict[tuple[str, str], Any] = {}
+        self._kernels: dict[str, Any] = {}
 
     def _kernel(self, module: str, name: str) -> Any:
         """Return a kernel of one of `MODULES`, compiled when it is first asked for."""
-        if (module, name) not in self._kernels:
-            if module not in self._modules:
-                self._modules[module] = self._xp.RawModule(code=source(module), options=definitions(self._dtype))
-            self._kernels[module, name] = self._modules[module].get_function(name)
-        return self._kernels[module, name]
+        if name not in self._kernels:  # CuPy itself compiles a source once only
+            compiled = self._xp.RawModule(code=source(module), options=definitions(self._dtype))
+            self._kernels[name] = compiled.get_function(name)
+        return self._kernels[name]
 
     def lstm_forward(
         self, a_x: Array, a_h: Array, gates: Array, c_prev: Array, c: Array, s: Array, h: Array, output: str

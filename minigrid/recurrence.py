@@ -17,9 +17,8 @@ THREADS = 256  # of a block
 PADDING = 4  # numbers between rows in shared memory: what a warp reads together lies in different banks
 MOST_ROWS = 64  # sequences that a block works on at a time
 MOST_COLUMNS = 256  # of what is multiplied with the weights, at a time
-PATIENCE = (
-    2**35
-)  # cycles (17 seconds at 2 GHz) that a block waits for the others before it ends the kernel with an error
+# Cycles that a block waits for the others before it ends the kernel with an error: 17 seconds at 2 GHz.
+PATIENCE = 2**35
 OLDEST = 80  # compute capability, times ten: copies into shared memory that do not wait, tensor cores for TF32
 
 
