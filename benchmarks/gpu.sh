@@ -10,7 +10,7 @@
 # --seconds N   stop after at most N seconds (default: 400 for first; 450 for second, which needs 250)
 # --rehearse    run tiny sizes without a GPU, on the stand-in for CuPy that the tests use
 #
-# No part needs another one. A part that fails or hangs costs its own time only, and keeps what it has written until then.
+# The parts are independent: one that fails or hangs costs only its own time, and what it has written so far is kept.
 # See benchmarks/gpu.md for what the results mean.
 set -u
 cd "$(dirname "$0")/.." || exit 1

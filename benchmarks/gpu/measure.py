@@ -1,4 +1,4 @@
-"""Measure cases on a GPU, each of some sides in each of some precisions; print a line of JSON for each, at once.
+"""Measure cases on a GPU, and print a line of JSON for each as soon as it is measured.
 
 ``python -m benchmarks.gpu.measure --sides minigrid,eager --precisions float32 lstm:2x128 grid:3x512:B=200``
 measures case after case; sides are those of sides.py, and the side ``floor`` has cases of its own,

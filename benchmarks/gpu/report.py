@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.gpu.report DIR ...`` reads the JSON lines in one folder or several, prints Markdown, and with
 ``--write`` puts it into ``benchmarks/gpu.md`` too. Each folder has a section of its own: times of two calls are not
-compared, for they may come from two GPUs.
+compared, because they may come from different GPUs.
 """
 
 import argparse

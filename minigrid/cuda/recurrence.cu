@@ -157,7 +157,7 @@ __device__ void multiply(const real *x, int pitch, int rows, int K, const real *
 // -- blocks and the parts of the batch
 
 // Wait until so many blocks have come to this counter; what they wrote before is seen afterwards. A block that waits in vain
-// ends the whole kernel, with an error that the host sees: otherwise the host would wait for ever.
+// ends the whole kernel with an error; otherwise the host would wait forever.
 __device__ void meet(unsigned *counter, unsigned blocks) {
     __syncthreads();
     if (threadIdx.x == 0) {
