@@ -2,7 +2,7 @@
 
 import sys
 
-from minigrid.cli import main
+from minigrid.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(program="train.py", command="train"))

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from benchmarks.report import Case, page, readme, size
 from experiments.report import fill
-from minigrid.corpora import data_folder
+from minigrid.data.corpora import data_folder
 
 HERE = Path(__file__).parent
 SIZES = {

@@ -1,4 +1,4 @@
-"""Measure training steps with the gradient of the embedding as a product and by sorting (:mod:`minigrid.ops`).
+"""Measure training steps with the gradient of the embedding as a product and by sorting (:mod:`minigrid.nn.ops`).
 
 ``python -m benchmarks.embedding`` takes a minute: a grid of 2 x 128, T = B = 50, the two ways in turns.
 """
@@ -20,7 +20,7 @@ def milliseconds(vocab_size: int, few_symbols: int) -> float:
     """Median of some steps, without the first."""
     x, y = np.random.default_rng(0).integers(0, vocab_size, (2, 50, 50))
     step, times = TrainStep(CharModel(vocab_size=vocab_size, hidden=128, layers=2)), []
-    with patch("minigrid.ops.FEW_SYMBOLS", few_symbols):
+    with patch("minigrid.nn.ops.FEW_SYMBOLS", few_symbols):
         for _ in range(STEPS + 1):
             started = time.perf_counter()
             step(x, y)

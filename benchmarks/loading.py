@@ -16,7 +16,7 @@ SIZE = 100_000_000  # characters
 
 def make(path: Path) -> None:
     """Write a text of `SIZE` characters, a few of them beyond ASCII, as in Wikipedia's text."""
-    from minigrid.toywiki import generate
+    from minigrid.data.toywiki import generate
 
     page = generate(1_000_000, seed=0)[0]
     page = page.replace("or", "ör").replace("en", "én")
@@ -32,7 +32,7 @@ def main() -> None:
     if args.make:
         make(args.file)
         return
-    from minigrid.corpora import load_file
+    from minigrid.data.corpora import load_file
 
     started = time.perf_counter()
     corpus = load_file(args.file)

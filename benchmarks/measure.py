@@ -20,10 +20,10 @@ Job = Callable[[], object]
 def minigrid_job(args: argparse.Namespace) -> Job:
     """Return what minigrid does in one repetition of the job."""
     from minigrid import CharModel, TrainStep
-    from minigrid.evaluation import evaluate
-    from minigrid.sampling import generate
-    from minigrid.shards import Shards
-    from minigrid.vocabulary import Vocabulary
+    from minigrid.data.vocabulary import Vocabulary
+    from minigrid.runs.evaluation import evaluate
+    from minigrid.runs.sampling import generate
+    from minigrid.training.shards import Shards
 
     model = CharModel(args.model, vocab_size=args.V, hidden=args.H, layers=args.L)
     x, y = minibatch(args)

@@ -17,8 +17,11 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 import numpy as np
 from line_profiler import LineProfiler
 
-from minigrid import CharModel, TrainStep, gates, model, ops, optim, train_step
-from minigrid.cells import cell, grid, lstm
+from minigrid import CharModel, TrainStep
+from minigrid.nn import gates, model, ops
+from minigrid.nn.cells import cell, grid, lstm
+from minigrid.training import optim
+from minigrid.training import step as train_step
 
 MODULES = (gates, ops, optim, cell, grid, lstm, model, train_step)
 STEPS = 10

@@ -1,4 +1,4 @@
-"""Measure the product in the middle of a recurrence: as NumPy computes it, and in tiles (:mod:`minigrid.blas`).
+"""Measure the product in the middle of a recurrence: as NumPy computes it, and in tiles (:mod:`minigrid.backend.blas`).
 
 ``python -m benchmarks.tiles`` takes seconds; one BLAS thread, and 25 rows, as a part of a batch of 50 has on two cores.
 """
@@ -12,7 +12,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 import numpy as np
 
 from minigrid.backend import Workspace
-from minigrid.blas import product_at_each_step
+from minigrid.backend.blas import product_at_each_step
 
 STEPS, ROWS = 50, 25
 SIZES = (128, 256, 512)  # units

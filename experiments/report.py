@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrid.runs import Record
+from minigrid.runs.folder import Record
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -24,17 +24,17 @@ from pathlib import Path
 from typing import Any
 
 from minigrid.backend import backend_module, describe_device
-from minigrid.checkpoint import BEST, LAST, read_checkpoint
-from minigrid.config import flag
+from minigrid.cli.flags import flag
 from minigrid.files import written_whole
-from minigrid.runs import CONFIG, Record, read_metrics
+from minigrid.runs.checkpoint import BEST, LAST, read_checkpoint
+from minigrid.runs.folder import CONFIG, Record, read_metrics
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs"
 POLL = 0.5  # seconds
 
 Settings = Mapping[str, Any]
-"""Options of train.py, by their names in :class:`minigrid.config.Config`; ``config`` names a file of them."""
+"""Options of train.py, by their names in :class:`minigrid.runs.config.Config`; ``config`` names a file of them."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,6 @@
 
 import sys
 
-from minigrid.cli import main
+from minigrid.cli.main import main
 
 sys.exit(main())

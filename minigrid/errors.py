@@ -1,18 +1,19 @@
-"""The one exception that stands for a mistake in what the user gave."""
+"""The exception that reports invalid user input."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(ValueError):
-    """What the user gave cannot be used.
+    r"""The exception raised for invalid user input.
 
-    The message is one sentence that says what is wrong, where, and what to do about it. The command line prints it
-    without a traceback and leaves with exit code 2.
+    The message is one sentence: what is wrong, where, and what to do. Parameters stand in backticks
+    (:literal:`\`temperature\` must be ...`); the command line turns those into its own options (``--temperature must be
+    ...``), prints the sentence without a traceback, and exits with code 2.
     """
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint in brackets where one of the known words is close, else nothing."""
+    """Return a hint in brackets if one of the known words is close to `word`, otherwise an empty string."""
     close = difflib.get_close_matches(word, known, 1)
     return f" (did you mean {close[0]}?)" if close else ""

@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minigrid import CharModel
-from minigrid.gradcheck import central_difference, check_entries, enlarge, model_problem
+from minigrid.analysis.gradcheck import central_difference, check_entries, enlarge, model_problem
 
 SEED = 1
 rng = np.random.default_rng(SEED)
@@ -300,7 +300,7 @@ assert np.allclose(model_grads["embedding.weight"], [[grads["x"]], [0]], rtol=1e
 print("minigrid agrees: forward, and all fifteen gradients")
 
 # %% [markdown]
-# The lines that you have just derived stand in `minigrid/gates.py`, forward and backward next to each other; open it
+# The lines that you have just derived stand in `minigrid/nn/gates.py`, forward and backward next to each other; open it
 # and look. One thing is new there, with matrices. The gradient of a weight is the product of what it multiplied and
 # what arrived, *summed over the sequences of the batch*, since one weight serves them all. A matrix product does just
 # that:
@@ -352,7 +352,9 @@ four_values = [relative_error(central_difference(loss_at, e)) for e in steps]
 
 fig, ax = plt.subplots(figsize=(7, 4))
 ax.loglog(steps, two_values, "o-", markersize=4, label="two values, (J(e) - J(-e)) / 2e")
-ax.loglog(steps, four_values, "s-", markersize=4, label="four values, as in minigrid.gradcheck")
+ax.loglog(
+    steps, four_values, "s-", markersize=4, label="four values, as in minigrid.analysis.gradcheck"
+)
 ax.axvline(1e-3, color="black", linestyle=":", label="step that minigrid takes")
 ax.set(
     xlabel="step e",

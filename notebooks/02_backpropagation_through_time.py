@@ -17,9 +17,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minigrid import CharModel, TrainStep, plots, trace
-from minigrid.gradcheck import central_difference
-from minigrid.ops import cross_entropy_backward, cross_entropy_forward
-from minigrid.optim import clip_elements, clip_norm, global_norm, make_optimizer
+from minigrid.analysis.gradcheck import central_difference
+from minigrid.nn.ops import cross_entropy_backward, cross_entropy_forward
+from minigrid.training.optim import clip_elements, clip_norm, global_norm, make_optimizer
 
 SEED = 2
 rng = np.random.default_rng(SEED)

@@ -33,11 +33,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minigrid import CharModel, TrainStep, load, plots, trace, trace_text
-from minigrid.interventions import clamp_gate
-from minigrid.ops import cross_entropy_forward
-from minigrid.probes import balanced_accuracy, context_says, fit_context, fit_probe, fit_units
-from minigrid.toywiki import generate
-from minigrid.trace import kept_to_end
+from minigrid.analysis.interventions import clamp_gate
+from minigrid.analysis.probes import (
+    balanced_accuracy,
+    context_says,
+    fit_context,
+    fit_probe,
+    fit_units,
+)
+from minigrid.analysis.trace import kept_to_end
+from minigrid.data.toywiki import generate
+from minigrid.nn.ops import cross_entropy_forward
 
 SEED = 4
 EXAMPLE = 3  # the seed of the models that we look into here; the metrics are of all three
@@ -92,7 +98,7 @@ plots.coloured_text(truth["in_url"][piece].astype(float), text[piece], "inside a
 grid, vocabulary = load(f"pretrained:toywiki-grid-{EXAMPLE}")
 lstm, _ = load(f"pretrained:toywiki-lstm-{EXAMPLE}")
 print(f"{grid.params.flat.size:,} and {lstm.params.flat.size:,} parameters\n")
-assert grid.options["tie"] == "depth"
+assert grid.options.tie == "depth"
 assert 0.98 < lstm.params.flat.size / grid.params.flat.size < 1
 
 toywiki = measured("toywiki")
@@ -115,7 +121,7 @@ for side in ("inside", "outside"):
 # "inside", and the cross-entropy is made small (*logistic regression*). Its gradient you can derive by now:
 # $dw = \sum (p - truth)\, c$. There is one minimum, and a few of Newton's steps (the gradient divided by the curvature)
 # find it. (Where $w$ separates the two without a mistake it would grow for ever; a weak pull towards 0 stops it.)
-# `minigrid/probes.py` is short.
+# `minigrid/analysis/probes.py` is short.
 #
 # The probe is **fitted on one text and judged on another**. So we need two texts, and the states that a model has while
 # it reads them. `trace` runs a model and keeps every state and every gate, each as an array (L, T, B, H).
@@ -211,7 +217,7 @@ assert LETTERS < 70
 # **Any recurrent network remembers something.** Here is the same probe on a grid that was *never trained*:
 
 # %%
-fresh = CharModel(**grid.options)
+fresh = CharModel.from_options(grid.options)
 fresh_fit, fresh_judge = states(fresh, x_fit), states(fresh, x)
 for layer in range(4):
     here, there = fresh_fit["time.c"][layer][deep_fit], fresh_judge["time.c"][layer][deep]

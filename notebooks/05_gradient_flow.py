@@ -20,10 +20,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minigrid import CharModel, load, trace
-from minigrid.gradient_flow import norms_by_layer
-from minigrid.toywiki import generate
-from minigrid.trace import kept_to_end
-from minigrid.vocabulary import Vocabulary
+from minigrid.analysis.gradient_flow import norms_by_layer
+from minigrid.analysis.trace import kept_to_end
+from minigrid.data.toywiki import generate
+from minigrid.data.vocabulary import Vocabulary
 
 SEED = 5
 COLOURS = plt.rcParams["axes.prop_cycle"].by_key()["color"]

@@ -25,11 +25,11 @@ import numpy as np
 
 from minigrid import CharModel, TrainStep, UserError, load, plots
 from minigrid.backend import backend_module, describe_device
-from minigrid.batches import split_text
-from minigrid.evaluation import bits, evaluate
-from minigrid.sampling import Sampler, generate
-from minigrid.toywiki import generate as write_toywiki
-from minigrid.vocabulary import Vocabulary
+from minigrid.data.batches import split_text
+from minigrid.data.toywiki import generate as write_toywiki
+from minigrid.data.vocabulary import Vocabulary
+from minigrid.runs.evaluation import bits, evaluate
+from minigrid.runs.sampling import Sampler, generate
 
 SEED = 6
 

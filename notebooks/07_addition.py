@@ -20,7 +20,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from minigrid import CharModel, load, trace
-from minigrid.addition import held_out, vocabulary
+from minigrid.data.addition import held_out, vocabulary
 
 SEED = 7
 rng = np.random.default_rng(SEED)

@@ -1,10 +1,10 @@
-"""What the tests of minigrid.corpora share."""
+"""What the tests of minigrid.data.corpora share."""
 
 import hashlib
 
 import pytest
 
-from minigrid.corpora import encoding, sources
+from minigrid.data.corpora import encoding, sources
 from minigrid.errors import UserError
 
 TEXT = b"<mediawiki>a tiny enwik8: \xe2\x82\xac</mediawiki>\n"

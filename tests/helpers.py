@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrid import CharModel
-from minigrid.gradcheck import enlarge
+from minigrid.analysis.gradcheck import enlarge
 
 Options = dict[str, Any]
 Arrays = dict[str, np.ndarray]

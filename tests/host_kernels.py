@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from minigrid.kernels import FOLDER
+from minigrid.backend.cuda.kernels import FOLDER
 
 SHIM = (Path(__file__).parent / "host_kernels.h").read_text()
 

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrid.cli import main
-from minigrid.config import Config
-from minigrid.training import Run
+from minigrid.cli.main import main
+from minigrid.runs.config import Config
+from minigrid.runs.loop import Run
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent

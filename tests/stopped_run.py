@@ -11,9 +11,9 @@ import time
 import numpy as np
 from run_fixtures import half_of
 
-from minigrid import training
-from minigrid.cli import main
-from minigrid.train_step import TrainStep
+from minigrid.cli.main import main
+from minigrid.runs import loop as training
+from minigrid.training.step import TrainStep
 
 
 def send(number: int) -> None:

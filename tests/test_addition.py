@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrid.addition import (
+from minigrid.data.addition import (
     MAX_DIGITS,
     TRAIN_MINIBATCHES,
     VALIDATION_SAMPLE,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from minigrid.batches import LONG, split_text, whole_text
+from minigrid.data.batches import LONG, split_text, whole_text
 from minigrid.errors import UserError
 
 LOADER = json.loads((Path(__file__).parent / "data" / "loader.json").read_text())

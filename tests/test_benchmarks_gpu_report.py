@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import floor
 from benchmarks.gpu import report, training
-from minigrid.cli import main as minigrid
+from minigrid.cli.main import main as minigrid
 
 
 def write_results(folder: Path) -> Path:

@@ -18,8 +18,8 @@ import pytest
 from host_kernels import compile_on_host
 
 from benchmarks.gpu.report import lines_of
-from minigrid.kernels import definitions, source
-from minigrid.recurrence import sizes
+from minigrid.backend.cuda.kernels import definitions, source
+from minigrid.backend.cuda.recurrence import sizes
 
 ROOT = Path(__file__).parent.parent
 

@@ -7,8 +7,8 @@ import pytest
 from benchmarks import floor
 from benchmarks.gpu import sides
 from benchmarks.gpu.sides import Case, Setting
-from minigrid.cells import lstm
-from minigrid.recurrence import UNITS, Recurrence
+from minigrid.backend.cuda.recurrence import UNITS, Recurrence
+from minigrid.nn.cells import lstm
 
 TINY = Case("grid", L=2, H=4, T=3, B=2, V=5)
 HOW = Setting(tf32=False, budget=0.01, device="cpu")

@@ -6,9 +6,8 @@ from helpers import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrid import blas
-from minigrid.backend import Workspace
-from minigrid.blas import FEW_STEPS, NARROWEST_TILE, SMALL, one_thread, product_at_each_step, threads
+from minigrid.backend import Workspace, blas
+from minigrid.backend.blas import FEW_STEPS, NARROWEST_TILE, SMALL, one_thread, product_at_each_step, threads
 
 SIZES = [(25, 128, 512), (25, 512, 128), (50, 2048, 512), (3, 7, 5), (25, 211, 844), (40, 400, 100), (1, 9, 64)]
 """Rows of x, rows and columns of W: cut across, down, both ways, or not at all."""

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from helpers import MODELS, assert_close, assert_equal, snapshot
 
+from minigrid.analysis.gradcheck import check_entries
 from minigrid.backend import Workspace
-from minigrid.cells import CELLS, Cell
-from minigrid.gradcheck import check_entries
-from minigrid.ops import DenseInput, TokenInput
+from minigrid.nn.cells import CELLS, Cell
+from minigrid.nn.ops import DenseInput, TokenInput
 
 T, B, H, V = 3, 2, 4, 5
 FORMS = [

@@ -4,29 +4,30 @@ import os
 import pickle
 import subprocess
 import zipfile
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from run_fixtures import SMALL, arrays_of, contents, half_of, no_space, same_bits
 
 from minigrid import CharModel, UserError, load
-from minigrid.checkpoint import (
+from minigrid.data.vocabulary import Vocabulary
+from minigrid.runs.checkpoint import (
     FORMAT,
     find_checkpoint,
     model_arrays,
     read_checkpoint,
     write_checkpoint,
 )
-from minigrid.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary.from_text("añ\n🙂 z")
 MODEL = CharModel(vocab_size=len(VOCABULARY), hidden=4, layers=2, seed=3)
-META = {"model": MODEL.options, "vocabulary": VOCABULARY.to_json()}
+META = {"model": asdict(MODEL.options), "vocabulary": VOCABULARY.to_json()}
 
 
 def written(path, model=MODEL, changes=()):
     """Write a checkpoint of a model, with other arrays or values in the place of its own; None leaves one out."""
-    arrays, meta = model_arrays(model) | {"state/h": np.arange(3.0)}, {**META, "model": model.options}
+    arrays, meta = model_arrays(model) | {"state/h": np.arange(3.0)}, {**META, "model": asdict(model.options)}
     for name, value in dict(changes).items():
         (meta if name in ("model", "vocabulary") else arrays)[name] = value
     arrays, meta = ({k: v for k, v in both.items() if v is not None} for both in (arrays, meta))
@@ -63,7 +64,7 @@ def test_what_is_saved_is_read_again(tmp_path, dtype):
     checkpoint = read_checkpoint(path)
     assert checkpoint.path == path
     assert checkpoint.arrays.keys() == {f"params/{name}" for name in model.params} | {"state/h"}
-    assert checkpoint.meta == {"format": FORMAT, **META, "model": model.options}
+    assert checkpoint.meta == {"format": FORMAT, **META, "model": asdict(model.options)}
 
 
 def test_numpy_alone_can_read_it(path):
@@ -196,7 +197,7 @@ def test_damaged_json(path, meta):
         ({"vocabulary": None}, "lacks 'vocabulary'"),
         ({"vocabulary": {}}, "vocabulary in .* is damaged"),
         ({"vocabulary": 3}, "vocabulary in .* is damaged"),
-        ({"model": {**MODEL.options, "peephole": True}}, "this version lacks .*peephole"),
+        ({"model": {**asdict(MODEL.options), "peephole": True}}, "this version lacks .*peephole"),
         ({"model": {"model": "grid"}}, "this version lacks .*vocab_size"),
         ({"model": []}, "this version lacks"),
     ],
@@ -219,7 +220,7 @@ def test_another_model_does_not_take_the_parameters(path, model):
 def test_numbers_that_are_not_finite_are_no_model(tmp_path, bad):
     model = CharModel(vocab_size=3, hidden=4)
     model.params["decoder.bias"][1] = bad
-    write_checkpoint(tmp_path / "bad.npz", model_arrays(model), {"model": model.options})
+    write_checkpoint(tmp_path / "bad.npz", model_arrays(model), {"model": asdict(model.options)})
     with pytest.raises(UserError, match=r"bad\.npz is useless, not all numbers of decoder\.bias are finite"):
         read_checkpoint(tmp_path / "bad.npz").model()
 

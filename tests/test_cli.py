@@ -25,11 +25,15 @@ from run_fixtures import (
     write_text,
 )
 
-from minigrid import backend, cells, checkpoint, load
-from minigrid.checkpoint import read_checkpoint
-from minigrid.config import Config, flag, value_type
-from minigrid.corpora.sources import Download
-from minigrid.training import Run
+from minigrid import backend, load
+from minigrid.cli.flags import flag
+from minigrid.data.corpora.sources import Download
+from minigrid.nn import cells
+from minigrid.nn.options import value_type
+from minigrid.runs import checkpoint
+from minigrid.runs.checkpoint import read_checkpoint
+from minigrid.runs.config import Config
+from minigrid.runs.loop import Run
 
 SMALL = ["--hidden=8", "--batch=4", "--steps=6", "--backend=numpy"]
 TRAIN = ["train", "--data=text.txt", *SMALL]
@@ -345,7 +349,7 @@ def test_too_large_for_the_memory(capsys, here, monkeypatch):
     def too_large(*args, **options):
         raise MemoryError
 
-    monkeypatch.setattr("minigrid.training.CharModel", too_large)
+    monkeypatch.setattr("minigrid.runs.loop.CharModel", too_large)
     assert "not enough memory: try a smaller --hidden" in refused(capsys, *TRAIN)
 
 
@@ -600,7 +604,7 @@ def test_a_reader_that_has_seen_enough(here):
 @pytest.mark.parametrize("command", ["sample chars", "eval chars"])
 def test_output_that_cannot_be_written(here, command):
     onto = "import os, sys; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); "
-    code = onto + "from minigrid.cli import main; sys.exit(main())"
+    code = onto + "from minigrid.cli.main import main; sys.exit(main())"
     found = outcome(python("-c", code, *command.split(), cwd=here))
     assert (found.code, found.err) == (2, "minigrid: cannot write the output: No space left on device.\n")
 
@@ -610,11 +614,11 @@ def test_a_file_name_that_is_too_long(capsys, here):
 
 
 def test_importing_is_quiet_and_light(tmp_path):
-    modules = ["matplotlib", "cupy", "tqdm", "minigrid.cli", "minigrid.training"]
+    modules = ["matplotlib", "cupy", "tqdm", "minigrid.cli.main", "minigrid.runs.loop"]
     code = f"import sys, minigrid; assert not [m for m in {modules} if m in sys.modules]"
     assert outcome(python("-c", code, cwd=tmp_path)) == (0, "", "")
 
 
 def test_the_commands_wait_for_matplotlib_until_they_draw(here):
-    code = "import sys; from minigrid.cli import main; main(); assert 'matplotlib' not in sys.modules"
+    code = "import sys; from minigrid.cli.main import main; main(); assert 'matplotlib' not in sys.modules"
     assert outcome(python("-c", code, "sample", "chars", "--length=1", cwd=here)).code == 0

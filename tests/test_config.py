@@ -5,7 +5,8 @@ import pytest
 from run_fixtures import PROJECT
 
 from minigrid import CharModel, TrainStep, UserError
-from minigrid.config import Config, flag, read_config_file, refuse_idle, value_type
+from minigrid.nn.options import value_type
+from minigrid.runs.config import Config, read_config_file, refuse_idle
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 SIZES = ("hidden", "layers", "batch", "steps", "epochs", "digits", "max_steps", "eval_every")
@@ -25,7 +26,7 @@ def test_a_config_is_frozen_and_its_options_are_those_of_the_model_and_the_step(
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.hidden = 5
     model = CharModel(vocab_size=3, **config.model_options())
-    assert (model.hidden, model.options["seed"]) == (4, 123)
+    assert (model.hidden, model.options.seed) == (4, 123)
     step = TrainStep(model, **config.step_options())
     assert (step.clip, step.clip_norm, step.lr) == (None, 2.0, 2e-3)
 
@@ -35,7 +36,7 @@ def test_every_setting_has_a_help_text_and_a_checked_type(name):
     field = FIELDS[name]
     assert field.metadata["help"]
     wrong = 1 if value_type(field) is str else "x"
-    with pytest.raises(UserError, match=f"^{flag(name)} must be (a |true)"):
+    with pytest.raises(UserError, match=f"^`{name}` must be (a |true)"):
         Config(**{name: wrong})
 
 
@@ -56,7 +57,7 @@ def test_every_choice_is_named_where_it_is_unknown(name):
     + [("lr_decay_after", -1), ("seed", -1), ("seed", 2**64), ("hidden", 10**9), ("layers", 10**9)],
 )
 def test_what_is_out_of_range(name, value):
-    with pytest.raises(UserError, match=f"^{flag(name)} must ") as problem:
+    with pytest.raises(UserError, match=f"^`{name}` must ") as problem:
         Config(**{name: value})
     assert "\n" not in str(problem.value)
 

@@ -3,7 +3,7 @@ import os
 import pytest
 from corpora_fixtures import error, own_data_folder, sha256
 
-from minigrid.corpora import CORPORA, UnreachableError, load_corpus, load_file, sources
+from minigrid.data.corpora import CORPORA, UnreachableError, load_corpus, load_file, sources
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def test_pydoc_is_always_there(folder):
 
 
 def test_toywiki_is_asked_for_a_million_characters(monkeypatch):
-    from minigrid import toywiki
+    from minigrid.data import toywiki
 
     monkeypatch.setattr(toywiki, "generate", lambda characters, seed: (f"{characters} {seed}", {}))
     corpus = load_corpus("toywiki")

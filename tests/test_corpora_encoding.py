@@ -8,9 +8,9 @@ from corpora_fixtures import TEXT, error, own_data_folder, sha256, source
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minigrid.corpora import encoding, load_corpus, load_file
-from minigrid.corpora.sources import SOURCES
-from minigrid.vocabulary import Vocabulary
+from minigrid.data.corpora import encoding, load_corpus, load_file
+from minigrid.data.corpora.sources import SOURCES
+from minigrid.data.vocabulary import Vocabulary
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-from minigrid.corpora.shakespeare import play_text
+from minigrid.data.corpora.shakespeare import play_text
 
 # ~ stands for the two blanks by which Markdown breaks a line.
 PLAY = r"""# A Play

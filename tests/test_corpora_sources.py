@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from corpora_fixtures import TEXT, error, own_data_folder, sha256, source
 
-from minigrid.corpora import CORPORA, UnreachableError, data_folder, load_corpus, sources
-from minigrid.corpora.sources import SOURCES, Download, Wheel
+from minigrid.data.corpora import CORPORA, UnreachableError, data_folder, load_corpus, sources
+from minigrid.data.corpora.sources import SOURCES, Download, Wheel
 
 
 @pytest.fixture(autouse=True)

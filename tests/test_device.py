@@ -1,20 +1,22 @@
 """The whole package on the stand-in for cupy: the same results as on NumPy, and no hidden wait for the device."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from helpers import CONFIGURATIONS, MODELS, assert_close, assert_equal, label, make_model, minibatch
 
 from minigrid import CharModel, TrainStep, load
+from minigrid.analysis.gradient_flow import norms_by_lag
+from minigrid.analysis.trace import trace
 from minigrid.backend import to_host
-from minigrid.batches import TextBatches
-from minigrid.checkpoint import model_arrays, read_checkpoint, write_checkpoint
-from minigrid.cli import main
-from minigrid.evaluation import evaluate
-from minigrid.gradient_flow import norms_by_lag
-from minigrid.recurrence import UNITS
-from minigrid.sampling import generate
-from minigrid.trace import trace
-from minigrid.vocabulary import Vocabulary
+from minigrid.backend.cuda.recurrence import UNITS
+from minigrid.cli.main import main
+from minigrid.data.batches import TextBatches
+from minigrid.data.vocabulary import Vocabulary
+from minigrid.runs.checkpoint import model_arrays, read_checkpoint, write_checkpoint
+from minigrid.runs.evaluation import evaluate
+from minigrid.runs.sampling import generate
 
 TOLERANCE = 1e-12
 
@@ -118,7 +120,7 @@ def test_checkpoints_go_to_the_device_and_back_bit_by_bit(tmp_path, model):
         write_checkpoint(
             tmp_path / name,
             model_arrays(model) | {k: v for k, v in step.state_dict().items() if isinstance(v, np.ndarray)},
-            {"model": model.options, "vocabulary": vocabulary.to_json(), "step": {"number": 1, "lr": step.lr}},
+            {"model": asdict(model.options), "vocabulary": vocabulary.to_json(), "step": {"number": 1, "lr": step.lr}},
         )
 
     def reload(name: str, backend: str) -> tuple[CharModel, TrainStep]:

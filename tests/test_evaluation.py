@@ -5,10 +5,10 @@ import pytest
 from run_fixtures import TEXT
 
 from minigrid import CharModel
-from minigrid.addition import AdditionBatches, vocabulary
-from minigrid.batches import TextBatches, whole_text
-from minigrid.evaluation import bits, evaluate
-from minigrid.vocabulary import Vocabulary
+from minigrid.data.addition import AdditionBatches, vocabulary
+from minigrid.data.batches import TextBatches, whole_text
+from minigrid.data.vocabulary import Vocabulary
+from minigrid.runs.evaluation import bits, evaluate
 
 LETTERS = Vocabulary.from_text(TEXT)
 IDS = LETTERS.encode(TEXT)

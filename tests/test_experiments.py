@@ -88,7 +88,7 @@ def test_tables_and_spreads():
 
 
 def test_a_start_has_the_scale_and_the_forget_bias_that_it_is_named_for(tmp_path, monkeypatch):
-    from minigrid.checkpoint import read_checkpoint
+    from minigrid.runs.checkpoint import read_checkpoint
 
     names = ("lstm-base-1", "lstm-scale-0.16-1", "lstm-forget-3-1")
     monkeypatch.setattr(no_dropout, "start_file", lambda name: tmp_path / f"{name}.npz")

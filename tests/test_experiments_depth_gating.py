@@ -18,8 +18,9 @@ from experiments.depth_gating.measures import (
 )
 from experiments.depth_gating.texts import IN_WIKI, WARM_UP, Reading, letters_in_a_row, spans, streams
 from experiments.report import rounded
-from minigrid import CharModel, toywiki, trace
-from minigrid.vocabulary import Vocabulary
+from minigrid import CharModel, trace
+from minigrid.data import toywiki
+from minigrid.data.vocabulary import Vocabulary
 
 STEPS, STREAMS = 250, 12
 

@@ -9,8 +9,8 @@ from run_fixtures import PROJECT, outcome, python, write_text
 
 from experiments import runner
 from experiments.runner import Experiment
-from minigrid.config import Config
-from minigrid.runs import METRICS
+from minigrid.runs.config import Config
+from minigrid.runs.folder import METRICS
 
 SMALL = {"hidden": 4, "layers": 1, "batch": 4, "steps": 6, "backend": "numpy"}
 QUICK = SMALL | {"max_steps": 20, "eval_every": 10}

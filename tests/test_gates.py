@@ -5,9 +5,9 @@ import pytest
 from helpers import assert_close
 from naive import sigmoid
 
-from minigrid.gates import activate, by_gate, lstm_backward, lstm_forward, lstm_slopes
-from minigrid.gradcheck import check_entries
-from minigrid.options import CHOICES
+from minigrid.analysis.gradcheck import check_entries
+from minigrid.nn.gates import activate, by_gate, lstm_backward, lstm_forward, lstm_slopes
+from minigrid.nn.options import CHOICES
 
 H, B = 3, 2
 OUTPUTS = CHOICES["lstm_output"]

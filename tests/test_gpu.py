@@ -1,6 +1,7 @@
 """On a GPU, ``pytest -m gpu``: the results of NumPy, checkpoints that move, and the same bits every time."""
 
 import os
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,9 +10,9 @@ from test_recurrence import both_ways, problem
 
 from minigrid import CharModel, TrainStep, UserError, load
 from minigrid.backend import backend_module, choose_device, to_host
-from minigrid.checkpoint import model_arrays, write_checkpoint
-from minigrid.recurrence import UNITS, recurrence
-from minigrid.vocabulary import Vocabulary
+from minigrid.backend.cuda.recurrence import UNITS, recurrence
+from minigrid.data.vocabulary import Vocabulary
+from minigrid.runs.checkpoint import model_arrays, write_checkpoint
 
 pytestmark = pytest.mark.gpu
 
@@ -111,7 +112,7 @@ def test_the_same_gpu_gives_the_same_bits(model, optimizer):
 @pytest.mark.parametrize("model", MODELS)
 def test_checkpoints_go_to_the_gpu_and_back_bit_by_bit(tmp_path, model):
     first = CharModel(model, vocab_size=5, hidden=4)
-    meta = {"model": first.options, "vocabulary": Vocabulary("chars", tuple(range(5))).to_json()}
+    meta = {"model": asdict(first.options), "vocabulary": Vocabulary("chars", tuple(range(5))).to_json()}
     write_checkpoint(tmp_path / "host.npz", model_arrays(first), meta)
     there, _ = load(tmp_path / "host.npz", "cupy")
     write_checkpoint(tmp_path / "device.npz", model_arrays(there), meta)

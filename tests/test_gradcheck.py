@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrid import TrainStep, UserError
-from minigrid.gradcheck import check_directions, check_entries, enlarge, model_problem, train_step_problem
+from minigrid.analysis.gradcheck import check_directions, check_entries, enlarge, model_problem, train_step_problem
 
 CHECKS = [check_entries, check_directions]
 

@@ -3,8 +3,8 @@ import pytest
 from helpers import CELL_OPTIONS, assert_close, label, make_model, minibatch
 
 from minigrid import UserError
-from minigrid.gradient_flow import norms_by_lag, norms_by_layer
-from minigrid.ops import DenseInput
+from minigrid.analysis.gradient_flow import norms_by_lag, norms_by_layer
+from minigrid.nn.ops import DenseInput
 
 
 def last_losses(model, x, target, state):

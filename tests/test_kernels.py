@@ -14,12 +14,12 @@ from test_cupy_wheel import FOLDER as WHEELS
 
 from minigrid import CharModel
 from minigrid.backend import to_host
-from minigrid.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
-from minigrid.kernels import FOLDER, MODULES, MOST_BLOCKS, MOST_THREADS, definitions, fused, source
-from minigrid.ops import cross_entropy_backward, cross_entropy_forward
-from minigrid.optim import OPTIMIZERS, make_optimizer
-from minigrid.options import CHOICES
-from minigrid.recurrence import MOST_ROWS, sizes
+from minigrid.backend.cuda.kernels import FOLDER, MODULES, MOST_BLOCKS, MOST_THREADS, definitions, fused, source
+from minigrid.backend.cuda.recurrence import MOST_ROWS, sizes
+from minigrid.nn.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
+from minigrid.nn.ops import cross_entropy_backward, cross_entropy_forward
+from minigrid.nn.options import CHOICES
+from minigrid.training.optim import OPTIMIZERS, make_optimizer
 
 TOLERANCES = {"float32": 1e-6, "float64": 1e-14}
 SHAPES = [(2, 3), (4, 2, 5), (1, 300)]  # (B, H) and (steps, B, H); the last is more than a block of threads

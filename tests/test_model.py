@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from types import ModuleType
 
 import numpy as np
@@ -19,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import NaiveModel
 
-import minigrid.model
+import minigrid.nn.model
 from minigrid import CharModel, UserError
 
 V, H, L = 5, 4, 2
@@ -37,7 +38,7 @@ every_model = pytest.mark.parametrize("model", MODELS)
 def test_the_naive_twin(options, sizes):
     model = make_model(**options, **sizes)
     case = minibatch(model)
-    twin = NaiveModel(model.options, {name: p.tolist() for name, p in model.params.items()})
+    twin = NaiveModel(asdict(model.options), {name: p.tolist() for name, p in model.params.items()})
     logits, states = twin.run(
         case.x.tolist(),
         {name: s.tolist() for name, s in case.state.items()},
@@ -378,7 +379,7 @@ def count(monkeypatch, **options) -> int:
         raise StopHereError
 
     with monkeypatch.context() as patch:
-        patch.setattr(minigrid.model, "initial_values", note)
+        patch.setattr(minigrid.nn.model, "initial_values", note)
         with pytest.raises(StopHereError):
             CharModel(**options)
     return sum(int(np.prod(shape)) for shape in found.values())
@@ -448,14 +449,14 @@ def test_float32_parameters_are_float64_ones_rounded(options):
 @every_configuration
 def test_the_options_build_the_same_model_again(options):
     model = CharModel(**options, vocab_size=V, hidden=H, seed=5)
-    again = CharModel(**model.options)
+    again = CharModel.from_options(model.options)
     assert again.options == model.options
     assert_equal(dict(again.params), dict(model.params))
 
 
 def test_defaults():
     options = CharModel(vocab_size=V).options
-    assert options == {
+    assert asdict(options) == {
         "model": "grid",
         "vocab_size": V,
         "hidden": 128,

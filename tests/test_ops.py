@@ -4,8 +4,8 @@ from helpers import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigrid.gradcheck import check_entries
-from minigrid.ops import (
+from minigrid.analysis.gradcheck import check_entries
+from minigrid.nn.ops import (
     FEW_SYMBOLS,
     DenseInput,
     TokenInput,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrid import UserError
-from minigrid.optim import (
+from minigrid.training.optim import (
     OPTIMIZERS,
     Adam,
     RMSprop,

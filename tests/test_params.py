@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from minigrid.params import Params, initial_values
+from minigrid.nn.params import Params, initial_values
 
 SHAPES = {"embedding.weight": (3, 2), "lstm.0.bias": (8,), "decoder.bias": (3,)}
 

@@ -7,9 +7,9 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from minigrid import CharModel, UserError, plots, trace_text
+from minigrid.data.vocabulary import Vocabulary
 from minigrid.plots import COLOURS, grid_block, loss_curves
 from minigrid.plots.style import glyph
-from minigrid.vocabulary import Vocabulary
 
 TEXT = "See [http://a.org b]\n\t$x$ \x01"
 VOCABULARY = Vocabulary.from_text(TEXT)

@@ -11,8 +11,8 @@ from run_fixtures import PROJECT, done, refused, write_text
 
 from experiments.pretrained.run import EXPERIMENT, LARGEST_CHANGE
 from minigrid import UserError, load
-from minigrid.checkpoint import PRETRAINED_FOLDER, read_checkpoint
-from minigrid.training import Run
+from minigrid.runs.checkpoint import PRETRAINED_FOLDER, read_checkpoint
+from minigrid.runs.loop import Run
 
 NAMES = sorted(file.stem for file in PRETRAINED_FOLDER.glob("*.npz"))
 NAME = "toywiki-lstm-1"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from minigrid import UserError
-from minigrid.probes import balanced_accuracy, context_says, fit_context, fit_probe, fit_units
+from minigrid.analysis.probes import balanced_accuracy, context_says, fit_context, fit_probe, fit_units
 
 
 @pytest.fixture

@@ -19,5 +19,5 @@ def test_a_bar_is_drawn_on_a_terminal_only(monkeypatch, stream, drawn):
 
 
 def test_a_check_needs_no_stderr():
-    script = "import sys; sys.stderr = None; from minigrid.cli import main; sys.exit(main(['gradcheck']))"
+    script = "import sys; sys.stderr = None; from minigrid.cli.main import main; sys.exit(main(['gradcheck']))"
     assert outcome(python("-c", script, cwd=PROJECT)).code == 0

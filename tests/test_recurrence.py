@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrid.backend import Workspace, to_host
-from minigrid.cells import lstm
-from minigrid.options import CHOICES
-from minigrid.recurrence import MOST_ROWS, PADDING, THREADS, UNITS, Chip, Recurrence, layout, recurrence
+from minigrid.backend.cuda.recurrence import MOST_ROWS, PADDING, THREADS, UNITS, Chip, Recurrence, layout, recurrence
+from minigrid.nn.cells import lstm
+from minigrid.nn.options import CHOICES
 
 H200 = Chip(multiprocessors=132, shared=MOST_SHARED)
 A100 = Chip(multiprocessors=108, shared=163 * 1024)
@@ -141,7 +141,7 @@ def test_a_grid_too_large_for_the_gpu_is_refused(fake_cupy, monkeypatch):
 LOST_BLOCK = """
 import strict_cupy, sys
 sys.modules["cupy"] = cupy = strict_cupy.make()
-from minigrid import recurrence
+from minigrid.backend.cuda import recurrence
 recurrence.PATIENCE = 10**8  # nanoseconds, on the host
 from test_recurrence import both_ways, on_make_believe, problem, Chip, MOST_SHARED, UNITS
 size = 2, 1, 4 * UNITS, "float32"

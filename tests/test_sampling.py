@@ -6,8 +6,8 @@ import pytest
 from run_fixtures import TEXT
 
 from minigrid import CharModel, UserError
-from minigrid.sampling import Sampler, generate
-from minigrid.vocabulary import Vocabulary
+from minigrid.data.vocabulary import Vocabulary
+from minigrid.runs.sampling import Sampler, generate
 
 LETTERS = Vocabulary.from_text(TEXT)
 LOGITS = np.array([0.3, -1.2, 2.0, 1.1, 0.0], np.float32)

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from helpers import CONFIGURATIONS, assert_close, assert_equal, label, make_model
 
-from minigrid import TrainStep, shards
-from minigrid.evaluation import evaluate
-from minigrid.shards import Shards, side_by_side
+from minigrid import TrainStep
+from minigrid.runs.evaluation import evaluate
+from minigrid.training import shards
+from minigrid.training.shards import Shards, side_by_side
 
 
 @pytest.fixture(params=[2, 3])

@@ -1,7 +1,7 @@
 import pytest
 
-from minigrid import stopwatch
-from minigrid.stopwatch import Stopwatch
+from minigrid.runs import stopwatch
+from minigrid.runs.stopwatch import Stopwatch
 
 
 class Clock:

@@ -3,13 +3,13 @@ import pytest
 from run_fixtures import SMALL, TEXT, addition_config, contents, text_config, trained, write_text
 
 from minigrid import UserError
-from minigrid.addition import AdditionBatches
-from minigrid.batches import TextBatches
-from minigrid.checkpoint import read_checkpoint
-from minigrid.config import Config
-from minigrid.corpora import encode_text
-from minigrid.tasks import config_of, make_task, oddities, require_same_text, resolve, task_of, translate
-from minigrid.vocabulary import Vocabulary
+from minigrid.data.addition import AdditionBatches
+from minigrid.data.batches import TextBatches
+from minigrid.data.corpora import encode_text
+from minigrid.data.vocabulary import Vocabulary
+from minigrid.runs.checkpoint import read_checkpoint
+from minigrid.runs.config import Config
+from minigrid.runs.tasks import config_of, make_task, oddities, require_same_text, resolve, task_of, translate
 
 
 @pytest.fixture
@@ -72,11 +72,11 @@ def test_what_was_loaded_is_named(data, tmp_path, monkeypatch):
 
 
 def test_a_default_that_cannot_be_had_is_named_as_what_replaced_it(monkeypatch, capsys):
-    from minigrid.corpora import sources
+    from minigrid.data.corpora import sources
 
     monkeypatch.delenv("MINIGRID_DATA", raising=False)
     monkeypatch.setattr(sources, "find", lambda source: None)
-    monkeypatch.setattr("minigrid.corpora.find", lambda source: None)
+    monkeypatch.setattr("minigrid.data.corpora.find", lambda source: None)
     monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
     config, corpus = resolve(Config())
     assert config.corpus == corpus.name == "pydoc"

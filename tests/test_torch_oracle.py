@@ -1,5 +1,6 @@
 """PyTorch as a second oracle: its own LSTM, and every model written once more for its automatic differentiation."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigrid import CharModel
-from minigrid.ops import cross_entropy_backward, cross_entropy_forward
+from minigrid.nn.ops import cross_entropy_backward, cross_entropy_forward
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -129,7 +130,7 @@ def test_forward_and_backward(options, sizes, lengths, seed):
     logits, state, cache = model.forward(case.x, case.state, case.masks)
     grads, dstate0 = model.backward(cache, case.dlogits, case.dstate)
 
-    their_logits, their_state = Reference(model.options, params).run(case.x, state0, case.masks or {})
+    their_logits, their_state = Reference(asdict(model.options), params).run(case.x, state0, case.masks or {})
     torch.autograd.backward(
         [their_logits, *(their_state[name] for name in case.dstate)],
         [torch.tensor(d) for d in (case.dlogits, *case.dstate.values())],
@@ -146,7 +147,7 @@ def test_loss_and_grads(options, sizes, lengths, seed):
     model, case, params, state0 = draw_case(options, sizes, lengths, seed)
     loss, grads, state = model.loss_and_grads(case.x, case.y, case.state, case.masks or {})
 
-    logits, their_state = Reference(model.options, params).run(case.x, state0, case.masks or {})
+    logits, their_state = Reference(asdict(model.options), params).run(case.x, state0, case.masks or {})
     criterion = torch.nn.CrossEntropyLoss(ignore_index=-1)
     their_loss = criterion(logits.flatten(0, 1), torch.tensor(case.y).flatten())
     their_loss.backward()
@@ -171,7 +172,7 @@ our_order = torch_order  # exchanging the last two once more brings them back
 @settings(max_examples=30)
 def test_the_stacked_lstm_is_nn_lstm(sizes, lengths, seed, embedding):
     model, case, _, _ = draw_case({"model": "lstm", "embedding": embedding}, sizes, lengths, seed)
-    V, L, N = model.vocab_size, model.layers, model.options["embedding"]
+    V, L, N = model.vocab_size, model.layers, model.options.embedding
     generator = np.random.default_rng(seed)
 
     lstm = torch.nn.LSTM(N or V, model.hidden, L).double()

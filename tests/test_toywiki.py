@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from minigrid import toywiki
+from minigrid.data import toywiki
 from minigrid.errors import UserError
 
 CHARACTERS = 200_000

@@ -3,8 +3,8 @@ import pytest
 from helpers import CELL_OPTIONS, MODELS, arrays_in, assert_close, assert_equal, label, make_model, minibatch, snapshot
 
 from minigrid import CharModel, UserError, trace, trace_text
-from minigrid.trace import kept_between, kept_to_end
-from minigrid.vocabulary import Vocabulary
+from minigrid.analysis.trace import kept_between, kept_to_end
+from minigrid.data.vocabulary import Vocabulary
 
 EMBEDDINGS = [
     cell | {"layers": 3, "embedding": embedding}
@@ -59,7 +59,7 @@ def check_lstm(model, made, kind, x, h):
         assert_close(this[gate], sigmoid(this[f"a_{gate}"]), 1e-12, gate)
     assert_close(this["g"], np.tanh(this["a_g"]), 1e-12)
     assert_close(this["c"], this["f"] * this["c_prev"] + this["i"] * this["g"], 1e-12)
-    paper = model.options["lstm_output"] == "paper"
+    paper = model.options.lstm_output == "paper"
     h_expected = np.tanh(this["o"] * this["c"]) if paper else this["o"] * np.tanh(this["c"])
     assert_close(this["h"], h_expected, 1e-12)
 
@@ -79,7 +79,7 @@ def test_the_equations_hold_between_the_arrays(options):
     check_recurrence(made, batch.state, kind, model.cell.states)
     if kind == "time":
         check_lstm(model, made, "time", x, made["time.h_prev"])
-        read = made["time.h" if model.options["priority"] == "depth" else "time.h_prev"]
+        read = made["time.h" if model.options.priority == "depth" else "time.h_prev"]
         check_lstm(model, made, "depth", x, read)
         assert not made["depth.c_prev"][0].any()
         assert_equal({"c": made["depth.c_prev"][1:]}, {"c": made["depth.c"][:-1]})

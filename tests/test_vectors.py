@@ -9,7 +9,7 @@ import pytest
 from helpers import Arrays, assert_close
 
 from minigrid import CharModel, TrainStep
-from minigrid.optim import clip_elements, make_optimizer
+from minigrid.training.optim import clip_elements, make_optimizer
 
 FOLDER = Path(__file__).parent / "data" / "vectors"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.npz"))
@@ -117,10 +117,10 @@ def ours(tensor: str, model: CharModel) -> tuple[str, bool]:
         return tensor, False
     layer, *kind, product, what = tensor.split(".")  # L1.time.i2h.weight, or L1.i2h.weight where there is one kind
     number = int(layer.removeprefix("L")) - 1
-    kind = kind[0] if kind else model.options["model"]
+    kind = kind[0] if kind else model.options.model
     if what == "bias":
         name = "bias"
-    elif model.options["model"] == "grid":
+    elif model.options.model == "grid":
         name = {"i2h": "W_time", "h2h": "W_depth"}[product]
     else:
         name = {"i2h": "W_x", "h2h": "W_h"}[product]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import UserError
-from minigrid.vocabulary import Vocabulary
 
 KINDS = ("chars", "bytes")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrid import CharModel, TrainStep
 from minigrid.backend import choose_device, to_host
-from minigrid.cells import lstm
+from minigrid.nn.cells import lstm
 
 Figures = dict[str, Any]
 Job = Callable[[], object]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks.gpu.measure import say
 from minigrid import load
-from minigrid.checkpoint import read_checkpoint
-from minigrid.runs import METRICS
-from minigrid.tasks import task_of
+from minigrid.runs.checkpoint import read_checkpoint
+from minigrid.runs.folder import METRICS
+from minigrid.runs.tasks import task_of
 
 MINIBATCHES = 2  # of the validation text, for the comparison
 

@@ -6,7 +6,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from minigrid.plots import COLOURS
-from minigrid.runs import Record
+from minigrid.runs.folder import Record
 
 TITLES = {
     "lstm": "stacked LSTM",

@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.addition.figure import learning_curves
 from experiments.report import compute, fill, table
 from experiments.runner import Experiment, main
-from minigrid.runs import Record
+from minigrid.runs.folder import Record
 
 LAYERS = (1, 2, 4, 8, 12)
 KINDS = {

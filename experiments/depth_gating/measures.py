@@ -7,10 +7,10 @@ import numpy as np
 
 from experiments.depth_gating.texts import WARM_UP, Reading
 from minigrid import CharModel, trace
-from minigrid.interventions import clamp_gate
-from minigrid.ops import cross_entropy_forward
-from minigrid.probes import Probe, balanced_accuracy, fit_probe, fit_units
-from minigrid.trace import kept_to_end
+from minigrid.analysis.interventions import clamp_gate
+from minigrid.analysis.probes import Probe, balanced_accuracy, fit_probe, fit_units
+from minigrid.analysis.trace import kept_to_end
+from minigrid.nn.ops import cross_entropy_forward
 
 PIECE = 100  # steps that are traced at a time
 BLUR = 0.1  # noise on every unit: what is written in smaller letters no later layer could read
@@ -188,7 +188,7 @@ def clamped_gates(model: CharModel, fit: Traced, question: Question, reading: Re
     random, DRAWS times.
     """
     result = []
-    for gate in FORGET_GATES[model.options["model"]]:
+    for gate in FORGET_GATES[model.options.model]:
         means = fit[gate].mean(axis=1, dtype=float)  # (L, H)
         for layers, which, units in choices(model, gate, fit, question):
             for value, at in {"closed": 0 * means, "open": 0 * means + 1, "mean": means}.items():

@@ -30,10 +30,10 @@ from experiments.depth_gating.measures import (
 from experiments.depth_gating.texts import WARM_UP, Reading, readings
 from experiments.report import fill, rounded
 from minigrid import CharModel, load
-from minigrid.checkpoint import PRETRAINED, PRETRAINED_FOLDER
+from minigrid.analysis.interventions import clamp_gate
+from minigrid.analysis.probes import balanced_accuracy, context_says, fit_context
 from minigrid.files import written_whole
-from minigrid.interventions import clamp_gate
-from minigrid.probes import balanced_accuracy, context_says, fit_context
+from minigrid.runs.checkpoint import PRETRAINED, PRETRAINED_FOLDER
 
 HERE = Path(__file__).parent
 CORPORA = ("toywiki", "wiki-excerpt")
@@ -80,7 +80,7 @@ def last_symbols(fit: Reading, judge: Reading, question: Question, fact: str = "
 def measure_model(name: str, fit: Reading, judge: Reading) -> Metrics:
     """Measure one model: what it knows, how that goes upward, and what it loses when gates are clamped."""
     model, _ = load(PRETRAINED + name)
-    kind = model.options["model"]
+    kind = model.options.model
     deep, anywhere = ask(fit, judge, letters=deep_in_word), ask(fit, judge)
     fitted = traced(model, fit, STATES[kind] + FORGET_GATES[kind])
     states = {state: fitted[state] for state in STATES[kind]}, traced(model, judge, STATES[kind])
@@ -98,7 +98,7 @@ def measure_model(name: str, fit: Reading, judge: Reading) -> Metrics:
         result["depth_closed"] = probe_states(*states_of(without_depth_memory(model), fit, judge), deep)
     del states
     result["clamped"] = clamped_gates(model, fitted, deep, judge)
-    untrained = states_of(CharModel(**model.options), fit, judge)
+    untrained = states_of(CharModel.from_options(model.options), fit, judge)
     result["untrained"] = probe_states(*untrained, deep)
     result["untrained_sharp"] = probe_states(*untrained, anywhere, blur=0)
     return result
@@ -106,7 +106,7 @@ def measure_model(name: str, fit: Reading, judge: Reading) -> Metrics:
 
 def states_of(model: CharModel, fit: Reading, judge: Reading) -> tuple[Traced, Traced]:
     """Let a model read both texts."""
-    fitted, judged_by = (traced(model, reading, STATES[model.options["model"]]) for reading in (fit, judge))
+    fitted, judged_by = (traced(model, reading, STATES[model.options.model]) for reading in (fit, judge))
     return fitted, judged_by
 
 

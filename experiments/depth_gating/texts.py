@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrid import toywiki
-from minigrid.corpora import load_corpus
-from minigrid.vocabulary import Vocabulary
+from minigrid.data import toywiki
+from minigrid.data.corpora import load_corpus
+from minigrid.data.vocabulary import Vocabulary
 
 STREAMS = 50
 STEPS = {"toywiki": 1100, "wiki-excerpt": 2900}  # real text has fewer URLs

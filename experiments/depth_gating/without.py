@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+from dataclasses import asdict
 from pathlib import Path
 
 from experiments.depth_gating.measures import ask, losses, probe_states, traced
@@ -12,10 +13,10 @@ from experiments.depth_gating.texts import readings
 from experiments.pretrained.run import HIDDEN, SEEDS, TRAINING
 from experiments.runner import ROOT, Experiment, main
 from minigrid import CharModel
-from minigrid.checkpoint import BEST, model_arrays, read_checkpoint, write_checkpoint
-from minigrid.config import Config
-from minigrid.interventions import FAR
-from minigrid.tasks import resolve
+from minigrid.analysis.interventions import FAR
+from minigrid.runs.checkpoint import BEST, model_arrays, read_checkpoint, write_checkpoint
+from minigrid.runs.config import Config
+from minigrid.runs.tasks import resolve
 
 STARTS = Path("runs/depth_gating/starts")
 SETTINGS = {"corpus": "toywiki", "model": "grid", "hidden": HIDDEN["grid"], "layers": 4}
@@ -30,7 +31,7 @@ def write_start(name: str) -> None:
     fresh = CharModel(vocab_size=len(corpus.vocabulary), **config.model_options())
     fresh.params["depth.bias"][fresh.hidden : 2 * fresh.hidden] = -FAR
     meta = {
-        "model": fresh.options,
+        "model": asdict(fresh.options),
         "vocabulary": corpus.vocabulary.to_json(),
         "config": dataclasses.asdict(config),
         "sha256": corpus.sha256,

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from minigrid.evaluation import bits
 from minigrid.plots import COLOURS
-from minigrid.runs import Record
+from minigrid.runs.evaluation import bits
+from minigrid.runs.folder import Record
 
 STYLES = {
     "lstm-6x138": (COLOURS[6], "-"),

@@ -13,8 +13,8 @@ from pathlib import Path
 from experiments.depth_wiki.figure import val_curves
 from experiments.report import compute, fill, spread, table
 from experiments.runner import ROOT, Experiment, main
-from minigrid.evaluation import bits
-from minigrid.runs import Record
+from minigrid.runs.evaluation import bits
+from minigrid.runs.folder import Record
 
 COMMON = {"corpus": "wiki-excerpt", "dropout": 0.25, "lr": 1e-3}
 

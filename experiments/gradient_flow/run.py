@@ -13,11 +13,11 @@ import numpy as np
 from experiments.entropy import unigram_entropy
 from experiments.report import fill, report_only, rounded, table
 from minigrid import CharModel, TrainStep
+from minigrid.analysis.gradient_flow import norms_by_layer
+from minigrid.analysis.trace import kept_to_end, trace
+from minigrid.data.toywiki import generate
+from minigrid.data.vocabulary import Vocabulary
 from minigrid.files import written_whole
-from minigrid.gradient_flow import norms_by_layer
-from minigrid.toywiki import generate
-from minigrid.trace import kept_to_end, trace
-from minigrid.vocabulary import Vocabulary
 
 HERE = Path(__file__).parent
 MEASURES = HERE / "measures.json"
@@ -68,7 +68,7 @@ def measure(model: CharModel, text: Text) -> dict[str, list[float]]:
     x = text.held_out
     norms = norms_by_layer(model, x[:-1], x[-1])
     measured = {name.split(".")[1]: norm.mean(axis=1).tolist() for name, norm in norms.items()}
-    if model.options["model"] == "grid":
+    if model.options.model == "grid":
         measured["kept"] = kept_to_end(trace(model, x[:-1])["depth.f"]).mean(axis=(1, 2, 3)).tolist()
     return measured
 

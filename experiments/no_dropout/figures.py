@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from minigrid.plots import COLOURS
-from minigrid.runs import Record
+from minigrid.runs.folder import Record
 
 MODEL_COLOURS = {"lstm": COLOURS[1], "grid": COLOURS[0]}
 MODEL_NAMES = {"lstm": "stacked LSTM", "grid": "grid"}

@@ -18,7 +18,7 @@ def measure(model: CharModel, x: np.ndarray, y: np.ndarray) -> dict[str, list[fl
         bottom up.
     """
     _, grads, _ = model.loss_and_grads(x, y, model.initial_state(x.shape[1]))
-    recurrent = "lstm.{}.W_h" if model.options["model"] == "lstm" else "time.{}.W_time"
+    recurrent = "lstm.{}.W_h" if model.options.model == "lstm" else "time.{}.W_time"
     outputs = [model.params["embedding.weight"][x], *(lower_layers(model, k + 1, x) for k in range(model.layers))]
     return {
         "variation": [float(out.std(axis=1).mean()) for out in outputs],
@@ -28,7 +28,7 @@ def measure(model: CharModel, x: np.ndarray, y: np.ndarray) -> dict[str, list[fl
 
 def lower_layers(model: CharModel, layers: int, x: np.ndarray) -> np.ndarray:
     """Return what the lowest `layers` layers of a model hand upwards, (T, B, H)."""
-    lower = CharModel(**model.options | {"layers": layers})
+    lower = CharModel.from_options(model.options, layers=layers)
     for name, array in lower.params.items():
         array[...] = model.params[name]
     _, _, cache = lower.forward(x, lower.initial_state(x.shape[1]))

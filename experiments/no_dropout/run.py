@@ -6,6 +6,7 @@ most of that for the layers of 1000 units, which come last.
 
 import dataclasses
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from experiments.no_dropout.measures import measure
 from experiments.report import compute, fill, spread, table
 from experiments.runner import ROOT, Experiment, main
 from minigrid import CharModel
-from minigrid.checkpoint import LAST, model_arrays, read_checkpoint, write_checkpoint
-from minigrid.config import Config
 from minigrid.files import written_whole
-from minigrid.params import initial_values
-from minigrid.runs import Record
-from minigrid.tasks import make_task, resolve
+from minigrid.nn.params import initial_values
+from minigrid.runs.checkpoint import LAST, model_arrays, read_checkpoint, write_checkpoint
+from minigrid.runs.config import Config
+from minigrid.runs.folder import Record
+from minigrid.runs.tasks import make_task, resolve
 
 HERE = Path(__file__).parent
 STARTS = Path("runs/no_dropout/starts")
@@ -81,7 +82,7 @@ def write_start(name: str) -> None:
         if key.endswith(".bias") and key != "decoder.bias":
             bias[fresh.hidden : 2 * fresh.hidden] += values["forget_bias"] - 1  # initial_values has added 1
     meta = {
-        "model": fresh.options,
+        "model": asdict(fresh.options),
         "vocabulary": corpus.vocabulary.to_json(),
         "config": dataclasses.asdict(config),
         "sha256": corpus.sha256,

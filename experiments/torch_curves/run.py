@@ -8,7 +8,7 @@ from pathlib import Path
 
 from experiments.report import table
 from experiments.runner import Experiment, main
-from minigrid.runs import Record
+from minigrid.runs.folder import Record
 
 SEEDS = (123, 124, 125)
 EPOCHS = (1, 2, 5)

@@ -1,6 +1,6 @@
 """Pictures, as matplotlib figures, one idea each.
 
-Every function takes plain arrays or a :class:`minigrid.trace.Trace` and returns a figure: a notebook shows it, and
+Every function takes plain arrays or a `Trace` and returns a figure: a notebook shows it, and
 ``figure.savefig("gates.png")`` keeps it. Layers are counted from 1 in the pictures, as in the equations; in arrays, as
 everywhere in Python, from 0.
 """

@@ -14,7 +14,7 @@ def gradients_by_lag(norms: Mapping[str, Sequence[float] | np.ndarray]) -> Figur
     Parameters
     ----------
     norms : mapping
-        Name of a curve -> (K,) norms for the lags 1 to K, as :func:`minigrid.gradient_flow.norms_by_lag` gives them.
+        Name of a curve -> (K,) norms for the lags 1 to K, as `norms_by_lag` returns them.
     """
     return _curves(norms, "characters back", "norm of the gradient of the loss", marker="")
 

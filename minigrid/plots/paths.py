@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
 
+from minigrid.analysis.trace import Trace, kept_between, kept_to_end
 from minigrid.errors import UserError
 from minigrid.plots.style import WIDTH, Figure, check_length, colours_for, label_characters
-from minigrid.trace import Trace, kept_between, kept_to_end
 
 BAR = {"location": "right", "fraction": 0.03, "pad": 0.01}
 

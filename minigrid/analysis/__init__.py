@@ -1,0 +1,1 @@
+"""Look inside a model: traces, gradients by lag, probes, clamped gates, finite differences."""

@@ -1,0 +1,1 @@
+"""CUDA kernels, for arrays on an NVIDIA GPU."""

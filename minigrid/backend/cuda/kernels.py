@@ -1,0 +1,149 @@
+"""CUDA kernels for the LSTM update, the loss, the optimisers and dropout masks: one launch for a dozen operations.
+
+The sources, in ``cuda/``, are compiled when the first array on a GPU asks for them, and CuPy keeps the result on disk.
+The equations are those of the NumPy code that each kernel names as its twin.
+"""
+
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from minigrid.backend.arrays import Array, array_module
+
+FOLDER = Path(__file__).parent
+REAL = {"float32": "float", "float64": "double"}
+WARP = 32  # threads that a GPU runs together
+MOST_THREADS = 256  # of a block
+MOST_BLOCKS = 1024  # that share a long sum; the same on every GPU, so that the sum is too
+PER_COUNTER = 8  # 32-bit random numbers that one value of Philox's counter gives
+
+
+def fused(x: Array) -> "Kernels | None":
+    """Return the kernels for arrays like `x`, which lies on a GPU; None for a NumPy array."""
+    xp = array_module(x)
+    return None if xp is np else _kernels(xp, x.dtype)
+
+
+MODULES = {
+    "gates": ("gates.cu",),
+    "loss": ("reduce.cu", "loss.cu"),
+    "optim": ("reduce.cu", "optim.cu"),
+    "masks": ("masks.cu",),
+    "recurrence": ("ptx.cu", "gates.cu", "recurrence.cu"),
+}
+"""The files of ``cuda/`` that are compiled together."""
+
+
+def source(module: str) -> str:
+    """Return the CUDA C++ of one of `MODULES`."""
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in MODULES[module])
+
+
+def definitions(dtype: np.dtype, **sizes: int) -> tuple[str, ...]:
+    """Return the compiler options that define the names in capitals: REAL and WARP in every source, and `sizes`."""
+    return (f"-DREAL={REAL[dtype.name]}", *(f"-D{name}={size}" for name, size in ({"WARP": WARP} | sizes).items()))
+
+
+@cache
+def _kernels(xp: ModuleType, dtype: np.dtype) -> "Kernels":
+    return Kernels(xp, dtype)
+
+
+class Kernels:
+    """The kernels for one dtype; each method has a twin for NumPy.
+
+    A kernel is handed addresses only: arrays must lie as its twin's callers lay them out, which the sources describe.
+    """
+
+    def __init__(self, xp: ModuleType, dtype: np.dtype):
+        self._xp, self._dtype, self._real = xp, dtype, dtype.type
+        self._kernels: dict[str, Any] = {}
+
+    def _kernel(self, module: str, name: str) -> Any:
+        """Return a kernel of one of `MODULES`, compiled when it is first asked for."""
+        if name not in self._kernels:  # CuPy itself compiles a source once only
+            compiled = self._xp.RawModule(code=source(module), options=definitions(self._dtype))
+            self._kernels[name] = compiled.get_function(name)
+        return self._kernels[name]
+
+    def lstm_forward(
+        self, a_x: Array, a_h: Array, gates: Array, c_prev: Array, c: Array, s: Array, h: Array, output: str
+    ) -> None:
+        """Twin of :func:`minigrid.nn.gates.lstm_forward`; a_x and a_h are views of packed rows."""
+        self._rowwise(self._kernel("gates", "lstm_forward"), (a_x, a_h, gates, c_prev, c, s, h), output)
+
+    def lstm_backward(
+        self, dh: Array, dc: Array, gates: Array, c_prev: Array, c: Array, s: Array, da: Array, output: str
+    ) -> None:
+        """Twin of :func:`minigrid.nn.gates.lstm_slopes` and `lstm_backward` in one; da is a view of packed rows."""
+        self._rowwise(self._kernel("gates", "lstm_backward"), (dh, dc, gates, c_prev, c, s, da), output)
+
+    def cross_entropy_forward(self, logits: Array, y: Array, n: Array | None) -> tuple[Array, Array, Array]:
+        """Twin of :func:`minigrid.nn.ops.cross_entropy_forward`, on logits (rows, V) and y (rows,).
+
+        Returns
+        -------
+        loss, p, n : arrays
+            0-d; softmax of the logits; `n`, or the number of counted targets where it is None, 0-d.
+        """
+        xp, (rows, V) = self._xp, logits.shape
+        count = np.int32(n is None)
+        n = xp.empty((), "int32") if n is None else xp.asarray(n, "int32")
+        p, losses, loss = xp.empty_like(logits), xp.empty(rows, logits.dtype), xp.empty((), logits.dtype)
+        self._by_row(self._kernel("loss", "cross_entropy_forward"), (logits, y, p, losses), rows, V)
+        self._reduce(self._kernel("loss", "mean_loss"), 1, (losses, y, n, loss, np.int32(rows), count))
+        return loss, p, n
+
+    def cross_entropy_backward(self, p: Array, y: Array, n: Array) -> Array:
+        """Twin of :func:`minigrid.nn.ops.cross_entropy_backward`: gradient of the logits, (rows, V)."""
+        dlogits = self._xp.empty_like(p)
+        self._by_row(self._kernel("loss", "cross_entropy_backward"), (p, y, n, dlogits), *p.shape)
+        return dlogits
+
+    def scale_and_square(self, g: Array, factor: float) -> Array:
+        """Multiply g (P,) by `factor`, in place; return the sum of its squares, 0-d."""
+        blocks = min(MOST_BLOCKS, -(-g.size // MOST_THREADS))
+        sums = self._xp.empty(blocks, g.dtype)
+        self._reduce(self._kernel("optim", "scale_and_square"), blocks, (g, sums, self._real(factor), np.int64(g.size)))
+        return sums.sum()
+
+    def rmsprop(self, p: Array, g: Array, m: Array, lr: float, alpha: float, epsilon: float) -> None:
+        """Twin of :class:`minigrid.training.optim.RMSprop`."""
+        numbers = map(self._real, (lr, alpha, 1 - alpha, epsilon))
+        self._flat(self._kernel("optim", "rmsprop"), p.size, (p, g, m, *numbers, np.int64(p.size)))
+
+    def adam(
+        self, p: Array, g: Array, m: Array, v: Array, lr: float, step: int, beta1: float, beta2: float, epsilon: float
+    ) -> None:
+        """Twin of :class:`minigrid.training.optim.Adam`."""
+        rate, correction = lr / (1 - beta1**step), 1 - beta2**step
+        numbers = map(self._real, (rate, correction, beta1, 1 - beta1, beta2, 1 - beta2, epsilon))
+        self._flat(self._kernel("optim", "adam"), p.size, (p, g, m, v, *numbers, np.int64(p.size)))
+
+    def dropout_masks(self, masks: Array, key: tuple[int, int], dropout: float) -> None:
+        """Twin of what :meth:`minigrid.CharModel.draw_masks` does on the host: the same masks, bit by bit."""
+        numbers = (np.float32(dropout), self._real(1 / (1 - dropout)))
+        arguments = (masks, *map(np.uint64, key), *numbers, np.int64(masks.size))
+        self._flat(self._kernel("masks", "dropout_masks"), -(-masks.size // PER_COUNTER), arguments)
+
+    def _by_row(self, kernel: Any, arrays: tuple[Array, ...], rows: int, V: int) -> None:
+        """Launch a kernel of loss.cu: a warp for each row."""
+        blocks = -(-rows * WARP // MOST_THREADS)
+        kernel((blocks,), (MOST_THREADS,), (*arrays, np.int32(rows), np.int32(V)))
+
+    def _reduce(self, kernel: Any, blocks: int, arguments: tuple) -> None:
+        """Launch a kernel whose blocks add numbers up."""
+        kernel((blocks,), (MOST_THREADS,), arguments, shared_mem=MOST_THREADS // WARP * np.dtype("float64").itemsize)
+
+    def _flat(self, kernel: Any, threads: int, arguments: tuple) -> None:
+        kernel((-(-threads // MOST_THREADS),), (MOST_THREADS,), arguments)
+
+    def _rowwise(self, kernel: Any, arrays: tuple[Array, ...], output: str) -> None:
+        """Launch a kernel of gates.cu: a block of threads for each row, or several where a row is long."""
+        *steps, B, H = arrays[3].shape  # c_prev's
+        rows = B * (steps[0] if steps else 1)
+        threads = min(MOST_THREADS, -(-H // WARP) * WARP)
+        kernel((rows, -(-H // threads)), (threads,), (*arrays, np.int32(B), np.int32(H), np.int32(output == "paper")))

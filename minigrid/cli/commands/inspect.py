@@ -1,0 +1,56 @@
+"""``minigrid inspect``: show what every gate did over a text, as a page and a picture."""
+
+import argparse
+from pathlib import Path
+
+from minigrid.backend import choose_device
+from minigrid.cli.commands.options import TRAINED, add_backend
+from minigrid.errors import UserError
+from minigrid.files import written
+
+HELP = "show what every gate did over a text, as a page and a picture"
+
+OWN_TEXT = 300  # characters that the model writes where no text is given
+PICTURED = 90  # characters that can be read in a picture
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say which options the command has."""
+    parser.add_argument("run", metavar="RUN", help=TRAINED)
+    parser.add_argument("--text", help=f"text to read (default: {OWN_TEXT} characters that the model writes itself)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path("gates.html"),
+        help="page to write; the picture goes beside it, as .png (default: gates.html)",
+    )
+    add_backend(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    from minigrid.analysis.trace import trace_text
+    from minigrid.page.build import page, picture
+    from minigrid.runs.checkpoint import read_checkpoint
+    from minigrid.runs.sampling import Sampler, generate
+
+    choose_device(options.backend, options.device)
+    if options.out.suffix.lower() == ".png" or not options.out.name:
+        raise UserError(f"--out {options.out} is the page's name: end it with .html, the picture goes beside it")
+    checkpoint = read_checkpoint(options.run)
+    model, vocabulary = checkpoint.model(options.backend), checkpoint.vocabulary()
+    text = options.text
+    if text is None:
+        text = "".join(generate(model, vocabulary, OWN_TEXT, sampler=Sampler(temperature=0.7))).replace("\ufffd", "")
+    trace = trace_text(model, vocabulary, text)
+    ids = vocabulary.encode(text)
+    name = checkpoint.path.resolve().parent.name if Path(options.run).is_dir() else checkpoint.path.name
+    html = page(model, vocabulary, ids, trace, name)
+    image = options.out.with_suffix(".png")
+    with written(options.out):
+        options.out.write_text(html, encoding="utf-8")
+    with written(image):
+        picture(vocabulary, ids[:PICTURED], trace).savefig(image, dpi=120)
+    print(f"wrote {options.out} and {image}")
+    return 0

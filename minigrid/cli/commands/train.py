@@ -1,0 +1,90 @@
+"""``minigrid train``: train a model, or go on with a run."""
+
+import argparse
+import contextlib
+import dataclasses
+import math
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from minigrid.cli.commands.options import add_setting
+from minigrid.cli.flags import flag
+from minigrid.errors import UserError
+from minigrid.runs.config import Config, read_config_file, refuse_idle
+
+HELP = "train a model, or go on with a run"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Say which options the command has."""
+    run = parser.add_argument_group("run")
+    run.add_argument("--run", metavar="DIR", type=Path, help="folder of the run (default: a new one under runs/)")
+    run.add_argument("--resume", action="store_true", help="go on with the run in --run where it stopped")
+    run.add_argument(
+        "--init-from",
+        metavar="RUN",
+        help="begin with the parameters of a run or checkpoint, its sizes and, unless another is given, its text",
+    )
+    run.add_argument("--config", metavar="FILE", help="settings from a TOML file; options given here win over it")
+    groups = {"run": run}
+    for field in dataclasses.fields(Config):
+        group = field.metadata.get("group", "model")
+        if group not in groups:
+            groups[group] = parser.add_argument_group(group)
+        add_setting(groups[group], field, field.default)
+
+
+def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the config file, overridden by those of the command line."""
+    names = {field.name for field in dataclasses.fields(Config)}
+    in_file = read_config_file(options.config) if options.config is not None else {}
+    in_line = {name: value for name, value in vars(options).items() if name in names}
+    for one, other in (("corpus", "data"), ("data", "corpus")):
+        if one in in_line:
+            in_file.pop(other, None)  # a text in the command line wins over the file's text, by whichever name
+    return in_file | in_line
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    from minigrid.runs.checkpoint import read_checkpoint
+    from minigrid.runs.folder import list_runs
+    from minigrid.runs.init_from import inherited
+    from minigrid.runs.loop import DivergedError, InterruptedRunError, Run
+
+    given = _given_settings(options)
+    if options.resume:
+        if options.run is None:
+            raise UserError(f"--resume needs --run DIR, the folder of the run to go on with ({list_runs()})")
+        if options.init_from is not None:
+            raise UserError("--resume goes on with a run and --init-from begins a new one: give one of them")
+        run = Run.resume(options.run, given)
+    else:
+        taken = {} if options.init_from is None else inherited(read_checkpoint(options.init_from), given)
+        config = Config(**taken | given)
+        refuse_idle(config, given)
+        run = Run.start(config, options.run, options.init_from)
+        kept = [
+            f"{flag(name)} {shlex.quote(str(value))}"
+            for name, value in taken.items()
+            if name not in given and value is not None
+        ]
+        if kept:
+            print(f"taken over from {options.init_from}: {' '.join(kept)}")
+    try:
+        run.train()
+    except InterruptedRunError:
+        again = f"python -m minigrid train --run {shlex.quote(str(run.folder))} --resume"
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print(f"stopped at step {run.step.number} and saved; go on with: {again}", file=sys.stderr)
+        return 130
+    except DivergedError as error:
+        print(f"training stopped: {error}.", file=sys.stderr)
+        return 1
+    best = f"best validation loss {run.best:.4f} nats; " if math.isfinite(run.best) else ""
+    limit = ", as many as --max-steps says" if run.step.number == run.config.max_steps else ""
+    print(f"done: {run.step.number} steps{limit}; {best}everything is in {run.folder}")
+    print(f"write with it: python -m minigrid sample {shlex.quote(str(run.folder))}")
+    return 0

@@ -1,0 +1,1 @@
+"""Texts and tasks, and their way to minibatches."""

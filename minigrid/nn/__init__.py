@@ -1,0 +1,1 @@
+"""The models: every forward pass with its backward pass, and nothing else."""

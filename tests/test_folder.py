@@ -1,0 +1,173 @@
+import dataclasses
+import errno
+import json
+import os
+import threading
+from pathlib import Path
+
+import pytest
+from run_fixtures import contents, text_config
+
+from minigrid import UserError
+from minigrid.runs.config import Config
+from minigrid.runs.folder import (
+    append_metrics,
+    fresh_folder,
+    held,
+    list_runs,
+    make_folder,
+    read_metrics,
+    refuse_used,
+    write_config,
+    write_metrics,
+)
+
+RECORDS = [{"split": "train", "step": 10, "loss": 2.5}, {"split": "val", "step": 10, "loss": 2, "sample": "é\n😀"}]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["missing", "empty"])
+def test_a_folder_that_is_free(here, name):
+    (here / "empty").mkdir()
+    refuse_used(here / name)
+
+
+def test_what_a_run_left_that_never_saved_is_no_hindrance(here):
+    (here / "run").mkdir()
+    (here / "run" / ".last.npz.123.part").write_bytes(b"half")
+    refuse_used(here / "run")
+
+
+def test_what_only_sounds_like_a_run_is_not_written_over(here):
+    (here / "config.json").write_text("mine")
+    with pytest.raises(UserError, match="already holds something"):
+        refuse_used(here)
+
+
+def test_a_folder_that_is_not(here):
+    (here / "folder").mkdir()
+    (here / "folder" / "notes").write_text("mine")
+    with pytest.raises(UserError, match=r"already holds something: go on .* --resume, or name a new folder"):
+        refuse_used(here / "folder")
+    with pytest.raises(UserError, match="is a file: name a new folder"):
+        refuse_used(here / "folder" / "notes")
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (Config(corpus="pydoc"), "pydoc-grid-2x128"),
+        (Config(task="addition", model="lstm", layers=3, hidden=7), "addition-lstm-3x7"),
+        (text_config("/somewhere/war.and.peace.txt"), "war.and.peace-grid-2x8"),
+    ],
+)
+def test_a_new_folder_is_named_for_what_it_holds(here, config, name):
+    assert [str(fresh_folder(config)) for _ in range(3)] == [os.path.join("runs", name + k) for k in ("", "-2", "-3")]
+
+
+def test_runs_that_begin_at_once_get_folders_of_their_own(here):
+    found, barrier = [], threading.Barrier(8)
+
+    def begin():
+        barrier.wait()
+        found.append(fresh_folder(Config(corpus="pydoc")))
+
+    threads = [threading.Thread(target=begin) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 8
+
+
+def test_a_folder_is_held_by_one_and_let_go(here):
+    pytest.importorskip("fcntl")
+    with held(here):
+        with pytest.raises(UserError, match="another process is training in"), held(here):
+            pass
+        assert contents(here) == {}
+    with held(here):
+        pass
+
+
+def test_a_file_system_without_locks_is_no_hindrance(here, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", refuse)
+    with held(here), held(here):
+        pass
+
+
+def test_a_folder_that_is_gone_cannot_be_held(here):
+    pytest.importorskip("fcntl")
+    with pytest.raises(UserError, match="cannot write gone: No such file"), held(Path("gone")):
+        pass
+
+
+def test_a_folder_that_cannot_be_made(here):
+    (here / "runs").write_text("a file")
+    with pytest.raises(UserError, match="cannot write runs: File exists"):
+        fresh_folder(Config(corpus="pydoc"))
+    with pytest.raises(UserError, match="Not a directory"):
+        make_folder(here / "runs" / "run")
+
+
+def test_a_runs_folder_on_a_disk_that_is_not_there(here):
+    (here / "runs").symlink_to(here / "unmounted" / "runs")
+    with pytest.raises(UserError, match="cannot write runs: File exists"):
+        fresh_folder(Config(corpus="pydoc"))
+
+
+def test_the_settings_can_be_read(here):
+    config = text_config("text.txt", lr=0.5)
+    make_folder(here / "a" / "run")
+    write_config(here / "a" / "run", dataclasses.asdict(config))
+    assert Config(**json.loads((here / "a" / "run" / "config.json").read_text())) == config
+
+
+def test_the_newest_runs_are_listed_first(here):
+    assert list_runs() == "there is none under runs/"
+    for k, name in enumerate("abcdefg"):
+        (here / "runs" / name).mkdir(parents=True)
+        (here / "runs" / name / "last.npz").touch()
+        os.utime(here / "runs" / name / "last.npz", (k, k))
+    (here / "runs" / "unfinished").mkdir()
+    assert list_runs() == "under runs/: g, f, e, d, c"
+
+
+def test_metrics_there_and_back(here):
+    for record in RECORDS:
+        append_metrics(here, record)
+    assert read_metrics(here) == RECORDS
+    assert len((here / "metrics.jsonl").read_text().splitlines()) == 2
+    write_metrics(here, RECORDS[1:])
+    assert read_metrics(here) == RECORDS[1:]
+
+
+@pytest.mark.parametrize("line", ["3", "[]", '{"split": "train"}', '{"split": "tr'])
+def test_a_line_that_is_no_measurement(here, line):
+    (here / "metrics.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*--resume of the run writes it anew"):
+        read_metrics(here)
+
+
+def test_metrics_that_cannot_be_had(here):
+    with pytest.raises(UserError, match=r"holds no metrics\.jsonl: give the folder of a run"):
+        read_metrics(here)
+    write_metrics(here, RECORDS)
+    with open("metrics.jsonl", "a") as file:
+        file.write('{"split": "tr')  # its process was killed
+    before = contents(here)
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*--resume"):
+        read_metrics(here)
+    with pytest.raises(UserError, match="give the folder of a run"):
+        read_metrics(here / "metrics.jsonl")
+    assert contents(here) == before
+    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl: "):
+        write_metrics(here / "missing", RECORDS)

@@ -1,0 +1,777 @@
+import contextlib
+import json
+import math
+import random
+import re
+import signal
+import threading
+import time
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from run_fixtures import (
+    HERE,
+    TEXT,
+    addition_config,
+    arrays_of,
+    contents,
+    meta_of,
+    metrics_of,
+    no_space,
+    outcome,
+    python,
+    same_bits,
+    text_config,
+    trained,
+    write_text,
+)
+
+from minigrid import TrainStep, UserError, load
+from minigrid.runs import checkpoint
+from minigrid.runs import loop as training
+from minigrid.runs.config import Config
+from minigrid.runs.evaluation import Evaluation
+from minigrid.runs.folder import held
+from minigrid.runs.init_from import inherited
+from minigrid.runs.loop import DivergedError, InterruptedRunError, Run
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_text(tmp_path)
+
+
+DRAW = Run._draw
+
+
+@pytest.fixture(autouse=True)
+def without_pictures(monkeypatch):
+    monkeypatch.setattr(Run, "_draw", lambda run: "")
+
+
+def before_each_step(monkeypatch, do):
+    """Call ``do(step)`` before every training step."""
+    original = TrainStep.__call__
+
+    def watched(step, x, y):
+        do(step)
+        return original(step, x, y)
+
+    monkeypatch.setattr(TrainStep, "__call__", watched)
+
+
+@contextlib.contextmanager
+def stopping(number, *signals):
+    """Within this context a run is sent signals during its step `number`, one Ctrl-C unless others are given."""
+
+    def stop(step):
+        if step.number + 1 == number:
+            for sent in signals or [signal.SIGINT]:
+                signal.raise_signal(sent)
+
+    with pytest.MonkeyPatch.context() as patch:
+        before_each_step(patch, stop)
+        yield
+
+
+def stopped(run, number):
+    with stopping(number), pytest.raises(InterruptedRunError):
+        run.train()
+
+
+def end(folder):
+    """What a run ends with, apart from times."""
+    return arrays_of(folder / "last.npz"), metrics_of(folder), meta_of(folder / "last.npz")["step"]
+
+
+def params_of(file):
+    return {name: array for name, array in arrays_of(file).items() if name.startswith("params/")}
+
+
+def assert_same_end(one, other):
+    (arrays, *rest), (other_arrays, *other_rest) = end(one), end(other)
+    assert same_bits(arrays, other_arrays)
+    assert {name.split("/")[0] for name in arrays} == {"params", "optimizer", "state"}
+    assert rest == other_rest
+
+
+# -- a stop and a resumption
+
+
+def test_a_run_stopped_four_times_ends_as_one_that_never_was(tmp_path, data):
+    settings = {"hidden": 8, "batch": 4, "steps": 6, "dropout": 0.2, "eval-every": 40, "max-steps": 200}
+    settings = [f"--{name}={value}" for name, value in settings.items()]
+    folder, last = tmp_path / "stopped", tmp_path / "stopped" / "last.npz"
+    resume = ["train", "--run", "stopped", "--resume"]
+
+    def start(*plan):
+        return python(HERE / "stopped_run.py", *plan, cwd=tmp_path)
+
+    whole = python("-m", "minigrid", "train", "--data", data, "--run", "whole", *settings, cwd=tmp_path)
+    first = outcome(start("SIGINT", 57, "train", "--data", data, "--run", "stopped", *settings))
+    assert first.code == 130
+    assert first.err.endswith(
+        "stopped at step 57 and saved; go on with: python -m minigrid train --run stopped --resume\n"
+    )
+    assert "once more stops at once" in first.err
+
+    # at step 80 a checkpoint is written as the best, then as the last: half-way through that it is killed
+    assert outcome(start("kill-in-save", 2, *resume)).code == -signal.SIGKILL
+    assert [file.suffix for file in folder.glob(".*")] == [".part"]
+    assert meta_of(last)["step"]["number"] == 57
+    assert metrics_of(folder)[-1]["step"] == 80
+
+    assert outcome(start("SIGTERM", 101, *resume)).code == 130
+    assert meta_of(last)["step"]["number"] == 101
+
+    process = start("slowly", 20, *resume)
+    assert "grid 2 x 8" in process.stdout.readline()
+    time.sleep(random.uniform(0.1, 0.5))  # anywhere, in a step or in a save: 99 steps of 20 ms are to come
+    process.kill()
+    assert outcome(process).code in (-signal.SIGKILL, 0)  # 0: the machine stalled, and the run came first
+
+    assert outcome(python("-m", "minigrid", *resume, cwd=tmp_path)).code == 0
+    assert outcome(whole).code == 0
+    assert_same_end(tmp_path / "whole", folder)
+    assert same_bits(*(arrays_of(tmp_path / name / "best.npz") for name in ("whole", "stopped")))
+    assert sorted(contents(folder)) == ["best.npz", "config.json", "last.npz", "loss.png", "metrics.jsonl"]
+
+
+def config_of_kind(kind, data):
+    return {
+        "text": lambda: text_config(data, dropout=0.2, max_steps=60, eval_every=25),
+        "stripes": lambda: text_config(data, split="stripes", max_steps=100, model="lstm", clip_norm=1.0),
+        "addition": lambda: addition_config(max_steps=40, eval_every=15, model="gru", dropout=0.1),
+        "adam": lambda: text_config(data, optimizer="adam", max_steps=50, model="rnn", embedding=0),
+    }[kind]()
+
+
+@pytest.mark.parametrize("kind", ["text", "stripes", "addition", "adam"])
+def test_a_stop_anywhere_changes_nothing(tmp_path, data, kind):
+    config = config_of_kind(kind, data)
+    trained(tmp_path / "whole", config)
+    folder = tmp_path / "stopped"
+    stopped(Run.start(config, folder), 1)
+    for number in (2, 10, 13, 30):  # in between, at a record, again, and further on
+        stopped(Run.resume(folder, {}), number)
+        assert meta_of(folder / "last.npz")["step"]["number"] == number
+    Run.resume(folder, {}).train()
+    assert_same_end(tmp_path / "whole", folder)
+
+
+@pytest.mark.usefixtures("heeded_signals")
+def test_a_signal_is_heeded_and_the_old_handlers_come_back(tmp_path, data):
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = [signal.getsignal(number) for number in signals]
+    for number, sent in enumerate(signals, start=3):
+        run = Run.start(text_config(data), tmp_path / f"run{number}")
+        with stopping(number, sent), pytest.raises(InterruptedRunError):
+            run.train()
+        assert run.step.number == number
+    assert [signal.getsignal(number) for number in signals] == before
+
+
+def test_two_kinds_of_signal_at_once_lose_nothing(tmp_path, data):
+    run = Run.start(text_config(data), tmp_path / "run")
+    with stopping(7, signal.SIGTERM, signal.SIGINT), pytest.raises(InterruptedRunError):
+        run.train()
+    assert Run.resume(tmp_path / "run", {}).step.number == 7
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_under_nohup_a_run_outlives_its_terminal(tmp_path, data):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping(3, signal.SIGHUP):
+            assert trained(tmp_path / "run", text_config(data, max_steps=5)).step.number == 5
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [20, 30])
+def test_a_stop_in_a_validation_is_heeded_and_the_validation_made_up_for(tmp_path, data, monkeypatch, number):
+    config = text_config(data, eval_every=20, max_steps=30)
+    run = Run.start(config, tmp_path / "run")
+    read: list[int] = []
+
+    def stop_at_the_second(indices, what):
+        for index in indices:
+            read.append(index)
+            if len(read) == 2:
+                signal.raise_signal(signal.SIGTERM)
+            yield index
+
+    with monkeypatch.context() as patch:
+        before_each_step(
+            patch,
+            lambda step: step.number + 1 == number and patch.setattr(training, "watched", stop_at_the_second),
+        )
+        with pytest.raises(InterruptedRunError):
+            run.train()
+    assert (run.step.number, read) == (number, [0, 1])
+    assert [r["step"] for r in run.metrics if r["split"] == "val"] == list(range(20, number, 20))
+    again = Run.resume(tmp_path / "run", {})
+    again.train()
+    assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
+    assert same_bits(arrays_of(tmp_path / "run" / "best.npz"), arrays_of(tmp_path / "whole" / "best.npz"))
+
+
+def test_a_minibatch_that_was_not_timed_has_no_rate(tmp_path, data):
+    run = trained(tmp_path / "run", text_config(data, max_steps=1))
+    assert [("loss" in r, "per_second" in r) for r in run.metrics if r["split"] == "train"] == [(True, False)]
+
+
+def test_a_thread_may_train(tmp_path, data):
+    config = text_config(data, max_steps=5)
+    thread = threading.Thread(target=trained, args=(tmp_path / "run", config))
+    thread.start()
+    thread.join()
+    assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
+
+
+class Unheard:
+    """A stream whose reader is gone, or that a progress bar is at just now."""
+
+    def __init__(self, error=BrokenPipeError):
+        self.error = error
+
+    def write(self, text):
+        raise self.error
+
+    def flush(self):
+        raise self.error
+
+    def isatty(self):
+        return False
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, RuntimeError("reentrant call inside <_io.BufferedWriter>")])
+def test_a_ctrl_c_that_nobody_hears_of_is_heeded_too(tmp_path, data, monkeypatch, error):
+    run = Run.start(text_config(data), tmp_path / "run")
+    monkeypatch.setattr("sys.stderr", Unheard(error))
+    with stopping(7), pytest.raises(InterruptedRunError):
+        run.train()
+    assert Run.resume(tmp_path / "run", {}).step.number == 7
+
+
+def test_a_run_whose_reader_has_gone_is_saved(tmp_path, data, monkeypatch):
+    config = text_config(data, eval_every=20, max_steps=40)
+    run = Run.start(config, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        before_each_step(patch, lambda step: patch.setattr("sys.stdout", Unheard()))
+        with pytest.raises(BrokenPipeError):
+            run.train()
+    again = Run.resume(tmp_path / "run", {})
+    assert again.step.number == 3
+    again.train()
+    assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path, data):
+    with stopping(5, signal.SIGINT, signal.SIGINT), pytest.raises(KeyboardInterrupt):
+        Run.start(text_config(data), tmp_path / "run").train()
+    assert Run.resume(tmp_path / "run", {}).step.number == 0
+
+
+def test_a_run_can_be_resumed_from_its_first_moment_on(tmp_path, data, monkeypatch):
+    def killed(step):
+        raise SystemExit
+
+    run = Run.start(text_config(data, max_steps=20), tmp_path / "run")
+    with monkeypatch.context() as patch:
+        before_each_step(patch, killed)
+        with pytest.raises(SystemExit):
+            run.train()
+    Run.resume(tmp_path / "run", {}).train()
+    trained(tmp_path / "whole", text_config(data, max_steps=20))
+    assert_same_end(tmp_path / "whole", tmp_path / "run")
+
+
+def test_the_run_is_saved_from_time_to_time(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(training, "SAVE_EVERY", 0.0)
+    saved = []
+    before_each_step(monkeypatch, lambda step: saved.append(meta_of(tmp_path / "run" / "last.npz")["step"]["number"]))
+    trained(tmp_path / "run", text_config(data, max_steps=5))
+    assert saved == [0, 1, 2, 3, 4]
+
+
+def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, data):
+    folder = tmp_path / "run"
+    stopped(Run.start(text_config(data, max_steps=60), folder), 35)
+    before = metrics_of(folder)
+    assert [record["step"] for record in before] == [10, 20, 30]
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write(json.dumps(before[-1] | {"step": 40}) + '\n{"split": "tr')  # written after the save, then cut off
+    with stopping(36), pytest.raises(InterruptedRunError):
+        Run.resume(folder, {}).train()
+    assert metrics_of(folder) == before
+
+
+def test_what_another_process_has_logged_and_not_saved_is_cut_too(tmp_path, data):
+    config = text_config(data, max_steps=40)
+    stopped(Run.start(config, tmp_path / "run"), 15)
+    late = Run.resume(tmp_path / "run", {})
+    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+        file.write(json.dumps(late.metrics[-1] | {"step": 20}) + "\n")  # then it was killed
+    late.train()
+    assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
+
+
+def test_a_run_that_is_being_trained_is_left_alone(tmp_path, data):
+    pytest.importorskip("fcntl")
+    folder = tmp_path / "run"
+    stopped(Run.start(text_config(data, max_steps=60), folder), 35)
+    before = contents(folder)
+    run = Run.resume(folder, {})
+    with held(folder):
+        for go_on in (run.train, lambda: Run.resume(folder, {})):
+            with pytest.raises(UserError, match=r"another process is training in .*run"):
+                go_on()
+    assert contents(folder) == before
+    run.train()
+
+
+# -- what may change
+
+
+@pytest.mark.parametrize(
+    ("changed", "flag"),
+    [
+        ({"hidden": 9}, "--hidden 9"),
+        ({"lr": 1.0}, "--lr 1.0"),
+        ({"model": "lstm"}, "--model lstm"),
+        ({"tie": "none"}, "--tie none"),
+        ({"val_fraction": 0.2}, "--val-fraction 0.2"),
+        ({"corpus": "pydoc"}, "--corpus pydoc"),
+        ({"epochs": 5, "seed": 1}, "--seed 1"),
+    ],
+)
+def test_other_settings_may_not_change(tmp_path, data, changed, flag):
+    folder = tmp_path / "run"
+    trained(folder, text_config(data, max_steps=3))
+    before = contents(folder)
+    with pytest.raises(UserError, match=f"^{flag} cannot change on --resume .*--init-from"):
+        Run.resume(folder, changed)
+    assert contents(folder) == before
+
+
+def test_what_is_given_again_unchanged_is_accepted(tmp_path, data, monkeypatch):
+    trained(tmp_path / "run", text_config(data, max_steps=3))
+    monkeypatch.chdir(tmp_path)
+    given = {"data": data.name, "hidden": 8, "tie": "depth", "tokens": "chars", "embedding": 8, "lr": 0.002}
+    assert Run.resume(tmp_path / "run", given).step.number == 3
+
+
+def test_a_text_may_have_moved_but_not_changed(tmp_path, data):
+    trained(tmp_path / "run", text_config(data, max_steps=3))
+    moved, other = data.rename(tmp_path / "moved.txt"), tmp_path / "other.txt"
+    other.write_text(moved.read_text()[::-1])
+    with pytest.raises(UserError, match="the text has changed"):
+        Run.resume(tmp_path / "run", {"data": str(other)})
+    assert Run.resume(tmp_path / "run", {"data": str(moved)}).config.data == str(moved)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"epochs": 1}, {"epochs": 2}),
+        ({"epochs": 2, "max_steps": 31}, {"max_steps": 100}),
+        ({"epochs": 2, "max_steps": 50}, {"epochs": 1, "max_steps": 82}),
+    ],
+)
+def test_a_run_can_be_made_longer(tmp_path, data, first, then):
+    folder = tmp_path / "run"
+    trained(folder, text_config(data, **first, dropout=0.1))
+    resumed = Run.resume(folder, then)
+    resumed.train()
+    trained(tmp_path / "whole", text_config(data, **first | then, dropout=0.1))
+    assert same_bits(arrays_of(folder / "last.npz"), arrays_of(tmp_path / "whole" / "last.npz"))
+    assert then.items() <= json.loads((folder / "config.json").read_text()).items()
+    assert Run.resume(folder, {}).config == resumed.config
+
+
+@pytest.mark.parametrize("given", [{}, {"epochs": 1}, {"max_steps": 7}])
+def test_resuming_a_finished_run_harms_nothing(tmp_path, data, given):
+    folder = tmp_path / "run"
+    trained(folder, text_config(data, max_steps=90, eval_every=30))
+    before = contents(folder) | {"config.json": b""}
+    Run.resume(folder, given).train()
+    assert contents(folder) | {"config.json": b""} == before
+
+
+def test_a_text_that_has_changed_is_refused(tmp_path, data):
+    folder = tmp_path / "run"
+    trained(folder, text_config(data, max_steps=3))
+    before = contents(folder)
+    data.write_text(TEXT[:-1] + "!")
+    with pytest.raises(UserError, match=r"the text has changed since .* put the old text back"):
+        Run.resume(folder, {})
+    assert contents(folder) == before
+
+
+def test_a_run_knows_its_text_from_any_folder(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained(tmp_path / "run", text_config(data.name, max_steps=3))
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert Run.resume(tmp_path / "run", {}).config.data == str(data)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda folder: None, r"run is no run's folder \(there is none under runs/\)"),
+        (lambda folder: folder.mkdir(), "holds no checkpoint"),
+        (lambda folder: folder.write_text("text"), "run is no run's folder .* begin a new run with --init-from"),
+    ],
+)
+def test_nothing_there_to_resume(tmp_path, monkeypatch, make, reason):
+    monkeypatch.chdir(tmp_path)  # the error names the runs that there are in the folder runs/ of the current one
+    make(tmp_path / "run")
+    with pytest.raises(UserError, match=reason):
+        Run.resume(tmp_path / "run", {})
+
+
+def test_a_checkpoint_file_is_no_run_to_resume(tmp_path, data):
+    trained(tmp_path / "run", text_config(data, max_steps=3))
+    with pytest.raises(
+        UserError, match=r"last\.npz is no run's folder .* from a checkpoint alone begin a new run with --init-from"
+    ):
+        Run.resume(tmp_path / "run" / "last.npz", {})
+
+
+def test_a_checkpoint_that_no_run_wrote_cannot_be_resumed(tmp_path, data):
+    run = trained(tmp_path / "run", text_config(data, max_steps=3))
+    meta = {"model": asdict(run.model.options), "vocabulary": run.task.vocabulary.to_json()}
+    checkpoint.write_checkpoint(tmp_path / "run" / "last.npz", checkpoint.model_arrays(run.model), meta)
+    with pytest.raises(UserError, match=r"lacks 'config'"):
+        Run.resume(tmp_path / "run", {})
+
+
+# -- what happens on the way
+
+
+@pytest.mark.parametrize("task", ["text", "addition"])
+def test_an_evaluation_never_touches_the_training(tmp_path, data, task):
+    ends = []
+    for every in (5, 7, 1000):
+        folder, settings = tmp_path / f"every{every}", {"eval_every": every, "max_steps": 30, "dropout": 0.1}
+        trained(folder, text_config(data, **settings) if task == "text" else addition_config(**settings))
+        ends.append((arrays_of(folder / "last.npz"), [m for m in metrics_of(folder) if m["split"] == "train"]))
+    assert all(same_bits(arrays, ends[0][0]) for arrays, _ in ends)
+    assert all(metrics == ends[0][1] for _, metrics in ends)
+
+
+def test_the_rate_falls_from_the_eleventh_epoch_on(tmp_path, data):
+    write_text(tmp_path, TEXT[:106])  # 10 minibatches of 2 x 5
+    config = text_config(data, batch=2, steps=5, val_fraction=0, epochs=13, lr=0.01)
+    trained(tmp_path / "run", config)
+    rates = [record["lr"] for record in metrics_of(tmp_path / "run")]
+    assert rates == [0.01] * 10 + [0.01 * 0.97, 0.01 * 0.97**2, 0.01 * 0.97**3]
+
+
+def test_the_state_is_carried_within_an_epoch_and_begins_at_zero(tmp_path, data, monkeypatch):
+    zero = []
+    before_each_step(monkeypatch, lambda step: zero.append(all((s == 0).all() for s in step.state(4).values())))
+    run = trained(tmp_path / "run", text_config(data, epochs=2))
+    per_epoch = len(run.task.train)
+    assert per_epoch > 10
+    assert zero == [index % per_epoch == 0 for index in range(2 * per_epoch)]
+
+
+def test_every_addition_problem_begins_at_zero(tmp_path, monkeypatch):
+    zero = []
+    before_each_step(monkeypatch, lambda step: zero.append(all((s == 0).all() for s in step.state(4).values())))
+    trained(tmp_path / "run", addition_config(max_steps=5))
+    assert zero == [True] * 5
+
+
+def test_the_metrics_say_what_was_measured(tmp_path, data):
+    run = trained(tmp_path / "run", text_config(data, max_steps=40, eval_every=20))
+    records = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [(r["split"], r["step"]) for r in records] == [
+        ("train", 10), ("train", 20), ("val", 20), ("train", 30), ("train", 40), ("val", 40),
+    ]  # fmt: skip
+    assert all(r["epoch"] == round(r["step"] / len(run.task.train), 4) for r in records)
+    assert all(r["per_second"] > 0 and r["grad_norm"] > 0 for r in records if r["split"] == "train")
+    for r in records[2::3]:
+        assert r["bits"] == pytest.approx(r["loss"] / math.log(2))
+        assert len(r["sample"]) == training.SAMPLE_LENGTH
+        assert set(r["sample"]) <= set(TEXT)
+    assert records == run.metrics
+
+
+def test_the_training_loss_is_the_mean_of_ten_minibatches(tmp_path, data, monkeypatch):
+    losses, step = [], TrainStep.__call__
+
+    def noted(self, x, y):
+        losses.append(float(loss := step(self, x, y)))
+        return loss
+
+    monkeypatch.setattr(TrainStep, "__call__", noted)
+    trained(tmp_path / "run", text_config(data, max_steps=30))
+    recorded = [record["loss"] for record in metrics_of(tmp_path / "run") if record["split"] == "train"]
+    assert recorded == pytest.approx(np.mean(np.reshape(losses, (3, 10)), axis=1))
+
+
+def test_addition_measures_digits_and_answers(tmp_path):
+    trained(tmp_path / "run", addition_config(max_steps=10))
+    val = metrics_of(tmp_path / "run")[-1]
+    assert 0 <= val["answers"] <= val["digits"] <= 1
+    assert val["sample"].count("=") == 3
+
+
+def test_best_is_the_best_and_last_the_last(tmp_path, data, monkeypatch):
+    losses = iter([3.0, 2.0, 2.5, 2.0])
+    monkeypatch.setattr(training, "evaluate", lambda *given: Evaluation(next(losses), 1, None))
+    run = trained(tmp_path / "run", text_config(data, max_steps=20, eval_every=5))
+    assert run.best == 2.0
+    numbers = {name: meta_of(tmp_path / "run" / name)["step"]["number"] for name in ("best.npz", "last.npz")}
+    assert numbers == {"best.npz": 10, "last.npz": 20}
+    best, _ = load(tmp_path / "run")
+    assert same_bits(
+        {f"params/{name}": array for name, array in best.params.items()},
+        {k: v for k, v in arrays_of(tmp_path / "run" / "best.npz").items() if k.startswith("params/")},
+    )
+
+
+def test_the_best_so_far_survives_a_stop(tmp_path, data, monkeypatch):
+    losses = iter([2.0, 2.5])
+    monkeypatch.setattr(training, "evaluate", lambda *given: Evaluation(next(losses), 1, None))
+    stopped(Run.start(text_config(data, max_steps=20, eval_every=5), tmp_path / "run"), 7)
+    before = contents(tmp_path / "run")["best.npz"]
+    run = Run.resume(tmp_path / "run", {"max_steps": 10})
+    run.train()
+    assert run.best == 2.0
+    assert contents(tmp_path / "run")["best.npz"] == before
+
+
+def test_nothing_held_out(tmp_path, data, capsys):
+    run = trained(tmp_path / "run", text_config(data, val_fraction=0, max_steps=12, eval_every=5))
+    assert run.best == math.inf
+    assert sorted(contents(tmp_path / "run")) == ["config.json", "last.npz", "metrics.jsonl"]
+    model, _ = load(tmp_path / "run")
+    assert (model.params.flat == run.model.params.flat).all()
+    Run.resume(tmp_path / "run", {"max_steps": 15}).train()
+
+
+def test_what_is_printed(tmp_path, data, capsys):
+    trained(tmp_path / "run", text_config(data, max_steps=40, eval_every=20))
+    out = capsys.readouterr().out
+    first, estimate, *_ = out.splitlines()
+    assert first.startswith("grid 2 x 8 on CPU, NumPy ")
+    assert f"{2 * 31 * 8 + 31 + 3 * (8 * 8 * 8 + 4 * 8):,} parameters" in first
+    assert "s per minibatch" in estimate
+    assert "step 20, epoch " in out
+    assert "bits per character" in out
+    assert out.count("best so far") >= 1
+
+
+# -- numbers that are none
+
+
+def plant_nan(monkeypatch, at):
+    def plant(step):
+        if step.number == at:
+            step.model.params["decoder.bias"][0] = np.nan
+
+    before_each_step(monkeypatch, plant)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoints(tmp_path, data, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        plant_nan(patch, 23)
+        with pytest.raises(DivergedError, match=r"smaller --lr .*--clip-norm") as failure:
+            trained(folder, text_config(data, eval_every=20))
+    assert "not a finite number at step 30" in str(failure.value)
+    assert str(folder) in str(failure.value)
+    for name in ("best.npz", "last.npz"):
+        assert meta_of(folder / name)["step"]["number"] == 20
+        assert all(np.isfinite(array).all() for array in arrays_of(folder / name).values())
+        load(folder / name)
+    assert Run.resume(folder, {}).step.number == 20
+    assert metrics_of(folder)[-1]["step"] == 20
+
+
+@pytest.mark.parametrize("stop_at", [5, 25])
+def test_a_stop_never_saves_what_is_no_number(tmp_path, data, monkeypatch, stop_at):
+    run = Run.start(text_config(data, eval_every=20), tmp_path / "run")
+    plant_nan(monkeypatch, stop_at - 2)
+    with stopping(stop_at), pytest.raises(DivergedError):
+        run.train()
+    assert meta_of(tmp_path / "run" / "last.npz")["step"]["number"] == stop_at // 20 * 20
+
+
+def test_a_validation_loss_that_is_no_number(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(training, "evaluate", lambda *given: Evaluation(math.nan, 1, None))
+    with pytest.raises(DivergedError, match="validation loss"):
+        trained(tmp_path / "run", text_config(data, eval_every=20))
+    assert meta_of(tmp_path / "run" / "last.npz")["step"]["number"] == 0
+
+
+# -- beginning
+
+
+def test_init_from_begins_with_the_very_parameters(tmp_path, data):
+    old = trained(tmp_path / "old", text_config(data, max_steps=50, lr=0.05))
+    run = Run.start(text_config(data, seed=7, lr=0.1), tmp_path / "new", init_from=str(tmp_path / "old" / "last.npz"))
+    assert run.model.params.flat.tobytes() == old.model.params.flat.tobytes()
+    assert not np.isclose(run.model.params["depth.bias"][8:16], 1, atol=0.09).all()  # trained, not set to 1 anew
+    assert run.step.number == 0
+    assert all((array == 0).all() for name, array in run.step.state_dict().items() if name.startswith("optimizer/"))
+
+
+def test_inherited_parameters_are_measured_first_and_kept_if_nothing_is_better(tmp_path, data):
+    old = trained(tmp_path / "old", text_config(data, max_steps=300, eval_every=50))
+    run = Run.start(text_config(data, max_steps=9, lr=1.0), tmp_path / "run", init_from=str(tmp_path / "old"))
+    run.train()
+    first, *others = (record for record in run.metrics if record["split"] == "val")
+    assert (first["step"], first["loss"]) == (0, pytest.approx(old.best, rel=1e-6))
+    assert all(record["loss"] > first["loss"] for record in others)
+    assert same_bits(params_of(tmp_path / "run" / "best.npz"), params_of(tmp_path / "old" / "best.npz"))
+
+
+def test_init_from_holds_out_what_was_held_out(tmp_path, data, capsys):
+    held_out = {"split": "stripes", "val_fraction": 0.2, "test_fraction": 0.1, "batch": 7}
+    trained(tmp_path / "old", text_config(data, **held_out, max_steps=2))
+    old = checkpoint.read_checkpoint(tmp_path / "old")
+    again = Run.start(Config(**inherited(old, {}), backend="numpy"), tmp_path / "again", str(tmp_path / "old"))
+    assert not capsys.readouterr().err
+    for part in ("train", "val"):
+        assert_same_targets(getattr(again.task, part), getattr(Run.resume(tmp_path / "old", {}).task, part))
+    assert not held_out.keys() & inherited(old, {"data": "another.txt"}).keys()
+
+
+@pytest.mark.parametrize("other", [{"steps": 4}, {"batch": 3}, {"val_fraction": 0.3}, {"split": "tail"}])
+def test_init_from_tells_where_another_part_is_held_out(tmp_path, data, capsys, other):
+    held_out = {"split": "stripes", "val_fraction": 0.2}
+    trained(tmp_path / "old", text_config(data, **held_out, max_steps=2))
+    Run.start(text_config(data, **held_out | other), tmp_path / "new", str(tmp_path / "old"))
+    assert "was trained on the same text, cut by --split stripes --val-fraction 0.2" in capsys.readouterr().err
+
+
+def assert_same_targets(one, other):
+    assert len(one) == len(other)
+    for index in range(len(one)):
+        assert np.array_equal(one.minibatch(0, index)[1], other.minibatch(0, index)[1])
+
+
+def test_weights_that_the_last_update_spoilt_are_not_saved(tmp_path, data):
+    run = Run.start(text_config(data, lr=1e38, max_steps=1, val_fraction=0.0), tmp_path / "run")
+    with pytest.raises(DivergedError, match="the updated weight is not a finite number at step 1"):
+        run.train()
+    assert Run.resume(tmp_path / "run", {}).step.number == 0
+
+
+def test_init_from_refuses_another_vocabulary(tmp_path, data):
+    trained(tmp_path / "old", text_config(data, max_steps=3))
+    other = write_text(tmp_path, TEXT.replace("é", "ê"), "other.txt")
+    with pytest.raises(UserError, match=r"only in the model's: 'é' \(U\+00E9\); only in the text's: 'ê'"):
+        Run.start(text_config(other), tmp_path / "new", init_from=str(tmp_path / "old"))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "other", [{"hidden": 9}, {"layers": 1}, {"layers": 3}, {"tie": "none"}, {"model": "lstm"}, {"model": "gru"}]
+)
+def test_init_from_refuses_another_model(tmp_path, data, other):
+    trained(tmp_path / "old", text_config(data, max_steps=3))
+    with pytest.raises(UserError, match="does not fit the model: "):
+        Run.start(text_config(data, **other), tmp_path / "new", init_from=str(tmp_path / "old"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_new_run_overwrites_nothing(tmp_path, data):
+    trained(tmp_path / "run", text_config(data, max_steps=3))
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match="--resume, or name a new folder"):
+        Run.start(text_config(data), tmp_path / "run")
+    with pytest.raises(UserError, match="is a file"):
+        Run.start(text_config(data), data)
+    assert contents(tmp_path) == before
+
+
+def test_mistakes_leave_no_folder(tmp_path, data, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for mistake in ({"dropout": 1.0}, {"alpha": 1.0}, {"embedding": 3}, {"val_fraction": 1.5}, {"batch": 5000}):
+        with pytest.raises(UserError):
+            Run.start(text_config(data, **mistake))
+    assert list(contents(tmp_path)) == [data.name]
+
+
+# -- a disk that is full
+
+
+def test_of_two_new_runs_in_one_folder_the_later_one_is_refused(tmp_path, data):
+    one, other = (Run.start(text_config(data, max_steps=3, seed=seed), tmp_path / "run") for seed in (1, 2))
+    one.train()
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=r"another process has trained in .*run meanwhile"):
+        other.train()
+    assert contents(tmp_path) == before
+
+
+def test_a_run_that_another_process_has_gone_on_with_is_left_alone(tmp_path, data):
+    trained(tmp_path / "run", text_config(data, max_steps=3))
+    late = Run.resume(tmp_path / "run", {"max_steps": 4})
+    Run.resume(tmp_path / "run", {"max_steps": 9}).train()
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=r"another process has trained in .*run meanwhile"):
+        late.train()
+    assert contents(tmp_path) == before
+
+
+def test_nobody_trains_in_a_folder_while_it_is_read(tmp_path, data, monkeypatch):
+    trained(tmp_path / "run", text_config(data, max_steps=3))
+    late = Run.resume(tmp_path / "run", {"max_steps": 9})
+    make_task = training.make_task
+
+    def slow(*arguments):
+        with pytest.raises(UserError, match="another process is training"):
+            late.train()
+        return make_task(*arguments)
+
+    monkeypatch.setattr(training, "make_task", slow)
+    Run.resume(tmp_path / "run", {})
+
+
+@pytest.mark.parametrize("at", [0, 20])
+def test_a_full_disk(tmp_path, data, monkeypatch, at):
+    folder = tmp_path / "run"
+
+    def fill(step):
+        if step.number == at:
+            monkeypatch.setattr(checkpoint.os, "fsync", no_space)
+
+    before_each_step(monkeypatch, fill)
+    advice = "make room and go on with --resume"
+    with pytest.raises(UserError, match=f"No space left on device.; what was saved before is still good: {advice}"):
+        trained(folder, text_config(data, eval_every=20, max_steps=60))
+    assert Run.resume(folder, {}).step.number == at
+    assert not list(folder.glob(".*"))
+
+
+def test_a_disk_that_is_full_from_the_start(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(checkpoint.os, "fsync", no_space)
+    with pytest.raises(UserError, match="nothing had been saved yet: make room and begin again"):
+        trained(tmp_path / "run", text_config(data))
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "config.json"])
+def test_other_files_that_cannot_be_written(tmp_path, data, file):
+    trained(tmp_path / "run", text_config(data, max_steps=20))
+    (tmp_path / "run" / file).unlink()
+    (tmp_path / "run" / file).mkdir()
+    with pytest.raises(UserError, match=f"cannot write .*{file}: Is a directory"):
+        Run.resume(tmp_path / "run", {}).train()
+
+
+def test_a_picture_that_cannot_be_written_stops_no_run(tmp_path, data, monkeypatch, capsys):
+    monkeypatch.setattr(Run, "_draw", DRAW)
+    run = Run.start(text_config(data, max_steps=3), tmp_path / "run")
+    (tmp_path / "run" / "loss.png").mkdir()
+    run.train()
+    assert re.search(r"^cannot write .*loss\.png: Is a directory$", capsys.readouterr().out, re.MULTILINE)
+    assert Run.resume(tmp_path / "run", {}).step.number == 3
