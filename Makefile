@@ -23,6 +23,7 @@ test: .venv/ready-to-test
 lint: .venv/ready-to-test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 
 notebooks: .venv/ready-for-notebooks
 	$(BIN)/jupyter lab notebooks
