@@ -10,6 +10,7 @@ from minigrid.analysis.gradcheck import check_entries
 from minigrid.backend import Workspace
 from minigrid.nn.cells import CELLS, Cell
 from minigrid.nn.ops import DenseInput, TokenInput
+from minigrid.nn.options import ModelOptions
 
 T, B, H, V = 3, 2, 4, 5
 FORMS = [
@@ -33,8 +34,7 @@ class Layer:
         def draw(*shape):
             return 0.5 * generator.standard_normal(shape)
 
-        self.cell: Cell = CELLS[model](H, **options)
-        self.steps = steps
+        self.cell: Cell = CELLS[model](ModelOptions(model=model, vocab_size=V, hidden=H, **options))
         self.weights = {name: draw(*shape) for name, shape in self.cell.weight_shapes(inputs).items()}
         self.state = {name: draw(B, H) for name in self.cell.states}
         self.x = draw(steps, B, inputs)
@@ -45,13 +45,11 @@ class Layer:
 
     def forward(self):
         return self.cell.forward(
-            DenseInput(self.x), self.c_below, self.state, self.weights, self.steps, self.workspace.scope("layer")
+            DenseInput(self.x), self.c_below, self.state, self.weights, self.workspace.scope("layer")
         )
 
     def backward(self, cache, grads):
-        return self.cell.backward(
-            self.dout, self.dc, self.dstate, cache, self.weights, grads, self.workspace.scope("layer")
-        )
+        return self.cell.backward(self.dout, self.dc, self.dstate, cache, grads, self.workspace.scope("layer"))
 
     def loss(self) -> float:
         out, c_above, state, _ = self.forward()
@@ -93,8 +91,7 @@ def test_shapes(model, options):
 
 @pytest.mark.parametrize(("model", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
 def test_weight_shapes_of_the_stacked_cells(model, gates):
-    options = {"lstm_output": "standard"} if model == "lstm" else {}
-    assert CELLS[model](H, **options).weight_shapes(7) == {
+    assert CELLS[model](ModelOptions(model=model, vocab_size=V, hidden=H)).weight_shapes(7) == {
         f"{model}.W_x": (7, gates * H),
         f"{model}.W_h": (H, gates * H),
         f"{model}.bias": (gates * H,),
@@ -102,7 +99,7 @@ def test_weight_shapes_of_the_stacked_cells(model, gates):
 
 
 def test_weight_shapes_of_the_grid():
-    shapes = CELLS["grid"](H, lstm_output="standard", priority="depth").weight_shapes(H)
+    shapes = CELLS["grid"](ModelOptions(model="grid", vocab_size=V, hidden=H)).weight_shapes(H)
     one = {"W_time": (H, 4 * H), "W_depth": (H, 4 * H), "bias": (4 * H,)}
     assert shapes == {f"{kind}.{name}": shape for kind in ("time", "depth") for name, shape in one.items()}
 
@@ -150,7 +147,6 @@ def test_one_step_after_the_other_is_the_whole_sequence(model, options):
     layer = Layer(model, options)
     out, c_above, state, _ = layer.forward()
     x, below = layer.x, layer.c_below
-    layer.steps = 1
     for t in range(T):
         layer.x, layer.c_below = x[t : t + 1], None if below is None else below[t : t + 1]
         out_t, c_above_t, layer.state, _ = layer.forward()
@@ -208,6 +204,6 @@ def test_characters_are_the_rows_of_their_embedding(model, options):
     layer.x = embedding[ids]
     expected = layer.forward()
     result = layer.cell.forward(
-        TokenInput(ids, embedding), layer.c_below, layer.state, layer.weights, T, Workspace(np, "float64")
+        TokenInput(ids, embedding), layer.c_below, layer.state, layer.weights, Workspace(np, "float64")
     )
     assert_close(snapshot(result[:3]), snapshot(expected[:3]), 1e-13)

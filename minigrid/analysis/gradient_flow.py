@@ -6,8 +6,9 @@ import numpy as np
 
 from minigrid.backend import Array, to_host
 from minigrid.errors import UserError
+from minigrid.nn.dropout import dropout_backward
 from minigrid.nn.model import CharModel
-from minigrid.nn.ops import cross_entropy_backward, cross_entropy_forward, dropout_backward
+from minigrid.nn.ops import cross_entropy_backward, cross_entropy_forward
 
 
 def norms_by_lag(
@@ -103,7 +104,7 @@ def norms_by_layer(
     weights = model.weights_by_layer()
     for layer in reversed(range(1, model.layers)):
         unused = {name: model.xp.zeros_like(W) for name, W in weights[layer].items()}
-        dh, dc, _ = model.cell.backward(dh, dc, nothing, cache.layers[layer], weights[layer], unused, model.workspace())
+        dh, dc, _ = model.cell.backward(dh, dc, nothing, cache.layers[layer], unused, model.workspace())
         dh = dropout_backward(dh, masks.get(f"layer.{layer}"))
         h.append(_norms(dh[0]))
         if dc is not None:
@@ -122,9 +123,10 @@ def _checked(
     model: CharModel, x: Array, target: Array, state: Mapping[str, Array] | None
 ) -> tuple[Array, Array, Mapping[str, Array]]:
     """Return characters, targets (1, B) and state on the model's device."""
-    x, target = model.ids(x), model.ids(target[None], lowest=-1)
-    if target.shape[1] != x.shape[1]:
-        raise UserError(f"there are {target.shape[1]} targets for {x.shape[1]} sequences: give one for each")
+    x = model.ids(x)
+    if len(target) != x.shape[1]:
+        raise UserError(f"there are {len(target)} targets for {x.shape[1]} sequences: give one for each")
+    target = model.targets(target[None], (1, x.shape[1]))
     return x, target, model.initial_state(x.shape[1]) if state is None else state
 
 

@@ -82,8 +82,8 @@ def trace(model: CharModel, x: Array, state: Mapping[str, Array] | None = None) 
     x = model.ids(x)
     logits, state, cache = model.forward(x, model.initial_state(x.shape[1]) if state is None else state)
     layers = [
-        {name: to_host(array) for name, array in model.cell.named_arrays(layer_cache, weights).items()}
-        for layer_cache, weights in zip(cache.layers, model.weights_by_layer(), strict=True)
+        {name: to_host(array) for name, array in model.cell.named_arrays(layer_cache).items()}
+        for layer_cache in cache.layers
     ]
     arrays = {name: np.stack([layer[name] for layer in layers]) for name in layers[0]}
     return Trace(arrays, to_host(logits), state)

@@ -55,7 +55,7 @@ def evaluate(model: CharModel, batches: Batches, shards: Shards | None = None, p
         See there.
     """
     shards = shards or Shards(model)
-    parts = shards.map(partial(_evaluate_columns, model, batches, progress), shards.columns(batches.batch))
+    parts = shards.map_columns(partial(_evaluate_columns, model, batches, progress), batches.batch)
     losses, targets, scores = zip(*parts, strict=True)
     score = None if batches.carries_state else AdditionScore(*np.sum(scores, axis=0).tolist())
     return Evaluation(sum(losses) / sum(targets), sum(targets), score)
