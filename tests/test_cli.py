@@ -126,7 +126,7 @@ BAD_SETTINGS = {
     "--init-from=.": "holds no checkpoint",
     "--init-from=text.txt": "text.txt is not a minigrid checkpoint",
     "--init-from=addition": "its vocabulary is not that of the text: the model knows 13 chars",
-    "--init-from=bytes": "its vocabulary is not that of the text: the model's is made of bytes",
+    "--init-from=bytes": "its vocabulary is not that of the text: the model's tokens are bytes",
     "--run=chars": "chars already holds something: go on with the run in it by --resume",
     "--run=text.txt": "text.txt is a file",
     "--run=text.txt/run": "cannot write text.txt/run: Not a directory",
@@ -152,7 +152,7 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("train --task=addition --digits=19", "between 1 and 18"),
         ("train --task=addition --steps=7", "--steps makes no sense with --task addition: leave it out"),
         ("train --data=missing.txt", "there is no file missing.txt"),
-        ("train --data=.", "holds no input.txt"),
+        ("train --data=.", "contains no input.txt"),
         ("train --data=chars/last.npz", "is not UTF-8"),
         ("train --corpus=shakspeare", "unknown corpus 'shakspeare' (did you mean shakespeare?)"),
         ("train --resume", "--resume needs --run DIR, the folder of the run to go on with"),
@@ -221,7 +221,7 @@ def test_a_mistake_is_one_sentence_and_loses_nothing(capsys, here, arguments, wo
     [
         (b"", "is empty"),
         (b"a", "give a longer text"),
-        (b"\xc9t\xe9 " * 99, "is not UTF-8 at byte 0: convert it to UTF-8, or train on it with --tokens bytes"),
+        (b"\xc9t\xe9 " * 99, "is not UTF-8 at byte 0: convert it to UTF-8, or set --tokens to bytes"),
         (("abc" * 500).encode("utf-16"), "is not UTF-8 at byte 0 but looks like UTF-16: convert it to UTF-8"),
         (b"abc" * 500 + b"\xff", "is not UTF-8 at byte 1500"),
     ],
@@ -239,9 +239,9 @@ def test_the_sizes_that_are_suggested_for_a_short_text_fit(capsys, here, split, 
     write_text(here, (TEXT * 2)[:length])
     arguments = ["train", "--data=text.txt", "--hidden=8", "--backend=numpy", f"--split={split}", *SHORT]
     message = refused(capsys, *arguments)
-    suggestion = re.search(r"--batch \d+ --steps \d+ would fit\.", message)
+    suggestion = re.search(r"(--batch \d+) and (--steps \d+) would fit\.", message)
     assert "fewer than the " in message
-    done(capsys, *arguments, *suggestion[0].removesuffix(" would fit.").split())
+    done(capsys, *arguments, *suggestion[1].split(), *suggestion[2].split())
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_a_corpus_that_cannot_be_had(capsys, here, tmp_path, monkeypatch):
     source(monkeypatch, "text8", Download("text8.zip", "0" * 64, url))
     message = refused(capsys, "train", "--corpus=text8")
     assert f"text8 cannot be downloaded from {url}" in message
-    assert f"put the file by hand into {tmp_path / 'data'} as text8.zip" in message
+    assert f"put the file into {tmp_path / 'data'} as text8.zip yourself" in message
 
 
 def test_a_corpus_that_is_not_what_it_should_be(capsys, here, tmp_path, monkeypatch):
@@ -275,7 +275,7 @@ def test_a_corpus_that_is_not_what_it_should_be(capsys, here, tmp_path, monkeypa
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "text8.zip").write_bytes(b"something else")
     message = refused(capsys, "train", "--corpus=text8")
-    assert f"where {'0' * 64} is expected: put the right file there" in message
+    assert f"not {'0' * 64}: replace it with the right file" in message
     assert contents(tmp_path / "data") == {"text8.zip": b"something else"}
 
 

@@ -107,7 +107,7 @@ def _load_text(name: str, path: Path, tokens: str, expected: Digest | None = Non
 def _encode(name: str, path: Path, tokens: str, expected: Digest | None, entry: cache.Entry) -> Corpus:
     packed = expected is not None  # a user's own .zip or .bz2 is not unpacked: it may hold anything
     if expected:
-        advice = "replace it by the right file, or delete it, and it is fetched again"
+        advice = "replace it with the right file, or delete it and let minigrid fetch it again"
         check_digest(path, expected, called=str(path), advice=advice)
     survey = survey_file(path, tokens, packed=packed)
     if not survey.length:
