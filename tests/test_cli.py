@@ -186,7 +186,7 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("sample toywiki-grid-1", "checkpoint: toywiki-grid-1 (did you mean pretrained:toywiki-grid-1?)"),
         ("inspect missing", "no such run or checkpoint: missing"),
         ("inspect chars --text=", "there is no text to trace"),
-        ("inspect chars --text=QØ%", "3 characters that the vocabulary of"),
+        ("inspect chars --text=QØ%", "3 characters outside the vocabulary of"),
         ("inspect chars --text=QØ%", "'Q' (U+0051), 'Ø' (U+00D8), '%' (U+0025)"),
         ("inspect chars --out=gates.png", "end it with .html"),
         ("inspect chars --out=missing/gates.html", "cannot write missing/gates.html: No such file or directory."),

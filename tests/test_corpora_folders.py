@@ -63,6 +63,16 @@ def test_minigrid_data_comes_first(packages, tmp_path, monkeypatch, name):
     assert data_folder() == tmp_path / "mine"
 
 
+def test_a_read_only_folder_is_only_searched(packages, tmp_path, monkeypatch):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "a").touch()
+    monkeypatch.setenv("MINIGRID_DATA", str(mine))
+    monkeypatch.setattr(folders.os, "access", lambda path, mode: path != mine)  # root may write to any folder
+    assert data_folder() == tmp_path / "cache" / "minigrid"
+    assert find_file(["a"]) == mine / "a"
+
+
 def test_an_empty_minigrid_data_counts_as_none(packages, tmp_path, monkeypatch):
     monkeypatch.setenv("MINIGRID_DATA", "")
     assert data_folder() == tmp_path / "cache" / "minigrid"

@@ -10,9 +10,11 @@ _CHECKOUT = Path(__file__).resolve().parents[3]  # of an installed package: the 
 def data_folder() -> Path:
     """Return the folder that minigrid writes to; it may not exist yet.
 
-    The environment variable MINIGRID_DATA names it. If that is not set, it is the folder of :func:`default_folder`.
+    The environment variable MINIGRID_DATA names it. If that is not set, or names a folder that is read-only, it is the
+    folder of :func:`default_folder`.
     """
-    return _chosen_folder() or default_folder()
+    chosen = _chosen_folder()
+    return chosen if chosen and not _is_read_only(chosen) else default_folder()
 
 
 def default_folder() -> Path:
@@ -40,6 +42,10 @@ def _searched_folders() -> Iterator[Path]:
 def _chosen_folder() -> Path | None:
     chosen = os.environ.get("MINIGRID_DATA")
     return Path(chosen) if chosen else None
+
+
+def _is_read_only(folder: Path) -> bool:
+    return folder.exists() and not os.access(folder, os.W_OK)
 
 
 def _is_checkout(folder: Path) -> bool:
