@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -26,8 +27,10 @@ from run_fixtures import (
 )
 
 from minigrid import backend, load
+from minigrid.cli.commands import COMMANDS
 from minigrid.cli.flags import flag
 from minigrid.data.corpora.sources import Download
+from minigrid.errors import Notice
 from minigrid.nn import cells
 from minigrid.nn.options import value_type
 from minigrid.runs import checkpoint
@@ -123,7 +126,7 @@ BAD_SETTINGS = {
     "--init-from=.": "holds no checkpoint",
     "--init-from=text.txt": "text.txt is not a minigrid checkpoint",
     "--init-from=addition": "its vocabulary is not that of the text: the model knows 13 chars",
-    "--init-from=bytes": "its vocabulary is not that of the text: the model's is made of bytes",
+    "--init-from=bytes": "its vocabulary is not that of the text: the model's tokens are bytes",
     "--run=chars": "chars already holds something: go on with the run in it by --resume",
     "--run=text.txt": "text.txt is a file",
     "--run=text.txt/run": "cannot write text.txt/run: Not a directory",
@@ -149,7 +152,7 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("train --task=addition --digits=19", "between 1 and 18"),
         ("train --task=addition --steps=7", "--steps makes no sense with --task addition: leave it out"),
         ("train --data=missing.txt", "there is no file missing.txt"),
-        ("train --data=.", "holds no input.txt"),
+        ("train --data=.", "contains no input.txt"),
         ("train --data=chars/last.npz", "is not UTF-8"),
         ("train --corpus=shakspeare", "unknown corpus 'shakspeare' (did you mean shakespeare?)"),
         ("train --resume", "--resume needs --run DIR, the folder of the run to go on with"),
@@ -183,7 +186,7 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("sample toywiki-grid-1", "checkpoint: toywiki-grid-1 (did you mean pretrained:toywiki-grid-1?)"),
         ("inspect missing", "no such run or checkpoint: missing"),
         ("inspect chars --text=", "there is no text to trace"),
-        ("inspect chars --text=QØ%", "3 characters that the vocabulary of"),
+        ("inspect chars --text=QØ%", "3 characters outside the vocabulary of"),
         ("inspect chars --text=QØ%", "'Q' (U+0051), 'Ø' (U+00D8), '%' (U+0025)"),
         ("inspect chars --out=gates.png", "end it with .html"),
         ("inspect chars --out=missing/gates.html", "cannot write missing/gates.html: No such file or directory."),
@@ -218,7 +221,7 @@ def test_a_mistake_is_one_sentence_and_loses_nothing(capsys, here, arguments, wo
     [
         (b"", "is empty"),
         (b"a", "give a longer text"),
-        (b"\xc9t\xe9 " * 99, "is not UTF-8 at byte 0: convert it to UTF-8, or train on it with --tokens bytes"),
+        (b"\xc9t\xe9 " * 99, "is not UTF-8 at byte 0: convert it to UTF-8, or set --tokens to bytes"),
         (("abc" * 500).encode("utf-16"), "is not UTF-8 at byte 0 but looks like UTF-16: convert it to UTF-8"),
         (b"abc" * 500 + b"\xff", "is not UTF-8 at byte 1500"),
     ],
@@ -236,9 +239,9 @@ def test_the_sizes_that_are_suggested_for_a_short_text_fit(capsys, here, split, 
     write_text(here, (TEXT * 2)[:length])
     arguments = ["train", "--data=text.txt", "--hidden=8", "--backend=numpy", f"--split={split}", *SHORT]
     message = refused(capsys, *arguments)
-    suggestion = re.search(r"--batch \d+ --steps \d+ would fit\.", message)
+    suggestion = re.search(r"(--batch \d+) and (--steps \d+) would fit\.", message)
     assert "fewer than the " in message
-    done(capsys, *arguments, *suggestion[0].removesuffix(" would fit.").split())
+    done(capsys, *arguments, *suggestion[1].split(), *suggestion[2].split())
 
 
 @pytest.mark.parametrize(
@@ -264,7 +267,7 @@ def test_a_corpus_that_cannot_be_had(capsys, here, tmp_path, monkeypatch):
     source(monkeypatch, "text8", Download("text8.zip", "0" * 64, url))
     message = refused(capsys, "train", "--corpus=text8")
     assert f"text8 cannot be downloaded from {url}" in message
-    assert f"put the file by hand into {tmp_path / 'data'} as text8.zip" in message
+    assert f"put the file into {tmp_path / 'data'} as text8.zip yourself" in message
 
 
 def test_a_corpus_that_is_not_what_it_should_be(capsys, here, tmp_path, monkeypatch):
@@ -272,7 +275,7 @@ def test_a_corpus_that_is_not_what_it_should_be(capsys, here, tmp_path, monkeypa
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "text8.zip").write_bytes(b"something else")
     message = refused(capsys, "train", "--corpus=text8")
-    assert f"where {'0' * 64} is expected: put the right file there" in message
+    assert f"not {'0' * 64}: replace it with the right file" in message
     assert contents(tmp_path / "data") == {"text8.zip": b"something else"}
 
 
@@ -560,6 +563,27 @@ def test_gradcheck_finds_a_planted_error(capsys, monkeypatch):
     *_, verdict = outcome.out.strip().splitlines()
     assert verdict.startswith("WRONG: ")
     assert "state0/rnn.0.h[" in outcome.out.split("worst:")[1]
+
+
+# -- notes
+
+
+def test_a_notice_is_one_plain_line(capsys, monkeypatch):
+    def run(options):
+        for _ in range(2):  # the same place may have something to say twice
+            warnings.warn("`top_k` has no effect here, `vocabulary` has 2 symbols", Notice, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(COMMANDS["sample"], "run", run)
+    before = warnings.showwarning, warnings.filters[:]
+    assert call(capsys, "sample", "chars").err == "note: --top-k has no effect here, `vocabulary` has 2 symbols\n" * 2
+    assert (warnings.showwarning, warnings.filters) == before
+
+
+def test_other_warnings_look_as_usual(capsys, monkeypatch):
+    monkeypatch.setattr(COMMANDS["sample"], "run", lambda options: warnings.warn("odd", RuntimeWarning, stacklevel=1))
+    with pytest.warns(RuntimeWarning, match="odd"):
+        assert call(capsys, "sample", "chars").err == ""
 
 
 # -- as programs

