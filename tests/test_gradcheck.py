@@ -51,7 +51,7 @@ def test_one_wrong_entry_is_named(place, error):
     report = check_entries(f.loss, f.arrays, grads)
     assert not report.passed()
     worst = report.worst[0]
-    assert (worst.name, worst.index) == ("a", index)
+    assert (worst.name, worst.position) == ("a", index)
     assert worst.difference == pytest.approx(abs(error), rel=1e-6)
     assert worst.analytic == grads["a"][index]
     assert worst.numeric == pytest.approx(f.grads()["a"][index], abs=1e-8)
@@ -71,7 +71,7 @@ def test_the_worst_come_first(f):
     for k, error in enumerate([1e-3, 1e-1, 1e-2]):
         grads["b"][k] += error
     report = check_entries(f.loss, f.arrays, grads)
-    assert [entry.index for entry in report.worst[:3]] == [(1,), (2,), (0,)]
+    assert [entry.position for entry in report.worst[:3]] == [(1,), (2,), (0,)]
 
 
 def test_a_direction_sees_one_wrong_entry_too(f):
@@ -150,7 +150,7 @@ def test_some_entries_of_each_array(f, per_array, checked):
     report = check_entries(f.loss, f.arrays, f.grads(), per_array=per_array)
     assert report.checked == checked
     assert set(report.errors) == {"a", "b"}
-    assert len({(entry.name, entry.index) for entry in report.worst}) == len(report.worst)
+    assert len({(entry.name, entry.position) for entry in report.worst}) == len(report.worst)
 
 
 def test_the_seed_decides_which_entries(f):
@@ -211,7 +211,7 @@ def test_one_wrong_entry_of_a_model_is_named():
     problem = model_problem(make_model())
     problem.grads["time.1.W_depth"][2, 9] += 1e-3
     worst = check_entries(*problem).worst[0]
-    assert (worst.name, worst.index) == ("time.1.W_depth", (2, 9))
+    assert (worst.name, worst.position) == ("time.1.W_depth", (2, 9))
 
 
 def test_a_training_steps_problem_begins_in_a_carried_state():
@@ -238,7 +238,7 @@ def test_directions_are_right_in_wide_models_and_over_many_steps_too(model, of_a
 def test_a_training_steps_problem_always_has_a_target():
     one = train_step_problem(TrainStep(make_model(dtype="float64")), steps=1, batch=1)
     assert any(np.abs(grad).max() > 0 for grad in one.grads.values())
-    with pytest.raises(UserError, match="has nothing to learn: check one of at least 2"):
+    with pytest.raises(UserError, match="`vocab_size` must be at least 2"):
         train_step_problem(TrainStep(make_model(dtype="float64", vocab_size=1)))
 
 
