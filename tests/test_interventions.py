@@ -64,7 +64,7 @@ def test_a_closed_gate_stays_closed_in_training():
 
 @pytest.mark.parametrize("gate", ["depth.f", "lstm.g", "lstm", "f"])
 def test_an_unknown_gate_is_refused(gate):
-    with pytest.raises(UserError, match="`gate` must be one of lstm.i, lstm.f, lstm.o for this model, not") as error:
+    with pytest.raises(UserError, match=r"`gate` must be one of lstm\.i, lstm\.f, lstm\.o for") as error:
         clamp_gate(make_model(model="lstm"), gate, 0, 1)
     assert repr(gate) in str(error.value)
 
@@ -77,7 +77,7 @@ def test_a_model_without_lstms_is_refused(kind, gate):
 
 @pytest.mark.parametrize("value", [1.5, -0.1, np.nan, np.array([0.5, 2.0])])
 def test_a_value_outside_0_to_1_is_refused(value):
-    with pytest.raises(UserError, match="`value` must be from 0 .* to 1"):
+    with pytest.raises(UserError, match=r"`value` must be from 0 \(closed\) to 1 \(open\)"):
         clamp_gate(make_model(), "depth.f", 0, value)
 
 
