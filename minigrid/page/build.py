@@ -119,7 +119,7 @@ class PageData(TypedDict):
 
 
 def page(model: CharModel, vocabulary: Vocabulary, ids: np.ndarray, trace: Trace, name: str) -> str:
-    """Build the page.
+    """Build the page, as the text of an HTML file.
 
     Parameters
     ----------
@@ -144,7 +144,8 @@ def page(model: CharModel, vocabulary: Vocabulary, ids: np.ndarray, trace: Trace
     """
     shown = _shown_arrays(trace)
     _check_size(trace, shown)
-    first_values, p = trace[shown.first_name][:, :, 0], _softmax(trace.logits[:, 0])
+    first_values = trace[shown.first_name][:, :, 0]
+    p = _softmax(trace.logits[:, 0])
     data: PageData = {
         "name": name,
         "about": _about(model),
@@ -167,7 +168,17 @@ def page(model: CharModel, vocabulary: Vocabulary, ids: np.ndarray, trace: Trace
 
 
 def picture(vocabulary: Vocabulary, ids: np.ndarray, trace: Trace) -> Figure:
-    """Draw what the page shows when it opens, for the first T characters of the trace, `ids` (T,)."""
+    """Draw the gate or state that colours the text when the page opens, for all layers and units.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+        Vocabulary of the model.
+    ids : (T,) int array
+        The first T characters of the trace. Up to about 90 are legible.
+    trace : Trace
+        Trace of the model, with a batch of one.
+    """
     shown = _shown_arrays(trace)
     quantity = QUANTITIES[shown.first_key]
     direction = DIRECTIONS.get(shown.directions[0])
@@ -181,7 +192,7 @@ def picture(vocabulary: Vocabulary, ids: np.ndarray, trace: Trace) -> Figure:
 
 
 class _Shown(NamedTuple):
-    """The arrays of a trace that the page shows: all combinations of `directions` and `keys`."""
+    """The arrays of a trace that the page shows: each of `keys` along each of `directions`."""
 
     directions: list[str]
     keys: list[str]

@@ -8,8 +8,7 @@ const T = data.text.length, L = data.layers, H = data.units;
 const chosen = { step: 0, hovered: null, direction: 0, quantity: 0, layer: L - 1, unit: 0 };
 const shownStep = () => chosen.hovered ?? chosen.step;
 
-// -- numbers: whole numbers of one or two bytes that stand for values from -reach (0 if unsigned) to reach;
-// -- each layer has a reach of its own
+// -- values: stored as whole numbers of one or two bytes, from -reach (0 if unsigned) to the reach of each layer
 
 for (const array of Object.values(data.arrays)) {
   const bytes = Uint8Array.from(atob(array.data), (c) => c.charCodeAt(0));
