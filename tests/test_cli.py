@@ -532,7 +532,7 @@ def test_plot_draws_several_runs(capsys, here):
     assert (here / "curves.png").read_bytes().startswith(b"\x89PNG")
     done(capsys, "plot", *names, "--out=curves.svg")
     svg = (here / "curves.svg").read_text()
-    assert all(f"<!-- training of {name} -->" in svg for name in names)
+    assert all(f"<!-- {name}, training -->" in svg for name in names)
 
 
 @pytest.mark.parametrize(
