@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu import measure
-from benchmarks.gpu.report import lines_of
+from benchmarks.gpu.helpers.lines import lines_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,7 +93,7 @@ def test_what_was_measured_before_the_time_ran_out_stays(tmp_path):
     assert began == {"start": 0}
     assert (measured_one["case"], measured_one["seconds"]) == ("lstm:1x1", 1)
     assert [(line["case"], line["error"]) for line in others] == [
-        (case, "not done when the time was up") for case in ("lstm:1x2", "lstm:1x3")
+        (case, "not measured before the time was up") for case in ("lstm:1x2", "lstm:1x3")
     ]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import floor
 from benchmarks.gpu import report, training
+from benchmarks.helpers import floor
 from minigrid.cli.main import main as minigrid
 
 

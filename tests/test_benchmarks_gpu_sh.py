@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from host_kernels import compile_on_host
 
-from benchmarks.gpu.report import lines_of
+from benchmarks.gpu.helpers.lines import lines_of
 from minigrid.backend.cuda.kernels import definitions, source
 from minigrid.backend.cuda.recurrence import sizes
 
@@ -110,7 +110,7 @@ def rehearse(plan: str, nvidia_smi: str, folder: Path) -> Path:
             shutil.copy(ROOT / name, copy / name)
     with (copy / "tests" / "test_gpu.py").open("a") as file:
         file.write(TESTS_THAT_FAIL)
-    with (copy / "benchmarks" / "gpu" / "sides.py").open("a") as file:
+    with (copy / "benchmarks" / "gpu" / "helpers" / "sides.py").open("a") as file:
         file.write(SIDES_THAT_FAIL)
     programs = folder / f"{plan}-programs"
     programs.mkdir()

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from benchmarks import floor
-from benchmarks.gpu import sides
-from benchmarks.gpu.sides import Case, Setting
+from benchmarks.gpu.helpers import sides
+from benchmarks.gpu.helpers.sides import Case, Setting
+from benchmarks.helpers import floor
 from minigrid.backend.cuda.recurrence import UNITS, Recurrence
 from minigrid.nn.cells import lstm
 

@@ -30,4 +30,4 @@ def test_a_folder_that_is_no_checkout(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["versions", str(tmp_path)])
     with pytest.raises(SystemExit):
         versions.main()
-    assert "has no folder minigrid: name a checkout" in capsys.readouterr().err
+    assert "has no folder minigrid: give the folder of a checkout" in capsys.readouterr().err

@@ -1,14 +1,19 @@
-"""Writes what benchmarks.cpu measured as Markdown: everything for its page, and less for the README."""
+"""The results of :mod:`benchmarks.cpu` as Markdown: all of them for its page, and a selection for the README."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from experiments.report import table
+from docs.markdown import table
+
+PAGE = Path(__file__).parent.parent / "cpu.md"
+RESULTS = PAGE.with_suffix(".json")
 
 Results = dict[str, Any]
 Case = dict[str, Any]
 
-TORCH7 = {  # milliseconds, and MB where known: figures of the Torch7 program from long ago, not measured here
+TORCH7 = {  # old figures of the Torch7 program, from another machine
     ("lstm", 2, 128): "106 ms",
     ("grid", 2, 128): "212 ms, 316 MB",
     ("lstm", 3, 256): "353 ms",
@@ -16,7 +21,7 @@ TORCH7 = {  # milliseconds, and MB where known: figures of the Torch7 program fr
 }
 BEST_PEERS = ("torch", "expert")
 
-PAGE = ["job", "size", "minigrid", "peer", "times as fast", "share of the floor", "peak memory, MB", "Torch7"]
+EVERYTHING = ["job", "size", "minigrid", "peer", "times as fast", "share of the floor", "peak memory, MB", "Torch7"]
 TRAINING = ["training step", "minigrid", "PyTorch", "times as fast", "share of the floor", "peak memory, MB", "Torch7"]
 SAMPLING = ["sampling, one stream", "minigrid", "PyTorch", "times as fast"]
 
@@ -28,8 +33,13 @@ along time and the LSTM along depth for all steps at once; `cells` is a grid blo
 floor is what the matrix products alone take in NumPy's BLAS."""
 
 
+def read_results() -> Results:
+    """Read the committed results."""
+    return json.loads(RESULTS.read_text(encoding="utf-8"))
+
+
 def page(results: Results) -> str:
-    """Return all results."""
+    """Return the page with all results."""
     rows = [
         [
             f"{case['job']} {case['model']}",
@@ -40,11 +50,11 @@ def page(results: Results) -> str:
         ]
         for case, peer in cases_and_peers(results)
     ]
-    return "\n\n".join([TITLE, machine(results), table(PAGE, rows), *growth(results)]) + "\n"
+    return "\n\n".join([TITLE, machine(results), table(EVERYTHING, rows), *growth(results)]) + "\n"
 
 
 def readme(results: Results) -> str:
-    """Return what the README shows: training and sampling beside the best peer."""
+    """Return the tables of the README: training and sampling next to the best peers."""
     pairs = [(case, peer) for case, peer in cases_and_peers(results) if peer in BEST_PEERS]
     training = [
         [f"{case['model']} {size(case)}", amount(case, "minigrid"), amount(case, peer), *compared(case, peer)]
@@ -60,12 +70,12 @@ def readme(results: Results) -> str:
 
 
 def compared(case: Case, peer: str) -> list[str]:
-    """Return the columns that both tables end with."""
+    """Return the last columns of the page's and the README's tables."""
     return [ratio(case, peer), floor_share(case), memory(case, peer), history(case)]
 
 
 def machine(results: Results) -> str:
-    """Say what was measured, how and on what."""
+    """Return a paragraph on the machine, the settings and the times that are not in a table."""
     m, loaded = results["machine"], results["loading"]
     return (
         f"{m['cpu']}, {m['cores']} cores, Python {m['python']}, NumPy {m['numpy']}, PyTorch {m['torch']}; float32, "
@@ -77,7 +87,7 @@ def machine(results: Results) -> str:
 
 
 def growth(results: Results) -> Iterator[str]:
-    """Yield the table of how time and memory grow with each size, where that was measured."""
+    """Yield the table of time and memory by size, if they were measured."""
     if not results["growth"]:
         return
     rows = []
@@ -96,34 +106,34 @@ def cases_and_peers(results: Results) -> Iterator[tuple[Case, str]]:
 
 
 def size(case: Case) -> str:
-    """Layers x units."""
+    """Return layers x units."""
     return f"{case['L']}x{case['H']}"
 
 
 def amount(case: Case, side: str) -> str:
-    """Milliseconds, or characters per second for a sample of 500."""
+    """Return the milliseconds of a step, or the characters per second of a sample of 500."""
     seconds = case["seconds"][side]
     return f"{500 / seconds:,.0f} characters/s" if case["job"] == "sample" else f"{seconds * 1e3:.1f} ms"
 
 
 def ratio(case: Case, peer: str) -> str:
-    """Times as fast as the peer, with the spread over the turns."""
+    """Return how many times as fast as the peer minigrid is, with the spread over the turns."""
     r = case["times_as_fast"][peer]
     return f"{r['median']:.2f} ({r['low']:.2f} to {r['high']:.2f})"
 
 
 def floor_share(case: Case) -> str:
-    """Share of the time that the products alone take."""
+    """Return the share of the time that the matrix products alone take."""
     ratios = case["times_as_fast"]
     return f"{ratios['floor']['median']:.0%}" if "floor" in ratios else ""
 
 
 def memory(case: Case, peer: str) -> str:
-    """Peak memory of both sides."""
+    """Return the peak memory of both sides, in MB."""
     peak = case["peak_bytes"]
     return f"{peak['minigrid'] / 1e6:.0f}, {peer} {peak[peer] / 1e6:.0f}"
 
 
 def history(case: Case) -> str:
-    """What the Torch7 program took."""
+    """Return the time, and sometimes the memory, of the Torch7 program."""
     return TORCH7.get((case["model"], case["L"], case["H"]), "") if case["job"] == "train" else ""

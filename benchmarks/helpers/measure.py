@@ -1,7 +1,7 @@
-"""Measure one side once, in a process of its own, and print the figures as JSON.
+"""Measure one side once and print the figures as JSON.
 
-``python -m benchmarks.measure SIDE MODEL JOB`` is called by :mod:`benchmarks.cpu`, turn by turn. A process of its own
-is needed because idle threads of one library slow the other down.
+:mod:`benchmarks.cpu` runs ``python -m benchmarks.helpers.measure SIDE MODEL JOB`` for each measurement. It needs a
+process of its own because the idle threads of one library slow down the other.
 """
 
 import argparse
@@ -18,7 +18,7 @@ Job = Callable[[], object]
 
 
 def minigrid_job(args: argparse.Namespace) -> Job:
-    """Return what minigrid does in one repetition of the job."""
+    """Return a function that does the job once with minigrid."""
     from minigrid import CharModel, TrainStep
     from minigrid.data.vocabulary import Vocabulary
     from minigrid.runs.evaluation import evaluate
@@ -39,7 +39,7 @@ def minigrid_job(args: argparse.Namespace) -> Job:
 
 @dataclass(frozen=True)
 class OneMinibatch:
-    """All that an evaluation reads."""
+    """Batches of a text that is one minibatch long, as far as an evaluation needs them."""
 
     x: np.ndarray
     y: np.ndarray
@@ -47,23 +47,23 @@ class OneMinibatch:
 
     @property
     def batch(self) -> int:
-        """B."""
+        """Number of streams."""
         return self.x.shape[1]
 
     def __len__(self) -> int:
         return 1
 
     def minibatch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """The minibatch."""
+        """Return the only minibatch."""
         return self.x, self.y
 
 
 def torch_job(args: argparse.Namespace) -> Job:
-    """Return what the PyTorch peer of this side does in one repetition of the job."""
+    """Return a function that does the job once with the PyTorch peer of this side."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    from benchmarks import peers
+    from benchmarks.helpers import peers
 
     torch.set_num_threads(args.threads)
     kinds = {
@@ -91,19 +91,19 @@ def torch_job(args: argparse.Namespace) -> Job:
 
 
 def floor_job(args: argparse.Namespace) -> Job:
-    """Return the products of one training step."""
-    from benchmarks.floor import training_products
+    """Return a function that computes the products of one training step."""
+    from benchmarks.helpers.floor import training_products
 
     return training_products(args.model, args.T, args.B, args.H, args.L, args.V)
 
 
 def minibatch(args: argparse.Namespace) -> np.ndarray:
-    """Random characters and targets, (2, T, B)."""
+    """Return random characters and targets, (2, T, B)."""
     return np.random.default_rng(0).integers(0, args.V, (2, args.T, args.B))
 
 
 def seconds_each(job: Job, budget: float) -> list[float]:
-    """Time repetitions for about `budget` seconds, at least five, after three that are not counted."""
+    """Return the times of at least five repetitions, or of about `budget` seconds; three more come first, untimed."""
     for _ in range(3):
         job()
     times: list[float] = []
@@ -115,13 +115,13 @@ def seconds_each(job: Job, budget: float) -> list[float]:
 
 
 def peak_bytes() -> int:
-    """Return the most memory this process has had; getrusage would count the process that started it too."""
+    """Return the peak memory of this process; getrusage would include that of its parent."""
     status = Path("/proc/self/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
 
 
 def main() -> None:
-    """Measure what the arguments say."""
+    """Measure the job of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("side", choices=("minigrid", "torch", "expert", "compiled", "cells", "floor"))
     parser.add_argument("model", choices=("lstm", "grid"))

@@ -1,7 +1,7 @@
-"""What is measured on a GPU: minigrid, its peers in PyTorch, and what the device can do at most.
+"""The sides that are measured on a GPU: minigrid, its peers in PyTorch, and the limits of the device.
 
-Every side is a function of a case, a precision and a budget in seconds, and returns its figures, seconds unless named
-otherwise. Both minigrid and its peers are given minibatches that lie on the device already.
+Every side is a function of a case and a setting that returns figures, in seconds unless their name says otherwise.
+Minigrid and its peers get minibatches that are on the device already.
 """
 
 import statistics
@@ -20,12 +20,12 @@ Job = Callable[[], object]
 Wait = Callable[[], None]
 
 PRECISIONS = ("float32", "tf32")
-BLOCKS = 5  # of steps, each timed as one
-MOST_KERNELS = 15  # that a profile lists
+BLOCKS = 5  # of steps; each block is timed as a whole
+MOST_KERNELS = 15  # in a profile
 
 
 class Case(NamedTuple):
-    """A model and a minibatch."""
+    """The sizes of a model and of a minibatch."""
 
     model: str
     L: int
@@ -36,12 +36,12 @@ class Case(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Case":
-        """Read ``grid:3x512`` or ``grid:3x512:B=200,T=150``.
+        """Parse a case such as ``grid:3x512`` or ``grid:3x512:B=200,T=150``.
 
         Raises
         ------
-        ValueError
-            It is neither.
+        ValueError, TypeError
+            The text is not a case.
         """
         model, size, *more = text.split(":")
         layers, hidden = map(int, size.split("x"))
@@ -49,7 +49,7 @@ class Case(NamedTuple):
         return cls(model, layers, hidden)._replace(**changed)
 
     def minibatch(self) -> np.ndarray:
-        """Random characters and targets, (2, T, B)."""
+        """Return random characters and targets, (2, T, B)."""
         return np.random.default_rng(0).integers(0, self.V, (2, self.T, self.B))
 
 
@@ -57,12 +57,12 @@ class Setting(NamedTuple):
     """How to measure."""
 
     tf32: bool
-    budget: float  # seconds for each case
-    device: str = "cuda"  # PyTorch's; "cpu" in a rehearsal
+    budget: float  # seconds per case
+    device: str = "cuda"  # of PyTorch; "cpu" in a rehearsal
 
 
 def timed(job: Job, wait: Wait, budget: float) -> Figures:
-    """Seconds of one repetition: median, lowest and highest of some blocks, each waited for at its end only."""
+    """Return the median, lowest and highest time of a job, over blocks that wait for the device only at their end."""
     for _ in range(3):
         job()
     wait()
@@ -84,25 +84,25 @@ def timed(job: Job, wait: Wait, budget: float) -> Figures:
 
 
 def make_model(case: Case, dtype: str = "float32", backend: str = "cupy") -> CharModel:
-    """Make a model of this size."""
+    """Return a model of the size of the case."""
     return CharModel(case.model, vocab_size=case.V, hidden=case.H, layers=case.L, dtype=dtype, backend=backend)
 
 
 def minigrid_step(case: Case) -> tuple[TrainStep, Job, Wait]:
-    """Make a training step, a job that does it once, and a function that waits for the device."""
+    """Return a training step, a job that does it once, and a function that waits for the device."""
     model = make_model(case)
     step, (x, y) = TrainStep(model), map(model.xp.asarray, case.minibatch().astype("int32"))
     return step, lambda: step(x, y), model.xp.cuda.Device().synchronize
 
 
 def minigrid(case: Case, how: Setting) -> Figures:
-    """A training step, and the bytes of its arrays."""
+    """Measure a training step; ``bytes`` is the size of its arrays."""
     step, job, wait = minigrid_step(case)
     return timed(job, wait, how.budget) | {"bytes": step.memory(case.T, case.B)}
 
 
 def steps(case: Case, how: Setting) -> Figures:
-    """The same with the recurrence step by step, not in one launch."""
+    """Measure a training step whose recurrence goes step by step and not in one launch."""
     on_chip, lstm.recurrence = lstm.recurrence, lambda state: None
     try:
         return minigrid(case, how)
@@ -111,7 +111,10 @@ def steps(case: Case, how: Setting) -> Figures:
 
 
 def gradients(case: Case, how: Setting) -> Figures:
-    """Largest relative error of a gradient on the GPU: per array, ``max|a - b| / max|b|``, b in float64 on the host."""
+    """Return the largest relative error of a gradient on the GPU.
+
+    For each array it is ``max|a - b| / max|b|``, where b is the gradient in float64 on the host.
+    """
     x, y = case.minibatch()
     found = {}
     for dtype, backend in (("float64", "numpy"), ("float32", "cupy")):
@@ -124,7 +127,7 @@ def gradients(case: Case, how: Setting) -> Figures:
 
 
 def profile(case: Case, how: Setting) -> Figures:
-    """A training step, the part of it that the host is busy, and the kernels that take longest, per step."""
+    """Measure a training step, the time that the host is busy, and the kernels that take longest, per step."""
     import torch  # its profiler sees CuPy's kernels too
 
     if torch.cuda.is_available():
@@ -132,7 +135,7 @@ def profile(case: Case, how: Setting) -> Figures:
     _, job, wait = minigrid_step(case)
     figures = timed(job, wait, how.budget)
     host = []
-    for _ in range(BLOCKS):  # one step at a time: where too many calls are pending, a call waits for the device
+    for _ in range(BLOCKS):  # one step at a time: with too many calls pending, a call would wait for the device
         wait()
         started = time.perf_counter()
         job()
@@ -164,10 +167,10 @@ def profile(case: Case, how: Setting) -> Figures:
 
 
 def peer_step(case: Case, how: Setting, cells: bool = False, **optimizer: Any) -> tuple[Any, Any, Any, Any]:
-    """Make a peer and its training step, with x and y."""
+    """Return a peer, its training step, x and y."""
     import torch
 
-    from benchmarks import peers
+    from benchmarks.helpers import peers
 
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = how.tf32
     kind = peers.StackedLSTM if case.model == "lstm" else peers.CellGrid if cells else peers.ExpertGrid
@@ -178,26 +181,26 @@ def peer_step(case: Case, how: Setting, cells: bool = False, **optimizer: Any) -
 
 
 def waiter(how: Setting) -> Wait:
-    """What waits for PyTorch's device."""
+    """Return a function that waits for PyTorch's device."""
     import torch
 
     return torch.cuda.synchronize if how.device == "cuda" else lambda: None
 
 
 def eager(case: Case, how: Setting) -> Figures:
-    """``nn.LSTM``, or a grid that has it along time, as PyTorch runs them without compiling anything."""
+    """Measure ``nn.LSTM``, or a grid with ``nn.LSTM`` along time, without compiling anything."""
     _, step, x, y = peer_step(case, how)
     return timed(lambda: step(x, y), waiter(how), how.budget)
 
 
 def cells(case: Case, how: Setting) -> Figures:
-    """A grid block by block, as the equations stand."""
+    """Measure a grid block by block, as in the equations."""
     _, step, x, y = peer_step(case, how, cells=True)
     return timed(lambda: step(x, y), waiter(how), how.budget)
 
 
 def graph(case: Case, how: Setting) -> Figures:
-    """The eager peer, its whole training step one CUDA graph: the host only replays it."""
+    """Measure the eager peer with its training step in one CUDA graph, which the host only replays."""
     import torch
 
     peer, step, x, y = peer_step(case, how, capturable=how.device == "cuda")
@@ -206,7 +209,7 @@ def graph(case: Case, how: Setting) -> Figures:
     def once() -> None:
         step.state = state
         step(x, y)
-        for old, new in zip(state, step.state, strict=True):  # a graph reads and writes the same places every time
+        for old, new in zip(state, step.state, strict=True):  # a graph reads and writes the same memory every time
             for a, b in zip(old, new, strict=True):
                 a.copy_(b)
 
@@ -226,10 +229,10 @@ def graph(case: Case, how: Setting) -> Figures:
 
 
 def compiled(case: Case, how: Setting) -> Figures:
-    """The eager peer through ``torch.compile``, with CUDA graphs, its optimiser's step compiled too."""
+    """Measure the eager peer under ``torch.compile`` with CUDA graphs; the optimiser's step is compiled too."""
     import torch
 
-    torch.compiler.reset()  # or what it has compiled for other sizes keeps it from compiling any more
+    torch.compiler.reset()  # or it would stop compiling after a few sizes
     peer, step, x, y = peer_step(case, how)
     step.model = torch.compile(peer, mode="reduce-overhead")
     step.optimizer.step = torch.compile(step.optimizer.step)
@@ -237,19 +240,19 @@ def compiled(case: Case, how: Setting) -> Figures:
     def job() -> None:
         torch.compiler.cudagraph_mark_step_begin()
         step(x, y)
-        # a graph writes its results to the same place again
+        # the graph will overwrite its results
         step.state = [(h.clone(), c.clone()) for h, c in step.state]
 
-    for _ in range(3):  # beside those of `timed`: warming up, recording and replaying may each compile
+    for _ in range(3):  # in addition to those of `timed`: warm-up, recording and replay may each compile
         job()
     return timed(job, waiter(how), how.budget)
 
 
-# -- what the device can do
+# -- limits of the device
 
 
 def floor(case: Case, how: Setting) -> Figures:
-    """Operations per second of one large product, H by H, and bytes per second, read and written, of a copy."""
+    """Measure the operations per second of a large product, H by H, and the bytes per second of a copy."""
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = how.tf32
@@ -270,7 +273,7 @@ SIDES = WITH_CUPY | WITH_TORCH
 
 
 def start(side: str, how: Setting) -> dict[str, str]:
-    """Prepare this process for a side; return the versions of what it is measured with."""
+    """Prepare this process for a side; return the GPU and the versions of the libraries."""
     if side in WITH_CUPY:
         choose_device("cupy", tf32=how.tf32)
         import cupy
@@ -284,6 +287,6 @@ def start(side: str, how: Setting) -> dict[str, str]:
         return {"torch": torch.__version__}
     return {
         "gpu": torch.cuda.get_device_name(),
-        "torch": torch.__version__,  # with the version of its CUDA
+        "torch": torch.__version__,  # includes the version of its CUDA
         "cudnn": str(torch.backends.cudnn.version()),
     }

@@ -1,4 +1,4 @@
-"""The same models in PyTorch, written as somebody who knows it well would write them."""
+"""The same models in PyTorch, as an expert would write them."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ State = list[tuple[Tensor, Tensor]]
 
 
 class Peer(nn.Module):
-    """Embedding, layers, decoder; ``forward(x, state)`` gives logits (T, B, V) and the state after."""
+    """Embedding, layers, decoder; ``forward(x, state)`` returns logits (T, B, V) and the final state."""
 
     def __init__(self, vocab_size: int, hidden: int, layers: int):
         super().__init__()
@@ -17,7 +17,7 @@ class Peer(nn.Module):
         self.decoder = nn.Linear(hidden, vocab_size)
 
     def initial_state(self, batch: int) -> State:
-        """Zeros, one (h, c) per layer."""
+        """Return zeros, a pair (h, c) for each layer."""
         zeros = self.decoder.weight.new_zeros(batch, self.hidden)
         return [(zeros, zeros) for _ in range(self.layers)]
 
@@ -36,14 +36,14 @@ class StackedLSTM(Peer):
 
 
 def lstm_update(a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """The LSTM update from packed pre-activations and the old memory cell."""
+    """Return h and c from packed pre-activations and the previous memory cell."""
     i, f, o, g = a.chunk(4, dim=-1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
 class ExpertGrid(Peer):
-    """A grid whose layers are done one after the other: ``nn.LSTM`` along time, then depth for all steps at once."""
+    """A grid, layer by layer: ``nn.LSTM`` along time, then the LSTM along depth for all steps at once."""
 
     def __init__(self, vocab_size: int, hidden: int, layers: int):
         super().__init__(vocab_size, hidden, layers)
@@ -61,12 +61,15 @@ class ExpertGrid(Peer):
         return self.decoder(h_depth), new_state
 
     def up(self, h_time: Tensor, h_depth: Tensor, c_depth: Tensor) -> tuple[Tensor, Tensor]:
-        """One layer of the depth LSTM, apart from the loop, which torch.compile passes over: it calls ``nn.LSTM``."""
+        """Return h and c of one layer along depth.
+
+        It is a method of its own for torch.compile, which skips the loop because that calls ``nn.LSTM``.
+        """
         return lstm_update(self.depth(torch.cat((h_time, h_depth), dim=-1)), c_depth)
 
 
 class CellGrid(Peer):
-    """A grid cell by cell, time step by time step: the equations as they stand."""
+    """A grid block by block, as in the equations."""
 
     def __init__(self, vocab_size: int, hidden: int, layers: int):
         super().__init__(vocab_size, hidden, layers)
@@ -86,9 +89,16 @@ class CellGrid(Peer):
 
 
 class PeerTrainStep:
-    """Forward, backward, element-wise clipping and RMSprop, the state carried on, as minigrid's TrainStep.
+    """Forward, backward, element-wise clipping and RMSprop, with the state carried over, as in minigrid's TrainStep.
 
-    `optimizer` goes to PyTorch's RMSprop, such as ``foreach=True``.
+    Parameters
+    ----------
+    model : nn.Module
+        The peer, or what torch.compile made of it.
+    peer : Peer
+        The peer itself.
+    **optimizer
+        Options of PyTorch's RMSprop, such as ``foreach=True``.
     """
 
     def __init__(self, model: nn.Module, peer: Peer, **optimizer: bool):
@@ -108,7 +118,7 @@ class PeerTrainStep:
 
 
 class CellSampler:
-    """Writes one character at a time with LSTM cells, the fastest way for a batch of one."""
+    """Samples one character at a time with LSTM cells, the fastest way for a batch of one."""
 
     def __init__(self, peer: Peer):
         self.peer = peer
@@ -116,7 +126,7 @@ class CellSampler:
 
     @torch.inference_mode()
     def write(self, length: int) -> None:
-        """Draw `length` characters."""
+        """Sample `length` characters."""
         state = self.peer.initial_state(1)
         symbol = torch.zeros(1, dtype=torch.long)
         for _ in range(length):
@@ -124,7 +134,7 @@ class CellSampler:
             symbol = torch.multinomial(torch.softmax(scores, dim=-1), 1)
 
     def up_the_layers(self, x: Tensor, state: State) -> Tensor:
-        """One step of the stacked LSTM; `state` is brought up to date."""
+        """Return the output of the top layer after one step of the stacked LSTM; `state` is updated in place."""
         for layer, cell in enumerate(self.cells):
             state[layer] = cell(x, state[layer])
             x = state[layer][0]
@@ -132,7 +142,7 @@ class CellSampler:
 
 
 class GridSampler(CellSampler):
-    """The same for the grid: LSTM cells along time, depth written out."""
+    """The same for the grid: LSTM cells along time, and the update along depth."""
 
     def up_the_layers(self, x: Tensor, state: State) -> Tensor:
         c_depth = torch.zeros_like(x)

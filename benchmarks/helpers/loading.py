@@ -1,7 +1,7 @@
-"""Measure loading a text of 100 MB, in a process of its own, and print the figures as JSON.
+"""Measure loading a text of 100 MB and print the figures as JSON; :mod:`benchmarks.cpu` calls it.
 
-``python -m benchmarks.loading FILE`` reads FILE, encoding it the first time and finding it encoded the second. With
-``--make`` it writes the file instead.
+``python -m benchmarks.helpers.loading FILE`` encodes FILE the first time and reads it from the cache the second time.
+With ``--make`` it writes the file instead.
 """
 
 import argparse
@@ -9,13 +9,13 @@ import json
 import time
 from pathlib import Path
 
-from benchmarks.measure import peak_bytes
+from benchmarks.helpers.measure import peak_bytes
 
 SIZE = 100_000_000  # characters
 
 
 def make(path: Path) -> None:
-    """Write a text of `SIZE` characters, a few of them beyond ASCII, as in Wikipedia's text."""
+    """Write a text of at least `SIZE` characters, a few of them not ASCII, as on Wikipedia."""
     from minigrid.data.toywiki import generate
 
     page = generate(1_000_000, seed=0)[0]
@@ -24,7 +24,7 @@ def make(path: Path) -> None:
 
 
 def main() -> None:
-    """Do what the arguments say."""
+    """Write the file, or measure how long it takes to load it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("file", type=Path)
     parser.add_argument("--make", action="store_true")

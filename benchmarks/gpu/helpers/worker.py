@@ -1,7 +1,7 @@
-"""Measure some cases in one process, a line of JSON for each; called by :mod:`benchmarks.gpu.measure`.
+"""Measure cases in one process, and print a line of JSON for each; :mod:`benchmarks.gpu.measure` calls it.
 
-The first line says how long the start took, and the versions. A case that fails ends the process: on a GPU nothing that
-comes after an error can be trusted.
+The first line has the time of the start and the versions. An error ends the process, because nothing that comes after
+an error on a GPU can be trusted.
 """
 
 import argparse
@@ -11,13 +11,13 @@ import time
 import traceback
 from collections.abc import Iterator
 
-from benchmarks.gpu.measure import say
-from benchmarks.gpu.sides import SIDES, Case, Setting, start
+from benchmarks.gpu.helpers.lines import say
+from benchmarks.gpu.helpers.sides import SIDES, Case, Setting, start
 
 
 @contextlib.contextmanager
-def told(**line: str) -> Iterator[None]:
-    """Say what goes wrong, if something does, and end the process."""
+def reported(**line: str) -> Iterator[None]:
+    """Turn an exception into a line with an error, and end the process."""
     try:
         yield
     except Exception as error:
@@ -27,7 +27,7 @@ def told(**line: str) -> Iterator[None]:
 
 
 def main() -> None:
-    """Measure what the arguments say."""
+    """Measure the jobs of the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("jobs", nargs="+", help="SIDE/PRECISION/CASE")
     parser.add_argument("--budget", type=float)
@@ -39,13 +39,13 @@ def main() -> None:
         return Setting(precision == "tf32", args.budget, args.device)
 
     started = time.perf_counter()
-    with told():
+    with reported():
         versions = start(jobs[0][0], how(jobs[0][1]))
     say({"start": round(time.perf_counter() - started, 2), "versions": versions})
     for side, precision, text in jobs:
         started = time.perf_counter()
         job = {"side": side, "precision": precision, "case": text}
-        with told(**job):
+        with reported(**job):
             figures = SIDES[side](Case.parse(text), how(precision))
         say(job | figures | {"took": round(time.perf_counter() - started, 2)})
 
