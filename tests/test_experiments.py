@@ -111,7 +111,7 @@ def test_what_reaches_which_layer(model):
     top = net.forward(x, net.initial_state(8))[2].top
     assert measured["variation"][-1] == pytest.approx(top.std(axis=1).mean())
     assert (len(measured["variation"]), len(measured["gradient"])) == (4, 3)
-    net.params["embedding.weight"][...] = 0  # now nothing that is read makes a difference
+    net.params["embedding.weight"][...] = 0  # now the output does not depend on the input
     measured = measures.measure(net, x, y)
     np.testing.assert_allclose(measured["variation"], 0, atol=1e-7)
     assert min(measured["gradient"]) > 0

@@ -183,7 +183,7 @@ def test_after_kill_9_the_next_runner_waits_for_the_training_that_lives_on(exper
 
 @pytest.mark.usefixtures("heeded_signals")
 def test_ctrl_c_stops_the_training_and_keeps_it(experiment, tmp_path):
-    long = experiment(long=SLOW | {"max_steps": 100_000})  # on a fast machine too, it is stopped long before its end
+    long = experiment(long=SLOW | {"max_steps": 100_000})  # so many that it cannot finish before it is stopped
     process = apart(long, tmp_path)
     wait_until((long.run_folder("long") / METRICS).exists)
     process.send_signal(signal.SIGINT)

@@ -29,7 +29,7 @@ SAMPLING = ["sampling, one stream", "minigrid", "PyTorch", "times as fast"]
 TITLE = """# Speed on a CPU
 
 Written by `python -m benchmarks.cpu`. The peers are PyTorch's: `torch` is `nn.LSTM`; `expert` is a grid with `nn.LSTM`
-along time and the LSTM along depth for all steps at once; `cells` is a grid block by block, as the equations stand. The
+along time and the LSTM along depth for all steps at once; `cells` is a grid block by block, as in the equations. The
 floor is what the matrix products alone take in NumPy's BLAS."""
 
 

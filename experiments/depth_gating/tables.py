@@ -57,9 +57,9 @@ def facts(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
     """Return a table of all facts: what the best layer of each state tells, and what the text alone tells."""
     names = [state for state, _ in states(models) if state.endswith(".c")]
     rows = []
-    for fact, told in text["facts"].items():
-        length, best = max(told["letters"].items(), key=lambda entry: entry[1])
-        row = [fact.replace("_", " "), f"{100 * told['share']:.1f}", f"{100 * best:.1f} ({length})"]
+    for fact, alone in text["facts"].items():
+        length, best = max(alone["letters"].items(), key=lambda entry: entry[1])
+        row = [fact.replace("_", " "), f"{100 * alone['share']:.1f}", f"{100 * best:.1f} ({length})"]
         for state, those in states(models):
             if state in names:
                 row.append(percent(max(one["facts"][fact][state]) for one in those))
@@ -135,13 +135,13 @@ def page(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
         by_layer(models, lambda one, state: one["best_units"][state]["accuracy"]),
         "All units, before training:",
         by_layer(models, lambda one, state: one["untrained"][state]),
-        "All units, when all forget gates along depth are closed (probes fitted anew):",
+        "All units, when all forget gates along depth are closed (probes fitted again):",
         by_layer(grids, lambda one, state: one["depth_closed"][state]),
         "**By the number of letters in a row**, top layer:",
         by_letters(text, models),
         "**Other facts**, everywhere in the text, in the layer that shows them best:",
         facts(text, models),
-        "Without the noise, whether one is inside a URL, everywhere in the text:",
+        "Without the noise: is a symbol inside a URL? Everywhere in the text:",
         by_layer(models, lambda one, state: one["sharp"][state]),
         "The same before training:",
         by_layer(models, lambda one, state: one["untrained_sharp"][state]),

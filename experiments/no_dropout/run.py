@@ -220,7 +220,8 @@ def report() -> None:
     if not metrics:
         return
     unigram = measures["unigram"]
-    line = f"Whoever only knows how often each byte occurs in the {STEPS} minibatches has a loss of {unigram:.3f} nats."
+    only_frequencies = f"A model that knows only how often each byte occurs in the {STEPS} minibatches"
+    line = f"{only_frequencies} has a loss of {unigram:.3f} nats."
     pictures = ["![Training loss from each start](losses.png)", "![What reaches which layer](signal.png)"]
     parts = [line, table(HEADER, rows(list(metrics), measures)), compute(metrics), *pictures]
     losses = {name: measures["losses"][name] for name in metrics}
