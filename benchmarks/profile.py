@@ -41,7 +41,7 @@ def functions() -> list[FunctionType]:
 
 def kind_of(path: str, line: str) -> str | None:
     """Return whether a line of source computes products or gates; None for the rest, and for calls of these."""
-    if " @ " in line or "matmul(" in line or "multiply(t)" in line:  # the last is blas.product_at_each_step's
+    if " @ " in line or "matmul(" in line:
         return "products"
     in_gates = path == gates.__file__ and "activate(gates)" not in line
     return "gates" if in_gates else None
