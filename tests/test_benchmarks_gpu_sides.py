@@ -7,8 +7,8 @@ import pytest
 from benchmarks.gpu.helpers import sides
 from benchmarks.gpu.helpers.sides import Case, Setting
 from benchmarks.helpers import floor
+from minigrid.backend.cuda import lstm
 from minigrid.backend.cuda.recurrence import UNITS, Recurrence
-from minigrid.nn.cells import lstm
 
 TINY = Case("grid", L=2, H=4, T=3, B=2, V=5)
 HOW = Setting(tf32=False, budget=0.01, device="cpu")
