@@ -207,3 +207,28 @@ def test_characters_are_the_rows_of_their_embedding(model, options):
         TokenInput(ids, embedding), layer.c_below, layer.state, layer.weights, Workspace(np, "float64")
     )
     assert_close(snapshot(result[:3]), snapshot(expected[:3]), 1e-13)
+
+
+def test_tensorflows_grid_lstm():
+    """The figures of TensorFlow's former contrib.grid_rnn, Grid2BasicLSTMCell(2) with all weights 0.2, over two steps.
+
+    There the input, times 0.2 and summed, enters along depth both as hidden state and as memory cell, so this is the
+    one oracle from elsewhere in which the memory cell from below is not zero.
+    """
+    H, steps = 2, 2
+    cell = CELLS["grid"](ModelOptions(model="grid", vocab_size=1, hidden=H, priority="depth"))
+    weights = {name: np.full(shape, 0.2) for name, shape in cell.weight_shapes(H).items()}
+    for kind in ("time", "depth"):
+        weights[f"{kind}.bias"] = np.repeat([0.0, 1.0, 0.0, 0.0], H)  # forget bias 1
+    entering = 0.2 * np.array([3.0, 6.0])[:, None, None] * np.ones((steps, 1, H))  # x = (1, 1, 1), then (2, 2, 2)
+    state = {"h": np.array([[0.7, 0.8]]), "c": np.array([[0.5, 0.6]])}
+    h_depth, c_depth, _, cache = cell.forward(DenseInput(entering), entering, state, weights, Workspace(np, "float64"))
+    expected = {
+        "h_depth": [[0.36617181, 0.36617181], [0.58847463, 0.58847463]],
+        "c_depth": [[0.71053141, 0.71053141], [1.40469193, 1.40469193]],
+        "c_time": [[0.72320831, 0.80555487], [0.97726452, 1.04626071]],
+        "h_time": [[0.39102408, 0.42150158], [0.4927212, 0.51137757]],
+    }
+    found = {"h_depth": h_depth, "c_depth": c_depth, "c_time": cache.time.c[1:], "h_time": cache.time.h[1:]}
+    for name, figures in expected.items():
+        assert np.abs(found[name][:, 0] - figures).max() <= 5e-7, name
