@@ -3,7 +3,7 @@
 ``python -m benchmarks.versions OTHER`` needs a folder with another checkout of minigrid (``git worktree add OTHER
 COMMIT`` makes one). The two alternate, each in a process of its own with the same model and minibatch, so that a slow
 moment of the machine affects both. A ratio above 1 means that this checkout is faster. The parameters after the last
-step are compared too. It takes about two minutes on an otherwise idle machine.
+step are compared too. It takes about four minutes on an otherwise idle machine.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SIZES = ("lstm:2x128", "grid:2x128", "lstm:3x256", "grid:3x256")
+SIZES = ("lstm:2x128", "grid:2x128", "lstm:3x256", "grid:3x256", "lstm:3x512", "grid:3x512")
 SECONDS = 0.5  # per turn
 
 

@@ -1,15 +1,17 @@
 """The 2D Grid LSTM in one file, with nothing but NumPy: ``python -m minigrid.plain FILE`` trains one on a text.
 
 A character model after Kalchbrenner, Danihelka and Graves (2015), arXiv:1507.01526. Block (l, t) of layer l and time t
-holds two LSTMs, one along time and one along depth. Each passes on a hidden state h and a memory cell c:
+holds two LSTMs: one along time, each layer's own, and one along depth, which all layers share. Each passes on a hidden
+state h and a memory cell c. W_time multiplies the hidden state that comes along time, W_depth the one along depth:
 
-    a_time  = h_time[l, t-1] @ time[l].W_time + h_depth[l-1, t] @ time[l].W_depth + time[l].bias
+    a_time  = h_time[l, t-1] @ time.l.W_time + h_depth[l-1, t] @ time.l.W_depth + time.l.bias
     h_time[l, t],  c_time[l, t]  = lstm(a_time, c_time[l, t-1])
     a_depth = h_time[l, t] @ depth.W_time + h_depth[l-1, t] @ depth.W_depth + depth.bias
     h_depth[l, t], c_depth[l, t] = lstm(a_depth, c_depth[l-1, t])
 
-At the bottom, h_depth is the embedding of character t and c_depth is 0. At the top, h_depth predicts character t + 1.
-All layers share one LSTM along depth. T time steps, B sequences, H units, L layers, V characters; dx is d(loss)/dx.
+Below layer 0, h_depth is the embedding of character t and c_depth is 0; the top h_depth predicts character t + 1.
+T time steps, B sequences, H units, L layers, V characters. dh is the gradient of the loss with respect to h, and so on.
+From y = x @ W + b follow dW = x.T @ dy, db = dy.sum(axis=0), dx = dy @ W.T. What is used twice gets the sum of both.
 """
 
 import argparse
@@ -20,11 +22,11 @@ import numpy as np
 
 
 def sigmoid(a):
-    return (1 + np.tanh(a / 2)) / 2  # never overflows
+    return (1 + np.tanh(a / 2)) / 2  # = 1 / (1 + exp(-a)), but never overflows; its derivative is y * (1 - y)
 
 
 def lstm_forward(a, c_prev):
-    """Update an LSTM. a (B, 4H): pre-activations of the gates, packed [i | f | o | g]; c_prev (B, H): memory cell."""
+    """Take one step, along time or depth, from c_prev (B, H) and a (B, 4H) = [input | forget | output | candidate]."""
     a_i, a_f, a_o, a_g = np.split(a, 4, axis=1)
     i, f, o, g = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o), np.tanh(a_g)
     c = f * c_prev + i * g
@@ -34,10 +36,10 @@ def lstm_forward(a, c_prev):
 
 
 def lstm_backward(dh, dc, cache):
-    """Turn the gradients that arrive at h and c, (B, H) each, into those of a (B, 4H) and c_prev (B, H)."""
+    """From dh and dc, (B, H) each, compute da (B, 4H) and dc_prev (B, H)."""
     i, f, o, g, c_prev, s = cache
     do = dh * s
-    dc = dc + dh * o * (1 - s**2)  # c is read by h, and by the next update
+    dc = dc + dh * o * (1 - s**2)  # in total: c goes to the next block, and through s = tanh(c) into h
     di = dc * g
     df = dc * c_prev
     dg = dc * i
@@ -50,9 +52,9 @@ def lstm_backward(dh, dc, cache):
 
 
 def block_forward(p, layer, time_prev, below):
-    """Compute block (layer, t) from the states that enter it, pairs (h, c) of (B, H); p are the parameters by name."""
+    """Compute block (layer, t) from the states that enter it, pairs (h, c) of (B, H). p: all parameters, by name."""
     (h_time_prev, c_time_prev), (h_below, c_below) = time_prev, below
-    own = f"time.{layer}"
+    own = f"time.{layer}"  # the layer's own LSTM, along time
     a_time = h_time_prev @ p[f"{own}.W_time"] + h_below @ p[f"{own}.W_depth"] + p[f"{own}.bias"]
     h_time, c_time, time_cache = lstm_forward(a_time, c_time_prev)
     a_depth = h_time @ p["depth.W_time"] + h_below @ p["depth.W_depth"] + p["depth.bias"]  # reads the new h_time
@@ -61,46 +63,45 @@ def block_forward(p, layer, time_prev, below):
 
 
 def block_backward(p, d, layer, dtime, ddepth, cache):
-    """Turn the gradients of what leaves the block into those of what enters it; add the weights' gradients to d."""
+    """From the gradients of the states that leave the block, pairs (dh, dc), compute those of the states that enter."""
     (dh_time, dc_time), (dh_depth, dc_depth) = dtime, ddepth
     h_time_prev, h_below, h_time, time_cache, depth_cache = cache
     own = f"time.{layer}"
-
     # h_depth, c_depth = lstm(a_depth, c_below)
     da_depth, dc_below = lstm_backward(dh_depth, dc_depth, depth_cache)
-    # a_depth = h_time @ depth.W_time + h_below @ depth.W_depth + depth.bias
+    # a_depth = h_time @ depth.W_time + h_below @ depth.W_depth + depth.bias; +=, because blocks share these weights
     d["depth.W_time"] += h_time.T @ da_depth
     d["depth.W_depth"] += h_below.T @ da_depth
     d["depth.bias"] += da_depth.sum(axis=0)
-    dh_time = dh_time + da_depth @ p["depth.W_time"].T  # h_time is read by block (layer, t + 1) and by a_depth
-    dh_below = da_depth @ p["depth.W_depth"].T
+    dh_time = dh_time + da_depth @ p["depth.W_time"].T  # in total: h_time goes to block (layer, t + 1) and into a_depth
+    dh_below = da_depth @ p["depth.W_depth"].T  # the first of two parts
     # h_time, c_time = lstm(a_time, c_time_prev)
     da_time, dc_time_prev = lstm_backward(dh_time, dc_time, time_cache)
-    # a_time = h_time_prev @ time.W_time + h_below @ time.W_depth + time.bias
+    # a_time = h_time_prev @ time.l.W_time + h_below @ time.l.W_depth + time.l.bias
     d[f"{own}.W_time"] += h_time_prev.T @ da_time
     d[f"{own}.W_depth"] += h_below.T @ da_time
     d[f"{own}.bias"] += da_time.sum(axis=0)
     dh_time_prev = da_time @ p[f"{own}.W_time"].T
-    dh_below = dh_below + da_time @ p[f"{own}.W_depth"].T  # h_below is read by a_time and by a_depth
+    dh_below = dh_below + da_time @ p[f"{own}.W_depth"].T  # in total: h_below goes into a_depth and into a_time
     return (dh_time_prev, dc_time_prev), (dh_below, dc_below)
 
 
 def forward(p, x, state):
-    """Read x (T, B) from a state, [(h_time, c_time), ...] by layer. Return logits (T, B, V), the new state, a cache."""
+    """Read characters x (T, B) in a state, [(h_time, c_time), ...] by layer. Return logits (T, B, V), state, cache."""
     state, tops, caches = list(state), [], []
-    for characters in x:
-        h_below = p["embedding.weight"][characters]
-        below = h_below, np.zeros_like(h_below)
-        for layer in range(len(state)):
-            state[layer], below, cache = block_forward(p, layer, state[layer], below)
-            caches.append(cache)
-        tops.append(below[0])
+    for ids in x:
+        h_depth = p["embedding.weight"][ids]
+        depth = h_depth, np.zeros_like(h_depth)
+        for layer in range(len(state)):  # each block replaces the state of t - 1 and what came from layer - 1
+            state[layer], depth, block_cache = block_forward(p, layer, state[layer], depth)
+            caches.append(block_cache)
+        tops.append(depth[0])
     top = np.stack(tops)  # (T, B, H)
     return top @ p["decoder.weight"] + p["decoder.bias"], state, (x, top, caches)
 
 
 def cross_entropy(logits, y):
-    """Return the mean of -log softmax(logits)[y] in nats, and its gradient with respect to the logits (T, B, V)."""
+    """Return the mean of -log softmax(logits)[y] over the targets y (T, B) in nats, and dlogits (T, B, V)."""
     logits = logits - logits.max(axis=-1, keepdims=True)
     log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
     one_hot = np.eye(logits.shape[-1], dtype=logits.dtype)[y]
@@ -108,21 +109,21 @@ def cross_entropy(logits, y):
 
 
 def backward(p, dlogits, cache):
-    """Go back through the grid, from the last block to the first. Return the gradients of all parameters, by name."""
+    """Go back through the grid, so that each block comes after the two that it feeds. Return all gradients, by name."""
     x, top, caches = cache
     layers = len(caches) // len(x)
     d = {name: np.zeros_like(weight) for name, weight in p.items()}
     # logits = top @ decoder.weight + decoder.bias
-    d["decoder.weight"] += np.tensordot(top, dlogits, axes=((0, 1), (0, 1)))
-    d["decoder.bias"] += dlogits.sum(axis=(0, 1))
-    dtop = dlogits @ p["decoder.weight"].T
+    d["decoder.weight"] = np.tensordot(top, dlogits, axes=((0, 1), (0, 1)))  # summed over T and B: (H, V)
+    d["decoder.bias"] = dlogits.sum(axis=(0, 1))
+    dtop = dlogits @ p["decoder.weight"].T  # (T, B, H)
     zeros = np.zeros_like(top[0])
-    dstate = [(zeros, zeros)] * layers  # nothing arrives from beyond the last step: truncated backpropagation
+    dstate = [(zeros, zeros)] * layers  # the gradient from the next minibatch is cut off: truncated backpropagation
     for t in reversed(range(len(x))):
-        dbelow = dtop[t], zeros  # nothing reads the memory cell above the top layer
+        ddepth = dtop[t], zeros  # nothing reads the memory cell of the top layer
         for layer in reversed(range(layers)):
-            dstate[layer], dbelow = block_backward(p, d, layer, dstate[layer], dbelow, caches[t * layers + layer])
-        np.add.at(d["embedding.weight"], x[t], dbelow[0])  # adds once per occurrence of a character
+            dstate[layer], ddepth = block_backward(p, d, layer, dstate[layer], ddepth, caches[t * layers + layer])
+        np.add.at(d["embedding.weight"], x[t], ddepth[0])  # adds once per occurrence of a character
     return d
 
 
@@ -139,12 +140,12 @@ def make_parameters(V, H, L, seed=0, dtype=np.float32):
     return p
 
 
-def rmsprop(p, g, mean_square, lr=2e-3, alpha=0.95, clip=5.0):
-    """Clip the gradients g element by element, then update the parameters p in place."""
+def rmsprop(p, d, mean_square, lr=2e-3, alpha=0.95, clip=5.0):
+    """Clip the gradients d element by element, then update the parameters p in place."""
     for name in p:
-        clipped = np.clip(g[name], -clip, clip)
-        mean_square[name] = alpha * mean_square[name] + (1 - alpha) * clipped**2
-        p[name] -= lr * clipped / (np.sqrt(mean_square[name]) + 1e-8)
+        dp = np.clip(d[name], -clip, clip)
+        mean_square[name] = alpha * mean_square[name] + (1 - alpha) * dp**2
+        p[name] -= lr * dp / (np.sqrt(mean_square[name]) + 1e-8)
 
 
 def read_text(p, ids, B, T, L):
@@ -181,14 +182,14 @@ def main():
     train, held_out = np.split(ids, [int(0.95 * len(text))])
     B, T, H, L = min(50, (len(held_out) - 1) // 50), 50, 128, 2
     if B < 1:
-        parser.error(f"{options.file} has {len(text)} characters: give a text of at least 1,020")
+        parser.error(f"{options.file} has {len(text)} characters: give a text of at least 1,001")
     p = make_parameters(len(characters), H, L)
     mean_square = {name: np.zeros_like(weight) for name, weight in p.items()}
     began = time.perf_counter()
     for epoch in range(1, options.epochs + 1):
         for k, (y, logits, cache) in enumerate(read_text(p, train, B, T, L), start=1):
             loss, dlogits = cross_entropy(logits, y)
-            rmsprop(p, backward(p, T * dlogits, cache), mean_square)  # clip and lr suit the loss summed over T steps
+            rmsprop(p, backward(p, T * dlogits, cache), mean_square)  # of the loss summed over T, averaged over B
             if k % 50 == 0:
                 print(f"epoch {epoch}, minibatch {k}: {loss:.3f} nats, {time.perf_counter() - began:.0f} s", flush=True)
         losses = [cross_entropy(logits, y)[0] for y, logits, _ in read_text(p, held_out, B, T, L)]

@@ -293,7 +293,7 @@ def overwrite_linear(a):
 def other_priority(a):
     cell = a["self"]
     a["self"] = copy.copy(cell)
-    a["self"].read = slice(None, -1) if cell.read == slice(1, None) else slice(1, None)
+    a["self"].steps_read = slice(None, -1) if cell.steps_read == slice(1, None) else slice(1, None)
 
 
 def no_memory_from_above(a):

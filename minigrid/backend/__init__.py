@@ -1,19 +1,19 @@
 """Where arrays live: NumPy on the CPU, or CuPy on an NVIDIA GPU."""
 
-from minigrid.backend.arrays import BLOCK, Array, array_module, blocks, on_gpu, to_host
+from minigrid.backend.arrays import CHUNK, Array, array_module, chunks, on_gpu, to_host
 from minigrid.backend.device import BACKENDS, backend_module, choose_device, describe_device, tf32
 from minigrid.backend.workspace import Scope, Workspace
 
 __all__ = [
     "BACKENDS",
-    "BLOCK",
+    "CHUNK",
     "Array",
     "Scope",
     "Workspace",
     "array_module",
     "backend_module",
-    "blocks",
     "choose_device",
+    "chunks",
     "describe_device",
     "on_gpu",
     "tf32",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-BLOCK = 1 << 16
+CHUNK = 1 << 16
 """How many numbers to process at a time if several passes follow each other: few enough for a CPU's cache."""
 
 Array = Any
@@ -31,10 +31,10 @@ def to_host(x: Array) -> np.ndarray:
     return x if isinstance(x, np.ndarray) else array_module(x).asnumpy(x)
 
 
-def blocks(x: Array, part: slice = slice(None), numbers: int = BLOCK) -> Iterator[slice]:
-    """Cut a part of x, along its first axis, into blocks that stay in a CPU's cache through several passes.
+def chunks(x: Array, part: slice = slice(None), numbers: int = CHUNK) -> Iterator[slice]:
+    """Cut a part of x, along its first axis, into chunks that stay in a CPU's cache through several passes.
 
-    A block has about `numbers` numbers, but at least one entry of the axis. On a GPU the whole part is one block.
+    A chunk has about `numbers` numbers, but at least one entry of the axis. On a GPU the whole part is one chunk.
     """
     start, stop, _ = part.indices(len(x))
     length = max(1, numbers * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)

@@ -20,13 +20,16 @@ class Update(NamedTuple):
     h: Array  # (..., B, H), hidden state after the update
 
     def of_steps(self, steps: int | slice) -> "Update":
-        """Return the arrays of one or some of several steps."""
+        """Select one or some of the steps."""
         gates, c_prev, c, s, h = self
         return Update(gates[steps], c_prev[steps], c[steps], s[steps], h[steps])
 
 
 class Slopes(NamedTuple):
-    """Local derivatives of an LSTM update: of c or h with respect to what it was computed from, (..., B, H) each."""
+    """Local derivatives of an LSTM update, (..., B, H) each: ``dc_da_i`` is ∂c/∂a_i, and so on.
+
+    They are derivatives of one variable of the update by another, not gradients of the loss.
+    """
 
     dc_da_i: Array
     dc_da_f: Array
@@ -36,7 +39,7 @@ class Slopes(NamedTuple):
     dc_dc_prev: Array
 
     def of_step(self, step: int) -> "Slopes":
-        """Return those of one of several steps."""
+        """Select one of the steps."""
         return Slopes(*(slope[step] for slope in self))
 
 
@@ -46,7 +49,7 @@ def by_gate(packed: Array) -> Array:
 
 
 def split_gates(gates: Array) -> Array:
-    """View (..., 4, B, H) with the gates first, ``i, f, o, g = split_gates(gates)``."""
+    """View (4, B, H), or (T, 4, B, H) as (4, T, B, H), so that you can write ``i, f, o, g = split_gates(gates)``."""
     return gates.swapaxes(0, -3)
 
 
@@ -98,17 +101,20 @@ def lstm_forward(a_x: Array, a_h: Array, update: Update, output: str) -> None:
 
 
 def lstm_slopes(update: Update, output: str, out: Array) -> Slopes:
-    """Compute the local derivatives of :func:`lstm_forward`: the part of its backward pass that needs no gradient yet.
+    """Compute the local derivatives of :func:`lstm_forward`.
+
+    They do not depend on the gradients that arrive, so a layer computes them for many steps at once, and its loop over
+    time, which has to go one by one, stays short.
 
     ::
 
-        dc/da_i = i * (1 - i) * g
-        dc/da_f = f * (1 - f) * c_prev
-        dc/da_g = (1 - g^2) * i
-        dc/dc_prev = f
-        dh/dc   = o * (1 - s^2)
-        dh/da_o = o * (1 - o) * s                  `output` "standard"
-        dh/da_o = o * (1 - o) * c * (1 - s^2)      `output` "paper"
+        ∂c/∂a_i = i * (1 - i) * g
+        ∂c/∂a_f = f * (1 - f) * c_prev
+        ∂h/∂a_o = o * (1 - o) * s                  `output` "standard"
+        ∂h/∂a_o = o * (1 - o) * c * (1 - s^2)      `output` "paper"
+        ∂c/∂a_g = (1 - g^2) * i
+        ∂h/∂c   = o * (1 - s^2)
+        ∂c/∂c_prev = f
 
     Parameters
     ----------
@@ -117,7 +123,7 @@ def lstm_slopes(update: Update, output: str, out: Array) -> Slopes:
     output : {"standard", "paper"}
         Form of h.
     out : (5, ..., B, H) array
-        Provides the room for the derivatives.
+        Receives the first five of the :class:`Slopes`; the sixth is the forget gate itself.
     """
     gates, c_prev, c, s, _ = update
     xp = array_module(gates)
@@ -140,12 +146,12 @@ def lstm_backward(dh: Array, dc: Array, slopes: Slopes, da: Array, dc_prev: Arra
 
     ::
 
-        dc      = dc + dh * dh/dc            c is read by h, and by the next update
-        da_i    = dc * dc/da_i
-        da_f    = dc * dc/da_f
-        da_o    = dh * dh/da_o
-        da_g    = dc * dc/da_g
-        dc_prev = dc * dc/dc_prev
+        dc_total = dc + dh * ∂h/∂c            c goes to the next update, and into h
+        da_i     = dc_total * ∂c/∂a_i
+        da_f     = dc_total * ∂c/∂a_f
+        da_o     = dh * ∂h/∂a_o
+        da_g     = dc_total * ∂c/∂a_g
+        dc_prev  = dc_total * ∂c/∂c_prev
 
     Parameters
     ----------
@@ -160,9 +166,9 @@ def lstm_backward(dh: Array, dc: Array, slopes: Slopes, da: Array, dc_prev: Arra
     """
     xp = array_module(da)
     da_i, da_f, da_o, da_g = split_gates(da)
-    dc = dc + dh * slopes.dh_dc
-    xp.multiply(dc, slopes.dc_da_i, out=da_i)
-    xp.multiply(dc, slopes.dc_da_f, out=da_f)
+    dc_total = dc + dh * slopes.dh_dc
+    xp.multiply(dc_total, slopes.dc_da_i, out=da_i)
+    xp.multiply(dc_total, slopes.dc_da_f, out=da_f)
     xp.multiply(dh, slopes.dh_da_o, out=da_o)
-    xp.multiply(dc, slopes.dc_da_g, out=da_g)
-    xp.multiply(dc, slopes.dc_dc_prev, out=dc_prev)
+    xp.multiply(dc_total, slopes.dc_da_g, out=da_g)
+    xp.multiply(dc_total, slopes.dc_dc_prev, out=dc_prev)

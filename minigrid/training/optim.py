@@ -7,7 +7,7 @@ the clipped ``T x grads``; the gradient norm that a run shows is that of ``T x g
 
 from abc import ABC, abstractmethod
 
-from minigrid.backend import Array, array_module, blocks, on_gpu
+from minigrid.backend import Array, array_module, chunks, on_gpu
 from minigrid.backend.cuda.kernels import kernels_for
 from minigrid.errors import UserError, did_you_mean
 
@@ -61,8 +61,8 @@ class Optimizer(ABC):
         if on_gpu(p):
             self._update_on_gpu(p[part], g[part], self._state_of(part), lr, step)
             return
-        for block in blocks(p, part):
-            self._update(p[block], g[block], self._state_of(block), lr, step)
+        for chunk in chunks(p, part):
+            self._update(p[chunk], g[chunk], self._state_of(chunk), lr, step)
 
     def _state_of(self, part: slice) -> dict[str, Array]:
         return {name: array[part] for name, array in self.state.items()}

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrid.backend import BLOCK, Workspace
+from minigrid.backend import CHUNK, Workspace
 from minigrid.backend.blas import one_thread, threads
 from minigrid.nn.model import CharModel
 
@@ -49,7 +49,7 @@ class Shards:
 
     def ranges(self, size: int) -> list[slice]:
         """Cut a vector into ranges that are processed in parallel: a single one if it is short."""
-        return _cut(size, self._threads() if size >= 4 * BLOCK else 1)
+        return _cut(size, self._threads() if size >= 4 * CHUNK else 1)
 
     def map_columns(self, function: Callable[[slice, Workspace], Result], batch: int) -> list[Result]:
         """Return ``function(columns, workspace)`` for every part of a batch, in order, each with its own workspace."""

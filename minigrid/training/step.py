@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrid.backend import Array, Workspace, array_module, blocks, on_gpu, to_host
+from minigrid.backend import Array, Workspace, array_module, chunks, on_gpu, to_host
 from minigrid.backend.cuda.kernels import kernels_for
 from minigrid.errors import UserError
 from minigrid.nn.model import CharModel
@@ -123,11 +123,11 @@ class TrainStep:
 
     def _clip_and_update(self, g: Array, part: slice) -> None:
         """Clip T x gradients and update the parameters, in one part of the vectors."""
-        for block in blocks(g, part):
+        for chunk in chunks(g, part):
             if self.clip_norm is not None:
-                clip_norm(g[block], self.clip_norm, self.norm)
+                clip_norm(g[chunk], self.clip_norm, self.norm)
             if self.clip is not None:
-                clip_elements(g[block], self.clip)
+                clip_elements(g[chunk], self.clip)
         self._optimizer.update(self.model.params.flat, g, self.lr, self.number, part)
 
     def state(self, batch: int) -> dict[str, Array]:
@@ -217,9 +217,9 @@ def _scale_and_square(g: Array, factor: int, part: slice) -> Array:
     if on_gpu(g):
         return kernels_for(g).scale_and_square(g[part], factor)
     total = 0
-    for block in blocks(g, part):
-        g[block] *= factor
-        total = total + array_module(g).dot(g[block], g[block])
+    for chunk in chunks(g, part):
+        g[chunk] *= factor
+        total = total + array_module(g).dot(g[chunk], g[chunk])
     return total
 
 

@@ -11,9 +11,9 @@ Arrays = Mapping[str, Array]
 """Arrays by name."""
 
 State = dict[str, Array]
-"""One layer's state by name, (B, H) each; or the gradient that arrives at its final state, in which None is zero."""
+"""One layer's state by name, (B, H) each; or the gradient that arrives at its final state, with None for zero."""
 
-Memory = Array | None
+DepthState = Array | None
 """The memory cell along depth, (T, B, H), or its gradient; None is zero. Only the grid has one."""
 
 
@@ -45,7 +45,7 @@ class Cell(ABC):
         H.
     kept, passing : int
         Memory that training takes, in arrays of T * B * H numbers: what each layer keeps from the forward to the
-        backward pass, and what a backward pass needs besides, at its peak, once for all layers.
+        backward pass; and what a backward pass needs in addition, measured at its peak, once for all layers.
     """
 
     prefix: str
@@ -60,15 +60,15 @@ class Cell(ABC):
 
     @abstractmethod
     def forward(
-        self, x: LayerInput, c_below: Memory, state: State, weights: Arrays, workspace: Workspace | Scope
-    ) -> tuple[Array, Memory, State, Any]:
+        self, x: LayerInput, c_below: DepthState, state: State, weights: Arrays, workspace: Workspace | Scope
+    ) -> tuple[Array, DepthState, State, Any]:
         """Run one layer over a sequence.
 
         Parameters
         ----------
         x : TokenInput or DenseInput
             The layer's input, T steps of B sequences.
-        c_below : Memory
+        c_below : DepthState
             Memory cell from the layer below; a cell without one passes it on unchanged.
         state : dict
             State before the first step.
@@ -81,7 +81,7 @@ class Cell(ABC):
         -------
         out : (T, B, H) array
             Input of the layer above.
-        c_above : Memory
+        c_above : DepthState
             Memory cell for the layer above.
         state : dict
             State after the last step.
@@ -91,8 +91,8 @@ class Cell(ABC):
 
     @abstractmethod
     def backward(
-        self, dout: Array, dc_above: Memory, dstate: State, cache: Any, grads: Arrays, workspace: Workspace | Scope
-    ) -> tuple[Array | None, Memory, State]:
+        self, dout: Array, dc_above: DepthState, dstate: State, cache: Any, grads: Arrays, workspace: Workspace | Scope
+    ) -> tuple[Array | None, DepthState, State]:
         """Backward of :meth:`forward`.
 
         Parameters
@@ -109,8 +109,8 @@ class Cell(ABC):
         Returns
         -------
         dx : array or None
-            Gradient of what x looks up or holds, as its `project_backward` returns it.
-        dc_below : Memory
+            Gradient of x, (T, B, N). In the first layer that of the embedding, (V, N); None if there is no embedding.
+        dc_below : DepthState
             Gradient of `c_below`.
         dstate : dict
             Gradient of the initial state.

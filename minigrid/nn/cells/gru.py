@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 from minigrid.backend import Array, Scope, Workspace, array_module
-from minigrid.nn.cells.cell import Arrays, Cell, Memory, State, Weights, weights_of
+from minigrid.nn.cells.cell import Arrays, Cell, DepthState, State, Weights, weights_of
 from minigrid.nn.ops import LayerInput, rows
 from minigrid.nn.options import ModelOptions
 
 
 class Cache(NamedTuple):
-    """What the backward pass needs, and what a picture of the gates shows."""
+    """What the backward pass needs; traces are made of it too."""
 
     x: LayerInput
     weights: Weights  # W_x (N, 3H), W_h (H, 3H), bias (3H,)
@@ -45,8 +45,8 @@ class GRU(Cell):
         return {"gru.W_x": (inputs, 3 * H), "gru.W_h": (H, 3 * H), "gru.bias": (3 * H,)}
 
     def forward(
-        self, x: LayerInput, c_below: Memory, state: State, weights: Arrays, workspace: Workspace | Scope
-    ) -> tuple[Array, Memory, State, Cache]:
+        self, x: LayerInput, c_below: DepthState, state: State, weights: Arrays, workspace: Workspace | Scope
+    ) -> tuple[Array, DepthState, State, Cache]:
         """See :meth:`Cell.forward`."""
         T, (B, H) = x.steps, state["h"].shape
         W = weights_of("gru", weights)
@@ -74,8 +74,14 @@ class GRU(Cell):
         return h[1:], c_below, {"h": h[T].copy()}, Cache(x, W, h, gates, reset)
 
     def backward(
-        self, dout: Array, dc_above: Memory, dstate: State, cache: Cache, grads: Arrays, workspace: Workspace | Scope
-    ) -> tuple[Array | None, Memory, State]:
+        self,
+        dout: Array,
+        dc_above: DepthState,
+        dstate: State,
+        cache: Cache,
+        grads: Arrays,
+        workspace: Workspace | Scope,
+    ) -> tuple[Array | None, DepthState, State]:
         """See :meth:`Cell.backward`."""
         x, W, h, gates, reset = cache
         T, B, H = reset.shape

@@ -5,17 +5,17 @@ A stacked LSTM is made of these layers; so is the time dimension of a grid.
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, Scope, Workspace, array_module, blocks, on_gpu
+from minigrid.backend import Array, Scope, Workspace, array_module, chunks, on_gpu
 from minigrid.backend.blas import matmul, tiled
-from minigrid.backend.cuda import lstm as cuda
-from minigrid.nn.cells.cell import Arrays, Cell, Memory, State, Weights, weights_of
+from minigrid.backend.cuda import lstm as lstm_on_gpu
+from minigrid.nn.cells.cell import Arrays, Cell, DepthState, State, Weights, weights_of
 from minigrid.nn.gates import Update, by_gate, lstm_backward, lstm_forward, lstm_slopes, split_gates
 from minigrid.nn.ops import LayerInput, linear_forward, rows
 from minigrid.nn.options import ModelOptions
 
 
 class Cache(NamedTuple):
-    """What the backward pass needs, and what a picture of the gates shows."""
+    """What the backward pass needs; traces are made of it too."""
 
     x: LayerInput
     weights: Weights  # W_x (N, 4H), W_h (H, 4H), bias (4H,)
@@ -55,7 +55,8 @@ def sequence_forward(
     workspace : Workspace or Scope
         Provides the arrays.
     """
-    T, (B, H) = x.steps, h0.shape
+    T = x.steps
+    B, H = h0.shape
     h = workspace.empty("h", (T + 1, B, H))
     c = workspace.empty("c", (T + 1, B, H))
     gates = workspace.empty("gates", (T, 4, B, H))
@@ -66,7 +67,7 @@ def sequence_forward(
     x.project(weights.W_x, weights.bias, out=a_x)
     h[0], c[0] = h0, c0
     if on_gpu(h0):
-        cuda.forward_steps(a_x, cache, output, workspace)
+        lstm_on_gpu.forward_steps(a_x, cache, output, workspace)
     else:
         forward_steps(a_x, cache, output, workspace)
     return cache
@@ -74,13 +75,14 @@ def sequence_forward(
 
 def forward_steps(a_x: Array, cache: Cache, output: str, workspace: Workspace | Scope) -> None:
     """Go from h[0] and c[0] to h[T] and c[T], step by step; a_x (T, B, 4H) is ``x @ W_x + bias``."""
-    T, B, packed = a_x.shape
-    h, update, a_x = cache.h, cache.update, by_gate(a_x)
-    a_h = workspace.scratch("a_h", (B, packed))
-    W_h = tiled(cache.weights.W_h, B, T, workspace)
+    T, B, H = cache.s.shape
+    h, update = cache.h, cache.update
+    a_h = workspace.scratch("a_h", (B, 4 * H))
+    a_x_by_gate, a_h_by_gate = by_gate(a_x), by_gate(a_h)  # views
+    W_h = tiled(cache.weights.W_h, B, T, workspace)  # laid out for T products with B rows; the products are the same
     for t in range(T):
         matmul(h[t], W_h, out=a_h)
-        lstm_forward(a_x[t], by_gate(a_h), update.of_steps(t), output)
+        lstm_forward(a_x_by_gate[t], a_h_by_gate, update.of_steps(t), output)
 
 
 def sequence_backward(
@@ -91,7 +93,8 @@ def sequence_backward(
     Parameters
     ----------
     dh : (T + 1, B, H) array
-        Gradients that arrive at h[0] ... h[T] from outside this recurrence: from the layer above, say.
+        Gradients that arrive at h[0] ... h[T] from outside this recurrence, for example from the layer above. At h[0]
+        something arrives only in a grid with priority "none".
     dc : (B, H) array or None
         Gradient that arrives at the final memory cell c[T]; None is zero.
     cache : Cache
@@ -106,20 +109,20 @@ def sequence_backward(
     Returns
     -------
     dx : array or None
-        Gradient of x, as its `project_backward` returns it.
+        Gradient of x, (T, B, N). In the first layer that of the embedding, (V, N); None if there is no embedding.
     dh0, dc0 : (B, H) arrays
         Gradients of the initial state.
     """
     T, B, H = cache.s.shape
     da = workspace.scratch("packed", (T, B, 4 * H))
     if on_gpu(dh):
-        dh0, dc0 = cuda.backward_steps(dh, dc, cache, da, output)
+        dh0, dc0 = lstm_on_gpu.backward_steps(dh, dc, cache, da, output)
     else:
         dh0, dc0 = backward_steps(dh, dc, cache, da, output, workspace)
 
-    # a[t] = x[t] @ W_x + h[t] @ W_h + bias
-    grads.W_h[...] += rows(cache.h[:-1]).T @ rows(da)
-    dx = cache.x.project_backward(da, cache.weights.W_x, grads.W_x, grads.bias)
+    # backward of: a[t] = x[t] @ W_x + h[t] @ W_h + bias, except for h[t], whose gradient the loop above has used
+    grads.W_h[...] += rows(cache.h[:-1]).T @ rows(da)  # [...]: adds in place
+    dx = cache.x.project_backward(da, cache.weights.W_x, grads.W_x, grads.bias)  # adds to these two as well
     return dx, dh0, dc0
 
 
@@ -133,16 +136,18 @@ def backward_steps(
     T, B, H = cache.s.shape
     update, da_by_gate = cache.update, by_gate(da)
     W_h_T = tiled(cache.weights.W_h.T, B, T, workspace)
-    # the gradients that arrive at h[t + 1] and c[t + 1], in total
+    # Before step t of the loop, dh_next is the whole gradient of h[t + 1]. dc_next is what update t + 1 sends back to
+    # c[t + 1]; the rest comes from h[t + 1], and lstm_backward adds it.
     dh_next = dh[T].copy()
     dc_next = array_module(dh).zeros((B, H), dh.dtype) if dc is None else dc.copy()
-    for block in reversed(list(blocks(da))):
-        steps = range(T)[block]
-        slopes = lstm_slopes(update.of_steps(block), output, workspace.scratch("slopes", (5, len(steps), B, H)))
+    for chunk in reversed(list(chunks(da))):
+        steps = range(T)[chunk]
+        slopes = lstm_slopes(update.of_steps(chunk), output, out=workspace.scratch("slopes", (5, len(steps), B, H)))
         for t in reversed(steps):
-            # h[t + 1], c[t + 1] = lstm(a[t], c[t])
-            lstm_backward(dh_next, dc_next, slopes.of_step(t - steps[0]), da=da_by_gate[t], dc_prev=dc_next)
-            # a[t] = x[t] @ W_x + h[t] @ W_h + bias
+            # backward of: h[t + 1], c[t + 1] = lstm(a[t], c[t])
+            slopes_t = slopes.of_step(t - steps.start)  # slopes begins at the start of the chunk
+            lstm_backward(dh_next, dc_next, slopes_t, da=da_by_gate[t], dc_prev=dc_next)
+            # backward of: a[t] = ... + h[t] @ W_h
             matmul(da[t], W_h_T, out=dh_next)
             dh_next += dh[t]
     return dh_next, dc_next
@@ -188,15 +193,21 @@ class LSTM(Cell):
         return {"lstm.W_x": (inputs, 4 * H), "lstm.W_h": (H, 4 * H), "lstm.bias": (4 * H,)}
 
     def forward(
-        self, x: LayerInput, c_below: Memory, state: State, weights: Arrays, workspace: Workspace | Scope
-    ) -> tuple[Array, Memory, State, Cache]:
+        self, x: LayerInput, c_below: DepthState, state: State, weights: Arrays, workspace: Workspace | Scope
+    ) -> tuple[Array, DepthState, State, Cache]:
         """See :meth:`Cell.forward`."""
         cache = sequence_forward(x, state["h"], state["c"], weights_of("lstm", weights), self.output, workspace)
         return cache.h[1:], c_below, final_state(cache), cache
 
     def backward(
-        self, dout: Array, dc_above: Memory, dstate: State, cache: Cache, grads: Arrays, workspace: Workspace | Scope
-    ) -> tuple[Array | None, Memory, State]:
+        self,
+        dout: Array,
+        dc_above: DepthState,
+        dstate: State,
+        cache: Cache,
+        grads: Arrays,
+        workspace: Workspace | Scope,
+    ) -> tuple[Array | None, DepthState, State]:
         """See :meth:`Cell.backward`."""
         T, B, H = dout.shape
         dh = workspace.scratch("dh", (T + 1, B, H))

@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 from minigrid.backend import Array, Scope, Workspace, array_module
-from minigrid.nn.cells.cell import Arrays, Cell, Memory, State, Weights, weights_of
+from minigrid.nn.cells.cell import Arrays, Cell, DepthState, State, Weights, weights_of
 from minigrid.nn.ops import LayerInput, rows
 from minigrid.nn.options import ModelOptions
 
 
 class Cache(NamedTuple):
-    """What the backward pass needs, and what a picture shows."""
+    """What the backward pass needs; traces are made of it too."""
 
     x: LayerInput
     weights: Weights  # W_x (N, H), W_h (H, H), bias (H,)
@@ -32,8 +32,8 @@ class RNN(Cell):
         return {"rnn.W_x": (inputs, H), "rnn.W_h": (H, H), "rnn.bias": (H,)}
 
     def forward(
-        self, x: LayerInput, c_below: Memory, state: State, weights: Arrays, workspace: Workspace | Scope
-    ) -> tuple[Array, Memory, State, Cache]:
+        self, x: LayerInput, c_below: DepthState, state: State, weights: Arrays, workspace: Workspace | Scope
+    ) -> tuple[Array, DepthState, State, Cache]:
         """See :meth:`Cell.forward`."""
         T, (B, H) = x.steps, state["h"].shape
         W = weights_of("rnn", weights)
@@ -47,8 +47,14 @@ class RNN(Cell):
         return h[1:], c_below, {"h": h[T].copy()}, Cache(x, W, h)
 
     def backward(
-        self, dout: Array, dc_above: Memory, dstate: State, cache: Cache, grads: Arrays, workspace: Workspace | Scope
-    ) -> tuple[Array | None, Memory, State]:
+        self,
+        dout: Array,
+        dc_above: DepthState,
+        dstate: State,
+        cache: Cache,
+        grads: Arrays,
+        workspace: Workspace | Scope,
+    ) -> tuple[Array | None, DepthState, State]:
         """See :meth:`Cell.backward`."""
         x, W, h = cache
         T, B, H = dout.shape
