@@ -1,4 +1,4 @@
-"""The exception that reports invalid user input."""
+"""The exception that reports invalid user input, and the warning that tells the user something."""
 
 import difflib
 from collections.abc import Iterable
@@ -11,6 +11,10 @@ class UserError(ValueError):
     (:literal:`\`temperature\` must be ...`); the command line turns those into its own options (``--temperature must be
     ...``), prints the sentence without a traceback, and exits with code 2.
     """
+
+
+class Notice(UserWarning):
+    """A warning that tells the user something useful; the command line prints it as one line, ``note: ...``."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

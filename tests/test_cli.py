@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -26,8 +27,10 @@ from run_fixtures import (
 )
 
 from minigrid import backend, load
+from minigrid.cli.commands import COMMANDS
 from minigrid.cli.flags import flag
 from minigrid.data.corpora.sources import Download
+from minigrid.errors import Notice
 from minigrid.nn import cells
 from minigrid.nn.options import value_type
 from minigrid.runs import checkpoint
@@ -560,6 +563,27 @@ def test_gradcheck_finds_a_planted_error(capsys, monkeypatch):
     *_, verdict = outcome.out.strip().splitlines()
     assert verdict.startswith("WRONG: ")
     assert "state0/rnn.0.h[" in outcome.out.split("worst:")[1]
+
+
+# -- notes
+
+
+def test_a_notice_is_one_plain_line(capsys, monkeypatch):
+    def run(options):
+        for _ in range(2):  # the same place may have something to say twice
+            warnings.warn("`top_k` has no effect here, `vocabulary` has 2 symbols", Notice, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(COMMANDS["sample"], "run", run)
+    before = warnings.showwarning, warnings.filters[:]
+    assert call(capsys, "sample", "chars").err == "note: --top-k has no effect here, `vocabulary` has 2 symbols\n" * 2
+    assert (warnings.showwarning, warnings.filters) == before
+
+
+def test_other_warnings_look_as_usual(capsys, monkeypatch):
+    monkeypatch.setattr(COMMANDS["sample"], "run", lambda options: warnings.warn("odd", RuntimeWarning, stacklevel=1))
+    with pytest.warns(RuntimeWarning, match="odd"):
+        assert call(capsys, "sample", "chars").err == ""
 
 
 # -- as programs

@@ -5,13 +5,14 @@ import contextlib
 import importlib.metadata
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Collection, Iterator, Sequence
 from types import ModuleType
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 from minigrid.cli.commands import COMMANDS
 from minigrid.cli.flags import with_flags
-from minigrid.errors import UserError, did_you_mean
+from minigrid.errors import Notice, UserError, did_you_mean
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "minigrid", command: str | None = None) -> int:
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
         options = _parsed(_parser(program, command), arguments)
         names = {action.dest for action in options.parser._actions}
         _refuse_namesake()
-        return options.command(options)
+        with _notes_on_stderr(names):
+            return options.command(options)
     except UserError as error:
         return _refused(program, with_flags(str(error), names))
     except MemoryError:
@@ -50,6 +52,23 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
         return _refused(program, f"cannot write the output: {reason}")
     except KeyboardInterrupt:
         return 130
+
+
+@contextlib.contextmanager
+def _notes_on_stderr(names: Collection[str]) -> Iterator[None]:
+    """Print each :class:`Notice` as one plain line on stderr; other warnings look as usual."""
+    show_as_usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, Notice):
+            print(f"note: {with_flags(str(message), names)}", file=sys.stderr)
+        else:
+            show_as_usual(message, category, *place, **more)
+
+    with warnings.catch_warnings():  # restores the filters and `showwarning`
+        warnings.simplefilter("always", Notice)
+        warnings.showwarning = show
+        yield
 
 
 def _silence(*streams: TextIO | None) -> None:
