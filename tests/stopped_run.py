@@ -12,7 +12,7 @@ import numpy as np
 from run_fixtures import half_of
 
 from minigrid.cli.main import main
-from minigrid.runs import loop as training
+from minigrid.runs import loop
 from minigrid.training.step import TrainStep
 
 
@@ -53,7 +53,7 @@ def slowly(milliseconds: int) -> None:
         return step(self, x, y)
 
     TrainStep.__call__ = slow
-    training.SAVE_EVERY = 0.0
+    loop.SAVE_EVERY = 0.0
 
 
 PLANS = {
