@@ -64,6 +64,7 @@ PLANS = {
 }
 
 if __name__ == "__main__":
+    loop._draw = lambda run, report: None  # matplotlib takes long to import
     plan, argument, *arguments = sys.argv[1:]
     PLANS[plan](int(argument))
     sys.exit(main(arguments))

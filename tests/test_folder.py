@@ -2,6 +2,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from run_fixtures import contents, text_config
 
 from minigrid import UserError
+from minigrid.errors import Notice
 from minigrid.runs.config import Config
 from minigrid.runs.folder import (
     append_metrics,
@@ -16,8 +18,10 @@ from minigrid.runs.folder import (
     held,
     list_runs,
     make_folder,
+    metrics_until,
     read_metrics,
     refuse_used,
+    sync_metrics,
     write_config,
     write_metrics,
 )
@@ -45,16 +49,16 @@ def test_what_a_run_left_that_never_saved_is_no_hindrance(here):
 
 def test_what_only_sounds_like_a_run_is_not_written_over(here):
     (here / "config.json").write_text("mine")
-    with pytest.raises(UserError, match="already holds something"):
+    with pytest.raises(UserError, match="is not empty"):
         refuse_used(here)
 
 
 def test_a_folder_that_is_not(here):
     (here / "folder").mkdir()
     (here / "folder" / "notes").write_text("mine")
-    with pytest.raises(UserError, match=r"already holds something: go on .* --resume, or name a new folder"):
+    with pytest.raises(UserError, match="is not empty: `resume` the run in it, or choose a new folder for the `run`"):
         refuse_used(here / "folder")
-    with pytest.raises(UserError, match="is a file: name a new folder"):
+    with pytest.raises(UserError, match="is a file: choose a new folder for the `run`"):
         refuse_used(here / "folder" / "notes")
 
 
@@ -150,24 +154,98 @@ def test_metrics_there_and_back(here):
     assert read_metrics(here) == RECORDS[1:]
 
 
-@pytest.mark.parametrize("line", ["3", "[]", '{"split": "train"}', '{"split": "tr'])
+@pytest.mark.parametrize(
+    "line", ["3", "[]", '{"split": "train"}', '{"split": "tr', '{"split": "val", "step": "1", "loss": 2}']
+)
 def test_a_line_that_is_no_measurement(here, line):
     (here / "metrics.jsonl").write_text(line + "\n")
-    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*--resume of the run writes it anew"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*: resume the run to repair the file"):
         read_metrics(here)
 
 
 def test_metrics_that_cannot_be_had(here):
-    with pytest.raises(UserError, match=r"holds no metrics\.jsonl: give the folder of a run"):
+    with pytest.raises(UserError, match=r"contains no metrics\.jsonl: give the folder of a run"):
         read_metrics(here)
     write_metrics(here, RECORDS)
     with open("metrics.jsonl", "a") as file:
         file.write('{"split": "tr')  # its process was killed
     before = contents(here)
-    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*--resume"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*: resume the run"):
         read_metrics(here)
     with pytest.raises(UserError, match="give the folder of a run"):
         read_metrics(here / "metrics.jsonl")
     assert contents(here) == before
     with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl: "):
         write_metrics(here / "missing", RECORDS)
+
+
+# -- the records that belong to a checkpoint
+
+MANY = [{"split": "train", "step": step, "loss": 2.0} for step in (10, 20, 30)]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rest", ["", "\n", '{"split": "tr', "\0\0\0", '{"split": "train", "step": 40, "loss": 2}\n'])
+def test_what_comes_after_a_checkpoint_is_left_out(here, rest):
+    write_metrics(here, MANY)
+    with open("metrics.jsonl", "a") as file:
+        file.write(rest)
+    assert metrics_until(here, 3, 30) == MANY
+    assert metrics_until(here, 2, 25) == MANY[:2]
+    assert metrics_until(here, 0, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept", "lost"),
+    [
+        ([0, 1], [0, 1], 1),
+        ([], [], 3),
+        ([0, "\0\0", 2], [0, 2], 1),
+        ([0, 1, b"\xff"], [0, 1], 1),
+        ([0, 1, '{"split": "tr'], [0, 1], 1),
+    ],
+)
+def test_what_is_readable_is_kept_and_the_rest_is_one_warning(here, lines, kept, lost):
+    texts = [json.dumps(MANY[line]) if isinstance(line, int) else line for line in lines]
+    (here / "metrics.jsonl").write_bytes(b"\n".join(t if isinstance(t, bytes) else t.encode() for t in texts))
+    words = (
+        f"metrics.jsonl is incomplete or damaged: {lost} of the 3 records up to step 30 are lost, and the run contin"
+    )
+    with pytest.warns(Notice, match=re.escape(words)) as warned:
+        assert metrics_until(here, 3, 30) == [MANY[k] for k in kept]
+    assert len(warned) == 1
+
+
+def test_metrics_that_are_gone_are_one_warning(here):
+    with pytest.warns(
+        Notice, match=r"metrics\.jsonl is not readable \(No such file or directory\): 3 of the 3"
+    ) as warned:
+        assert metrics_until(here, 3, 30) == []
+    assert len(warned) == 1
+    (here / "metrics.jsonl").mkdir()
+    with pytest.warns(Notice, match="not readable"):
+        assert metrics_until(here, 3, 30) == []
+
+
+def test_records_of_later_steps_are_left_out_after_a_loss(here):
+    write_metrics(here, MANY[1:])  # an earlier resumption has lost the first one
+    assert metrics_until(here, 2, 20) == MANY[1:2]
+
+
+@pytest.mark.parametrize("write", [lambda here: write_config(here, {}), lambda here: write_metrics(here, MANY)])
+def test_files_reach_the_disk_before_their_names_do(here, monkeypatch, write):
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda opened: (done.append("fsync"), fsync(opened)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("replace"), replace(*names)))
+    write(here)
+    assert done[:2] == ["fsync", "replace"]
+
+
+def test_metrics_are_forced_to_the_disk(here, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.fstat(opened).st_size))
+    append_metrics(here, MANY[0])
+    assert synced == []
+    sync_metrics(here)
+    assert synced == [(here / "metrics.jsonl").stat().st_size]
+    assert read_metrics(here) == MANY[:1]

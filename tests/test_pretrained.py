@@ -12,10 +12,15 @@ from run_fixtures import PROJECT, done, refused, write_text
 from experiments.pretrained.run import EXPERIMENT, LARGEST_CHANGE
 from minigrid import UserError, load
 from minigrid.runs.checkpoint import PRETRAINED_FOLDER, read_checkpoint
-from minigrid.runs.loop import Run
+from minigrid.runs.start import resume_run
 
 NAMES = sorted(file.stem for file in PRETRAINED_FOLDER.glob("*.npz"))
 NAME = "toywiki-lstm-1"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,7 +28,7 @@ def test_every_one_holds_parameters_and_how_they_were_made(name):
     checkpoint = read_checkpoint(f"pretrained:{name}")
     assert {key.split("/")[0] for key in checkpoint.arrays} == {"params"}
     assert checkpoint.path.stat().st_size < 400_000
-    made = checkpoint.meta["made"]
+    made = checkpoint.meta.made
     assert made["parameters"] == checkpoint.model().params.flat.size
     assert made["command"] in (PROJECT / "experiments/pretrained/README.md").read_text()
     assert abs(made["validation_loss"] - made["validation_loss_before_rounding"]) < LARGEST_CHANGE
@@ -62,8 +67,9 @@ def test_an_unknown_name_is_answered_with_those_there_are(capsys):
 
 
 def test_it_cannot_be_resumed():
-    with pytest.raises(UserError, match=f"pretrained:{NAME} is no run's folder .* begin a new run with --init-from"):
-        Run.resume(Path(f"pretrained:{NAME}"), {})
+    words = f"pretrained:{NAME} is not the folder of a run .* start a new run with `init_from`"
+    with pytest.raises(UserError, match=words):
+        resume_run(Path(f"pretrained:{NAME}"))
 
 
 @pytest.mark.network

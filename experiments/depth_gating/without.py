@@ -4,7 +4,6 @@
 """
 
 import dataclasses
-from dataclasses import asdict
 from pathlib import Path
 
 from experiments.depth_gating.measures import ask, losses, probe_states, traced
@@ -16,6 +15,7 @@ from minigrid import CharModel
 from minigrid.analysis.interventions import FAR
 from minigrid.runs.checkpoint import BEST, model_arrays, read_checkpoint, write_checkpoint
 from minigrid.runs.config import Config
+from minigrid.runs.meta import Meta, RunMeta
 from minigrid.runs.tasks import resolve
 
 STARTS = Path("runs/depth_gating/starts")
@@ -30,12 +30,8 @@ def write_start(name: str) -> None:
     config, corpus = resolve(Config(**SETTINGS, seed=EXPERIMENT.runs[name]["seed"]))
     fresh = CharModel(vocab_size=len(corpus.vocabulary), **config.model_options())
     fresh.params["depth.bias"][fresh.hidden : 2 * fresh.hidden] = -FAR
-    meta = {
-        "model": asdict(fresh.options),
-        "vocabulary": corpus.vocabulary.to_json(),
-        "config": dataclasses.asdict(config),
-        "sha256": corpus.sha256,
-    }
+    run = RunMeta(config=dataclasses.asdict(config), sha256=corpus.sha256)
+    meta = Meta(model=fresh.options, vocabulary=corpus.vocabulary, run=run)
     start = ROOT / EXPERIMENT.runs[name]["init_from"]
     start.parent.mkdir(parents=True, exist_ok=True)
     write_checkpoint(start, model_arrays(fresh), meta)

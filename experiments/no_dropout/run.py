@@ -6,7 +6,6 @@ most of that for the layers of 1000 units, which come last.
 
 import dataclasses
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from minigrid.nn.params import initial_values
 from minigrid.runs.checkpoint import LAST, model_arrays, read_checkpoint, write_checkpoint
 from minigrid.runs.config import Config
 from minigrid.runs.folder import Record
+from minigrid.runs.meta import Meta, RunMeta
 from minigrid.runs.tasks import make_task, resolve
 
 HERE = Path(__file__).parent
@@ -81,12 +81,8 @@ def write_start(name: str) -> None:
     for key, bias in fresh.params.items():
         if key.endswith(".bias") and key != "decoder.bias":
             bias[fresh.hidden : 2 * fresh.hidden] += values["forget_bias"] - 1  # initial_values has added 1
-    meta = {
-        "model": asdict(fresh.options),
-        "vocabulary": corpus.vocabulary.to_json(),
-        "config": dataclasses.asdict(config),
-        "sha256": corpus.sha256,
-    }
+    run = RunMeta(config=dataclasses.asdict(config), sha256=corpus.sha256)
+    meta = Meta(model=fresh.options, vocabulary=corpus.vocabulary, run=run)
     start_file(name).parent.mkdir(parents=True, exist_ok=True)
     write_checkpoint(start_file(name), model_arrays(fresh), meta)
 
