@@ -1,6 +1,5 @@
 """The whole package on the stand-in for cupy: the same results as on NumPy, and no hidden wait for the device."""
 
-
 import numpy as np
 import pytest
 from helpers import CONFIGURATIONS, MODELS, assert_close, assert_equal, label, make_model, minibatch
