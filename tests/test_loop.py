@@ -1,21 +1,25 @@
-import contextlib
 import json
 import math
 import random
-import re
 import signal
 import threading
 import time
 
 import numpy as np
 import pytest
+from run_checks import (
+    assert_same_end,
+    before_each_step,
+    step_of,
+    stopped,
+    stopping,
+)
 from run_fixtures import (
     HERE,
     TEXT,
     addition_config,
     arrays_of,
     contents,
-    meta_of,
     metrics_of,
     no_space,
     outcome,
@@ -28,13 +32,9 @@ from run_fixtures import (
 
 from minigrid import TrainStep, UserError, load
 from minigrid.errors import Notice
-from minigrid.runs import checkpoint, loop, start
-from minigrid.runs.config import Config
+from minigrid.runs import checkpoint, loop
 from minigrid.runs.evaluation import Evaluation
-from minigrid.runs.folder import held
-from minigrid.runs.init_from import inherited
 from minigrid.runs.loop import train
-from minigrid.runs.meta import Meta
 from minigrid.runs.report import Report
 from minigrid.runs.run import DivergedError, InterruptedRunError
 from minigrid.runs.start import resume_run, start_run
@@ -57,60 +57,6 @@ DRAW = loop._draw
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch):
     monkeypatch.setattr(loop, "_draw", lambda run, report: None)
-
-
-def before_each_step(monkeypatch, do):
-    """Call ``do(step)`` before every training step."""
-    original = TrainStep.__call__
-
-    def watched(step, x, y):
-        do(step)
-        return original(step, x, y)
-
-    monkeypatch.setattr(TrainStep, "__call__", watched)
-
-
-@contextlib.contextmanager
-def stopping(number, *signals):
-    """Within this context a run is sent signals during its step `number`, one Ctrl-C unless others are given."""
-
-    def stop(step):
-        if step.number + 1 == number:
-            for sent in signals or [signal.SIGINT]:
-                signal.raise_signal(sent)
-
-    with pytest.MonkeyPatch.context() as patch:
-        before_each_step(patch, stop)
-        yield
-
-
-def stopped(run, number):
-    with stopping(number), pytest.raises(InterruptedRunError):
-        train(run)
-
-
-def progress_of(file):
-    return meta_of(file)["run"]["progress"]
-
-
-def step_of(file):
-    return progress_of(file)["number"]
-
-
-def end(folder):
-    """What a run ends with, apart from times."""
-    return arrays_of(folder / "last.npz"), metrics_of(folder), progress_of(folder / "last.npz")
-
-
-def params_of(file):
-    return {name: array for name, array in arrays_of(file).items() if name.startswith("params/")}
-
-
-def assert_same_end(one, other):
-    (arrays, *rest), (other_arrays, *other_rest) = end(one), end(other)
-    assert same_bits(arrays, other_arrays)
-    assert {name.split("/")[0] for name in arrays} == {"params", "optimizer", "state"}
-    assert rest == other_rest
 
 
 # -- a stop and a resumption
@@ -175,35 +121,6 @@ def test_a_stop_anywhere_changes_nothing(tmp_path, data, kind):
         assert step_of(folder / "last.npz") == number
     train(resume_run(folder))
     assert_same_end(tmp_path / "whole", folder)
-
-
-@pytest.mark.usefixtures("heeded_signals")
-def test_a_signal_is_heeded_and_the_old_handlers_come_back(tmp_path, data):
-    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before = [signal.getsignal(number) for number in signals]
-    for number, sent in enumerate(signals, start=3):
-        run = start_run(text_config(data), tmp_path / f"run{number}")
-        with stopping(number, sent), pytest.raises(InterruptedRunError):
-            train(run)
-        assert run.step.number == number
-    assert [signal.getsignal(number) for number in signals] == before
-
-
-def test_two_kinds_of_signal_at_once_lose_nothing(tmp_path, data):
-    run = start_run(text_config(data), tmp_path / "run")
-    with stopping(7, signal.SIGTERM, signal.SIGINT), pytest.raises(InterruptedRunError):
-        train(run)
-    assert resume_run(tmp_path / "run").step.number == 7
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
-def test_under_nohup_a_run_outlives_its_terminal(tmp_path, data):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with stopping(3, signal.SIGHUP):
-            assert trained(tmp_path / "run", text_config(data, max_steps=5)).step.number == 5
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [20, 30])
@@ -274,12 +191,6 @@ def test_a_run_whose_reader_has_gone_is_saved(tmp_path, data, method, number):
     assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
 
 
-def test_a_second_ctrl_c_does_not_wait(tmp_path, data):
-    with stopping(5, signal.SIGINT, signal.SIGINT), pytest.raises(KeyboardInterrupt):
-        train(start_run(text_config(data), tmp_path / "run"))
-    assert resume_run(tmp_path / "run").step.number == 0
-
-
 def test_a_run_can_be_resumed_from_its_first_moment_on(tmp_path, data, monkeypatch):
     def killed(step):
         raise SystemExit
@@ -302,159 +213,7 @@ def test_the_run_is_saved_from_time_to_time(tmp_path, data, monkeypatch):
     assert saved == [0, 1, 2, 3, 4]
 
 
-def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, data):
-    folder = tmp_path / "run"
-    stopped(start_run(text_config(data, max_steps=60), folder), 35)
-    before = metrics_of(folder)
-    assert [record["step"] for record in before] == [10, 20, 30]
-    with open(folder / "metrics.jsonl", "a") as file:
-        file.write(json.dumps(before[-1] | {"step": 40}) + '\n{"split": "tr')  # written after the save, then cut off
-    with stopping(36), pytest.raises(InterruptedRunError):
-        train(resume_run(folder))
-    assert metrics_of(folder) == before
-
-
-def test_what_another_process_has_logged_and_not_saved_is_cut_too(tmp_path, data):
-    config = text_config(data, max_steps=40)
-    stopped(start_run(config, tmp_path / "run"), 15)
-    late = resume_run(tmp_path / "run")
-    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
-        file.write(json.dumps(late.state.metrics[-1] | {"step": 20}) + "\n")  # then it was killed
-    train(late)
-    assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
-
-
-def test_a_run_that_is_being_trained_is_left_alone(tmp_path, data):
-    pytest.importorskip("fcntl")
-    folder = tmp_path / "run"
-    stopped(start_run(text_config(data, max_steps=60), folder), 35)
-    before = contents(folder)
-    run = resume_run(folder)
-    with held(folder):
-        for go_on in (lambda: train(run), lambda: resume_run(folder)):
-            with pytest.raises(UserError, match=r"another process is training in .*run"):
-                go_on()
-    assert contents(folder) == before
-    train(run)
-
-
 # -- what may change
-
-
-@pytest.mark.parametrize(
-    ("changed", "words"),
-    [
-        ({"hidden": 9}, "`hidden` cannot change to 9 when a run is resumed (the run has 8)"),
-        ({"lr": 1.0}, "`lr` cannot change to 1.0"),
-        ({"model": "lstm"}, "`model` cannot change to lstm"),
-        ({"tie": "none"}, "`tie` cannot change to none"),
-        ({"val_fraction": 0.2}, "`val_fraction` cannot change to 0.2"),
-        ({"corpus": "pydoc"}, "`corpus` cannot change to pydoc when a run is resumed (the run has none)"),
-        ({"epochs": 5, "seed": 1}, "`seed` cannot change to 1"),
-    ],
-)
-def test_other_settings_may_not_change(tmp_path, data, changed, words):
-    folder = tmp_path / "run"
-    trained(folder, text_config(data, max_steps=3))
-    before = contents(folder)
-    with pytest.raises(UserError, match=f"^{re.escape(words)}.* start a new run with `init_from`"):
-        resume_run(folder, changed)
-    assert contents(folder) == before
-
-
-def test_what_is_given_again_unchanged_is_accepted(tmp_path, data, monkeypatch):
-    trained(tmp_path / "run", text_config(data, max_steps=3))
-    monkeypatch.chdir(tmp_path)
-    given = {"data": data.name, "hidden": 8, "tie": "depth", "tokens": "chars", "embedding": 8, "lr": 0.002}
-    assert resume_run(tmp_path / "run", given).step.number == 3
-
-
-def test_a_text_may_have_moved_but_not_changed(tmp_path, data):
-    trained(tmp_path / "run", text_config(data, max_steps=3))
-    moved, other = data.rename(tmp_path / "moved.txt"), tmp_path / "other.txt"
-    other.write_text(moved.read_text()[::-1])
-    with pytest.raises(UserError, match="the text has changed"):
-        resume_run(tmp_path / "run", {"data": str(other)})
-    assert resume_run(tmp_path / "run", {"data": str(moved)}).config.data == str(moved)
-
-
-@pytest.mark.parametrize(
-    ("first", "then"),
-    [
-        ({"epochs": 1}, {"epochs": 2}),
-        ({"epochs": 2, "max_steps": 31}, {"max_steps": 100}),
-        ({"epochs": 2, "max_steps": 50}, {"epochs": 1, "max_steps": 82}),
-    ],
-)
-def test_a_run_can_be_made_longer(tmp_path, data, first, then):
-    folder = tmp_path / "run"
-    trained(folder, text_config(data, **first, dropout=0.1))
-    resumed = resume_run(folder, then)
-    train(resumed)
-    trained(tmp_path / "whole", text_config(data, **first | then, dropout=0.1))
-    assert same_bits(arrays_of(folder / "last.npz"), arrays_of(tmp_path / "whole" / "last.npz"))
-    assert then.items() <= json.loads((folder / "config.json").read_text()).items()
-    assert resume_run(folder).config == resumed.config
-
-
-@pytest.mark.parametrize("given", [{}, {"epochs": 1}, {"max_steps": 7}])
-def test_resuming_a_finished_run_harms_nothing(tmp_path, data, given):
-    folder = tmp_path / "run"
-    trained(folder, text_config(data, max_steps=90, eval_every=30))
-    before = contents(folder) | {"config.json": b""}
-    train(resume_run(folder, given))
-    assert contents(folder) | {"config.json": b""} == before
-
-
-def test_a_text_that_has_changed_is_refused(tmp_path, data):
-    folder = tmp_path / "run"
-    trained(folder, text_config(data, max_steps=3))
-    before = contents(folder)
-    data.write_text(TEXT[:-1] + "!")
-    with pytest.raises(UserError, match=r"the text has changed since .* restore the old text"):
-        resume_run(folder)
-    assert contents(folder) == before
-
-
-def test_a_run_knows_its_text_from_any_folder(tmp_path, data, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    trained(tmp_path / "run", text_config(data.name, max_steps=3))
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    assert resume_run(tmp_path / "run").config.data == str(data)
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (lambda folder: None, r"run is not the folder of a run \(there is none under runs/\)"),
-        (lambda folder: folder.mkdir(), "contains no checkpoint"),
-        (lambda folder: folder.write_text("text"), "run is not the folder of a run .* a new run with `init_from`"),
-    ],
-)
-def test_nothing_there_to_resume(tmp_path, make, reason):
-    make(tmp_path / "run")
-    with pytest.raises(UserError, match=reason):
-        resume_run(tmp_path / "run")
-
-
-def test_a_checkpoint_file_is_no_run_to_resume(tmp_path, data):
-    trained(tmp_path / "run", text_config(data, max_steps=3))
-    with pytest.raises(
-        UserError,
-        match=r"last\.npz is not the folder of a run .* to train a checkpoint further, start a new run with `ini",
-    ):
-        resume_run(tmp_path / "run" / "last.npz")
-
-
-def test_a_checkpoint_that_no_run_wrote_cannot_be_resumed(tmp_path, data):
-    run = trained(tmp_path / "run", text_config(data, max_steps=3))
-    meta = Meta(model=run.model.options, vocabulary=run.task.vocabulary)
-    checkpoint.write_checkpoint(tmp_path / "run" / "last.npz", checkpoint.model_arrays(run.model), meta)
-    with pytest.raises(
-        UserError, match=r"holds a model only, which cannot be resumed: start a new run with `init_from`"
-    ):
-        resume_run(tmp_path / "run")
 
 
 # -- what happens on the way
@@ -610,51 +369,6 @@ def test_a_validation_loss_that_is_no_number(tmp_path, data, monkeypatch):
 # -- beginning
 
 
-def test_init_from_begins_with_the_very_parameters(tmp_path, data):
-    old = trained(tmp_path / "old", text_config(data, max_steps=50, lr=0.05))
-    run = start_run(text_config(data, seed=7, lr=0.1), tmp_path / "new", init_from=str(tmp_path / "old" / "last.npz"))
-    assert run.model.params.flat.tobytes() == old.model.params.flat.tobytes()
-    assert not np.isclose(run.model.params["depth.bias"][8:16], 1, atol=0.09).all()  # trained, not set to 1 anew
-    assert run.step.number == 0
-    assert all((array == 0).all() for name, array in run.step.state_dict().items() if name.startswith("optimizer/"))
-
-
-def test_inherited_parameters_are_measured_first_and_kept_if_nothing_is_better(tmp_path, data):
-    old = trained(tmp_path / "old", text_config(data, max_steps=300, eval_every=50))
-    run = start_run(text_config(data, max_steps=9, lr=1.0), tmp_path / "run", init_from=str(tmp_path / "old"))
-    train(run)
-    first, *others = (record for record in run.state.metrics if record["split"] == "val")
-    assert (first["step"], first["loss"]) == (0, pytest.approx(old.state.best, rel=1e-6))
-    assert all(record["loss"] > first["loss"] for record in others)
-    assert same_bits(params_of(tmp_path / "run" / "best.npz"), params_of(tmp_path / "old" / "best.npz"))
-
-
-@pytest.mark.filterwarnings("error")
-def test_init_from_holds_out_what_was_held_out(tmp_path, data):
-    held_out = {"split": "stripes", "val_fraction": 0.2, "test_fraction": 0.1, "batch": 7}
-    trained(tmp_path / "old", text_config(data, **held_out, max_steps=2))
-    old = checkpoint.read_checkpoint(tmp_path / "old")
-    again = start_run(Config(**inherited(old, {}), backend="numpy"), tmp_path / "again", str(tmp_path / "old"))
-    for part in ("train", "val"):
-        assert_same_targets(getattr(again.task, part), getattr(resume_run(tmp_path / "old").task, part))
-    assert not held_out.keys() & inherited(old, {"data": "another.txt"}).keys()
-
-
-@pytest.mark.parametrize("other", [{"steps": 4}, {"batch": 3}, {"val_fraction": 0.3}, {"split": "tail"}])
-def test_init_from_warns_if_another_part_is_held_out(tmp_path, data, other):
-    held_out = {"split": "stripes", "val_fraction": 0.2}
-    trained(tmp_path / "old", text_config(data, **held_out, max_steps=2))
-    words = "was trained on the same text, split by `split` stripes, `val_fraction` 0.2, `test_fraction` 0.0, `batch` 4"
-    with pytest.warns(Notice, match=words):
-        start_run(text_config(data, **held_out | other), tmp_path / "new", str(tmp_path / "old"))
-
-
-def assert_same_targets(one, other):
-    assert len(one) == len(other)
-    for index in range(len(one)):
-        assert np.array_equal(one.minibatch(0, index)[1], other.minibatch(0, index)[1])
-
-
 def test_weights_that_the_last_update_spoilt_are_not_saved(tmp_path, data):
     run = start_run(text_config(data, lr=1e38, max_steps=1, val_fraction=0.0), tmp_path / "run")
     with pytest.raises(DivergedError, match="the updated weight is not a finite number at step 1"):
@@ -662,76 +376,7 @@ def test_weights_that_the_last_update_spoilt_are_not_saved(tmp_path, data):
     assert resume_run(tmp_path / "run").step.number == 0
 
 
-def test_init_from_refuses_another_vocabulary(tmp_path, data):
-    trained(tmp_path / "old", text_config(data, max_steps=3))
-    other = write_text(tmp_path, TEXT.replace("é", "ê"), "other.txt")
-    with pytest.raises(UserError, match=r"only in the model's: 'é' \(U\+00E9\); only in the text's: 'ê'"):
-        start_run(text_config(other), tmp_path / "new", init_from=str(tmp_path / "old"))
-    assert not (tmp_path / "new").exists()
-
-
-@pytest.mark.parametrize(
-    "other", [{"hidden": 9}, {"layers": 1}, {"layers": 3}, {"tie": "none"}, {"model": "lstm"}, {"model": "gru"}]
-)
-def test_init_from_refuses_another_model(tmp_path, data, other):
-    trained(tmp_path / "old", text_config(data, max_steps=3))
-    with pytest.raises(UserError, match="does not fit the model: "):
-        start_run(text_config(data, **other), tmp_path / "new", init_from=str(tmp_path / "old"))
-    assert not (tmp_path / "new").exists()
-
-
-def test_a_new_run_overwrites_nothing(tmp_path, data):
-    trained(tmp_path / "run", text_config(data, max_steps=3))
-    before = contents(tmp_path)
-    with pytest.raises(UserError, match="is not empty: `resume` the run in it, or choose a new folder for the `run`"):
-        start_run(text_config(data), tmp_path / "run")
-    with pytest.raises(UserError, match="is a file"):
-        start_run(text_config(data), data)
-    assert contents(tmp_path) == before
-
-
-def test_mistakes_leave_no_folder(tmp_path, data, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for mistake in ({"dropout": 1.0}, {"alpha": 1.0}, {"embedding": 3}, {"val_fraction": 1.5}, {"batch": 5000}):
-        with pytest.raises(UserError):
-            start_run(text_config(data, **mistake))
-    assert list(contents(tmp_path)) == [data.name]
-
-
 # -- a disk that is full
-
-
-def test_of_two_new_runs_in_one_folder_the_later_one_is_refused(tmp_path, data):
-    one, other = (start_run(text_config(data, max_steps=3, seed=seed), tmp_path / "run") for seed in (1, 2))
-    train(one)
-    before = contents(tmp_path)
-    with pytest.raises(UserError, match=r"another process has trained in .*run in the meantime"):
-        train(other)
-    assert contents(tmp_path) == before
-
-
-def test_a_run_that_another_process_has_gone_on_with_is_left_alone(tmp_path, data):
-    trained(tmp_path / "run", text_config(data, max_steps=3))
-    late = resume_run(tmp_path / "run", {"max_steps": 4})
-    train(resume_run(tmp_path / "run", {"max_steps": 9}))
-    before = contents(tmp_path)
-    with pytest.raises(UserError, match=r"another process has trained in .*run in the meantime"):
-        train(late)
-    assert contents(tmp_path) == before
-
-
-def test_nobody_trains_in_a_folder_while_it_is_read(tmp_path, data, monkeypatch):
-    trained(tmp_path / "run", text_config(data, max_steps=3))
-    late = resume_run(tmp_path / "run", {"max_steps": 9})
-    make_task = start.make_task
-
-    def slow(*arguments):
-        with pytest.raises(UserError, match="another process is training"):
-            train(late)
-        return make_task(*arguments)
-
-    monkeypatch.setattr(start, "make_task", slow)
-    resume_run(tmp_path / "run")
 
 
 @pytest.mark.parametrize("at", [0, 20])

@@ -189,8 +189,8 @@ def metrics_until(folder: Path, count: int, step: int) -> list[Record]:
             records.append(_record(line.decode()))
     if len(records) < count:
         warnings.warn(
-            f"{folder / METRICS} is {reason}: {count - len(records)} of the {count} records up to step {step} are "
-            "lost, and the run continues without them",
+            f"{folder / METRICS} is {reason}: the run continues without {count - len(records)} of its {count} records "
+            f"up to step {step}",
             Notice,
             stacklevel=2,
         )

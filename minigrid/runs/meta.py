@@ -23,12 +23,20 @@ FORMAT_1 = "minigrid checkpoint 1"
 Described = TypeVar("Described")
 
 
+class FieldError(UserError):
+    """A field that is missing, unknown or wrong; `path` names the tables around it, from the outside in."""
+
+    def __init__(self, problem: str, path: tuple[str, ...] = ()):
+        super().__init__(f"in `{'.'.join(path)}`, {problem}" if path else problem)
+        self.problem, self.path = problem, path
+
+
 # -- reading single fields
 
 
 def _table(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UserError(f"it must be a table of names and values, not {_shown(value)}")
+        raise FieldError(f"it must be a table of names and values, not {_shown(value)}")
     return value
 
 
@@ -40,14 +48,18 @@ def _numbers(value: Any) -> tuple[float, ...]:
     if not isinstance(value, list) or not all(
         type(number) in (int, float) and math.isfinite(number) for number in value
     ):
-        raise UserError(f"it must be a list of finite numbers, not {_shown(value)}")
+        raise FieldError(f"it must be a list of finite numbers, not {_shown(value)}")
     return tuple(map(float, value))
 
 
 def _optional_records(value: Any) -> tuple[dict[str, Any], ...] | None:
     if value is not None and not isinstance(value, list):
-        raise UserError(f"it must be a list of records, not {_shown(value)}")
-    return None if value is None else tuple(map(_table, value))
+        raise FieldError(f"it must be a list of records, not {_shown(value)}")
+    if value is None:
+        return None
+    for record in value:
+        _check_names(_table(record), known=set(record), required={"split", "step", "loss"})
+    return tuple(value)
 
 
 def _model_options(value: Any) -> ModelOptions:
@@ -62,7 +74,7 @@ def _vocabulary(value: Any) -> Vocabulary:
     _check_names(_table(value), known={"tokens", "symbols"}, required={"tokens", "symbols"})
     symbols = value["symbols"]
     if not isinstance(symbols, list) or not all(type(symbol) is int for symbol in symbols):
-        raise UserError(f"`symbols` must be a list of whole numbers, not {_shown(symbols)}")
+        raise FieldError(f"`symbols` must be a list of whole numbers, not {_shown(symbols)}")
     return Vocabulary.from_json(value)
 
 
@@ -205,9 +217,9 @@ def _described(kind: type[Described], values: Any) -> Described:
 
 def _check_names(values: dict[str, Any], known: set[str], required: set[str]) -> None:
     if missing := sorted(required - set(values)):
-        raise UserError(f"`{missing[0]}` is missing")
+        raise FieldError(f"`{missing[0]}` is missing")
     if unknown := sorted(set(values) - known):
-        raise UserError(f"`{unknown[0]}` is unknown")
+        raise FieldError(f"`{unknown[0]}` is unknown")
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:
@@ -215,5 +227,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         return checked(field, value)
     try:
         return read(value)
+    except FieldError as error:
+        raise FieldError(error.problem, (field.name, *error.path)) from error
     except UserError as error:
-        raise UserError(f"in `{field.name}`, {error}") from error
+        raise FieldError(str(error), (field.name,)) from error

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.runs.tasks import task_of, text_batches, unit_of
 
     if options.oov == "skip" and not options.data:
-        raise UserError("--oov skip is for another text: give one with --data, or leave it out")
+        raise UserError("--oov skip applies only to another text: give one with --data, or leave it out")
     choose_device(options.backend, options.device)
     checkpoint = read_checkpoint(options.run)
     if options.data:
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         batches = getattr(task_of(checkpoint), options.part)
     if batches is None:
-        raise UserError(f"the run {options.run} has held nothing out as {options.part}: choose another --part")
+        raise UserError(f"the run {options.run} has no {options.part} split: choose another --part")
     with progress_bar(total=len(batches), desc="reading", unit="minibatch", leave=False) as bar:
         result = evaluate(checkpoint.model(options.backend), batches, progress=lambda done: bar.update(done - bar.n))
     what, unit = options.data or options.part, unit_of(checkpoint.vocabulary())

@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     best = f"best validation loss {run.state.best:.4f} nats; " if math.isfinite(run.state.best) else ""
     limit = " (limit set by --max-steps)" if run.step.number == run.config.max_steps else ""
     print(f"done: {run.step.number} steps{limit}; {best}everything is in {run.folder}")
-    print(f"write with it: python -m minigrid sample {shlex.quote(str(run.folder))}")
+    print(f"to write with it: python -m minigrid sample {shlex.quote(str(run.folder))}")
     return 0
 
 
@@ -81,9 +81,9 @@ def _resumed(options: argparse.Namespace) -> "Run":
     from minigrid.runs.start import resume_run
 
     if options.run is None:
-        raise UserError(f"--resume needs --run DIR, the folder of the run to go on with ({list_runs()})")
+        raise UserError(f"--resume needs --run DIR, the folder of the run to continue ({list_runs()})")
     if options.init_from is not None:
-        raise UserError("--resume goes on with a run and --init-from begins a new one: give one of them")
+        raise UserError("--resume continues a run, --init-from starts a new one: give only one of them")
     return resume_run(options.run, _given_settings(options))
 
 
@@ -103,5 +103,5 @@ def _started(options: argparse.Namespace) -> "Run":
         if name not in given and value is not None
     ]
     if kept:
-        print(f"taken over from {options.init_from}: {' '.join(kept)}")
+        print(f"settings from {options.init_from}: {' '.join(kept)}")
     return run

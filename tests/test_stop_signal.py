@@ -1,0 +1,65 @@
+"""Signals that stop a run."""
+
+import signal
+
+import pytest
+from run_checks import (
+    stopping,
+)
+from run_fixtures import (
+    text_config,
+    trained,
+    write_text,
+)
+
+from minigrid.runs import loop
+from minigrid.runs.loop import train
+from minigrid.runs.run import InterruptedRunError
+from minigrid.runs.start import resume_run, start_run
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder of one's own, and no pictures."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "_draw", lambda run, report: None)
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_text(tmp_path)
+
+
+@pytest.mark.usefixtures("heeded_signals")
+def test_a_signal_is_heeded_and_the_old_handlers_come_back(tmp_path, data):
+    signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = [signal.getsignal(number) for number in signals]
+    for number, sent in enumerate(signals, start=3):
+        run = start_run(text_config(data), tmp_path / f"run{number}")
+        with stopping(number, sent), pytest.raises(InterruptedRunError):
+            train(run)
+        assert run.step.number == number
+    assert [signal.getsignal(number) for number in signals] == before
+
+
+def test_two_kinds_of_signal_at_once_lose_nothing(tmp_path, data):
+    run = start_run(text_config(data), tmp_path / "run")
+    with stopping(7, signal.SIGTERM, signal.SIGINT), pytest.raises(InterruptedRunError):
+        train(run)
+    assert resume_run(tmp_path / "run").step.number == 7
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_under_nohup_a_run_outlives_its_terminal(tmp_path, data):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping(3, signal.SIGHUP):
+            assert trained(tmp_path / "run", text_config(data, max_steps=5)).step.number == 5
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_ctrl_c_does_not_wait(tmp_path, data):
+    with stopping(5, signal.SIGINT, signal.SIGINT), pytest.raises(KeyboardInterrupt):
+        train(start_run(text_config(data), tmp_path / "run"))
+    assert resume_run(tmp_path / "run").step.number == 0
