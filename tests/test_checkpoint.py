@@ -287,7 +287,7 @@ def test_a_failed_save_leaves_what_was_there(path, monkeypatch, failure):
 
 def test_a_first_save_that_fails_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(UserError, match="nothing has been saved yet: free some space, then start again"):
+    with pytest.raises(UserError, match="nothing has been saved yet: free some space and try again"):
         written(tmp_path / "last.npz")
     assert contents(tmp_path) == {}
 

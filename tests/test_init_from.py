@@ -7,18 +7,23 @@ from run_checks import (
 )
 from run_fixtures import (
     TEXT,
+    call,
+    done,
+    refused,
     same_bits,
     text_config,
     trained,
     write_text,
 )
 
-from minigrid import UserError
+from minigrid import CharModel, UserError
+from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice
 from minigrid.runs import checkpoint, loop
 from minigrid.runs.config import Config
 from minigrid.runs.init_from import inherited
 from minigrid.runs.loop import train
+from minigrid.runs.meta import Meta
 from minigrid.runs.start import resume_run, start_run
 
 
@@ -95,3 +100,47 @@ def test_init_from_refuses_another_model(tmp_path, data, other):
     with pytest.raises(UserError, match="does not fit the model: "):
         start_run(text_config(data, **other), tmp_path / "new", init_from=str(tmp_path / "old"))
     assert not (tmp_path / "new").exists()
+
+
+def test_a_model_of_another_kind_takes_over_its_size_only(tmp_path, data):
+    old = checkpoint.read_checkpoint(trained(tmp_path / "old", text_config(data, tie="none", max_steps=2)).folder)
+    cell = {"tie", "priority", "lstm_output", "embedding"}
+    assert inherited(old, {})["tie"] == "none"
+    assert inherited(old, {"model": "grid"}).keys() >= cell
+    assert not inherited(old, {"model": "lstm"}).keys() & cell
+    assert inherited(old, {"model": "lstm"})["hidden"] == 8
+
+
+def test_the_embedding_is_taken_over_if_it_has_a_size_of_its_own(tmp_path, data):
+    for embedding in (None, 0, 3):
+        run = trained(tmp_path / f"old{embedding}", text_config(data, model="lstm", embedding=embedding, max_steps=2))
+        assert inherited(checkpoint.read_checkpoint(run.folder), {})["embedding"] == embedding
+
+
+def test_a_run_begins_with_a_model_that_no_run_wrote(tmp_path, data, capsys):
+    model = CharModel("lstm", vocab_size=len(set(TEXT)), hidden=5, layers=1, lstm_output="paper", seed=9)
+    meta = Meta(model=model.options, vocabulary=Vocabulary.from_text(TEXT))
+    file = tmp_path / "model.npz"
+    checkpoint.write_checkpoint(file, checkpoint.model_arrays(model), meta)
+    sizes = ["--batch=4", "--steps=6", "--max-steps=1", "--run=r"]
+    out = done(capsys, "train", "--init-from", file, "--data", data, *sizes)
+    assert f"settings from {file}: --model lstm --hidden 5 --layers 1 --lstm-output paper" in out
+    taken = resume_run(tmp_path / "r").model.options
+    assert (taken.hidden, taken.lstm_output, taken.embedding) == (5, "paper", 5)
+    assert "holds a model only and does not say what it was trained on: name a text with --data" in refused(
+        capsys, "eval", file
+    )
+    assert "bits per character" in done(capsys, "eval", file, "--data", data)
+    assert len(done(capsys, "sample", file, "--length=10")) == 11
+
+
+def test_the_note_on_another_split_is_one_line(tmp_path, data, capsys):
+    trained(tmp_path / "old", text_config(data, max_steps=2))
+    arguments = ["--init-from=old", "--data", data, "--batch=4", "--steps=6", "--val-fraction=0.2", "--max-steps=1"]
+    outcome = call(capsys, "train", *arguments, "--backend=numpy", "--run=new")
+    assert outcome.code == 0
+    assert outcome.err == (
+        f"note: {tmp_path / 'old' / 'best.npz'} was trained on the same text, split by --split tail, --val-fraction "
+        "0.05, --test-fraction 0.0: use the same settings, or the validation text will contain text that the model was "
+        "trained on\n"
+    ).replace(f"{tmp_path}/", "")

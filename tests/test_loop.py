@@ -400,7 +400,7 @@ def test_a_full_disk(tmp_path, data, at):
 
 def test_a_disk_that_is_full_from_the_start(tmp_path, data, monkeypatch):
     monkeypatch.setattr(checkpoint.os, "fsync", no_space)
-    with pytest.raises(UserError, match="nothing has been saved yet: free some space, then start again"):
+    with pytest.raises(UserError, match="nothing has been saved yet: free some space and try again"):
         trained(tmp_path / "run", text_config(data))
 
 

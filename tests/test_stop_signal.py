@@ -1,6 +1,7 @@
 """Signals that stop a run."""
 
 import signal
+import threading
 
 import pytest
 from run_checks import (
@@ -16,6 +17,7 @@ from minigrid.runs import loop
 from minigrid.runs.loop import train
 from minigrid.runs.run import InterruptedRunError
 from minigrid.runs.start import resume_run, start_run
+from minigrid.runs.stop_signal import StopRequest, stop_signal
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +65,48 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path, data):
     with stopping(5, signal.SIGINT, signal.SIGINT), pytest.raises(KeyboardInterrupt):
         train(start_run(text_config(data), tmp_path / "run"))
     assert resume_run(tmp_path / "run").step.number == 0
+
+
+def test_a_request_is_announced_once():
+    announced = []
+    stop = StopRequest(lambda: announced.append(stop.requested))
+    assert not stop.requested
+    stop.receive(signal.SIGTERM)
+    stop.receive(signal.SIGINT)
+    assert stop.requested
+    assert announced == [True]
+    with pytest.raises(KeyboardInterrupt):
+        stop.receive(signal.SIGINT)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, RuntimeError("reentrant call inside <_io.BufferedWriter>")])
+def test_an_announcement_that_fails_is_no_hindrance(error):
+    def fail():
+        raise error
+
+    stop = StopRequest(fail)
+    stop.receive(signal.SIGINT)
+    assert stop.requested
+
+
+def test_signals_are_received_within_the_context_only():
+    before = signal.getsignal(signal.SIGINT)
+    with stop_signal() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_another_thread_receives_no_signals():
+    handlers = []
+
+    def look():
+        with stop_signal() as stop:
+            handlers.append(signal.getsignal(signal.SIGINT))
+            assert not stop.requested
+
+    before = signal.getsignal(signal.SIGINT)
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert handlers == [before]

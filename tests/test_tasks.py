@@ -3,7 +3,7 @@ import warnings
 
 import numpy as np
 import pytest
-from run_fixtures import SMALL, TEXT, addition_config, contents, text_config, trained, write_text
+from run_fixtures import SMALL, TEXT, addition_config, call, contents, refused, text_config, trained, write_text
 
 from minigrid import UserError
 from minigrid.data.addition import AdditionBatches
@@ -238,3 +238,26 @@ def test_the_same_text_is_accepted(data):
 def test_one_symbol_is_enough_to_be_a_text(tmp_path):
     task = make_task(*resolve(text_config(write_text(tmp_path, "a" * 100))))
     assert task.vocabulary == Vocabulary.from_text("a")
+
+
+# -- notes on the command line
+
+
+def test_a_note_on_odd_characters_is_one_line(tmp_path, capsys):
+    data = write_text(tmp_path, TEXT.replace("\n", "\r\n"))
+    sizes = ["--hidden=4", "--batch=4", "--steps=6", "--max-steps=1", "--backend=numpy", "--run=run"]
+    outcome = call(capsys, "train", "--data", data, *sizes)
+    assert outcome.code == 0
+    assert outcome.err == (
+        "note: the text contains Windows line ends (\\r), which the model will learn like any other character\n"
+    )
+    assert call(capsys, "train", "--resume", "--run=run", "--max-steps=2").err == ""
+
+
+def test_a_note_on_what_is_left_out_is_one_line(old_run, tmp_path, capsys):
+    data = write_text(tmp_path, TEXT + "%")
+    outcome = call(capsys, "eval", old_run.folder, "--data", data, "--oov=skip")
+    count = len(TEXT) + 1
+    words = f"left out of {data}: 1 of {count:,} chars, which the model does not know: '%' (U+0025)"
+    assert (outcome.code, outcome.err) == (0, f"note: {words}\n")
+    assert "skip them (--oov skip)" in refused(capsys, "eval", old_run.folder, "--data", data)

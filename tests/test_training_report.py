@@ -31,7 +31,7 @@ def test_what_is_printed(tmp_path, data, capsys):
     first, estimate, *_ = out.splitlines()
     assert first.startswith("grid 2 x 8 on CPU, NumPy ")
     assert f"{2 * 31 * 8 + 31 + 3 * (8 * 8 * 8 + 4 * 8):,} parameters" in first
-    assert re.fullmatch(r"about \S+ s per minibatch: 00:0\d per epoch, 00:0\d in total, without validations", estimate)
+    assert re.fullmatch(r"about \S+ s per minibatch: 00:0\d per epoch, 00:0\d to the end, plus validations", estimate)
     assert out.count("s per minibatch") == 1
     validation = r"step 20, epoch 0\.\d\d: validation loss \d\.\d{4} nats, \d\.\d{4} bits per character \(best so far\)"
     assert re.search(f"^{validation}$", out, re.MULTILINE)

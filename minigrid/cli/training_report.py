@@ -15,7 +15,7 @@ from minigrid.runs.run import Run
 
 
 class TrainingReport(Report):
-    """Prints the news of a run; use it as a context manager, which closes its progress bars."""
+    """Prints what happens in a run. As a context manager it closes its progress bars at the end."""
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
@@ -30,20 +30,20 @@ class TrainingReport(Report):
                 bar.close()
 
     def started(self, run: Run) -> None:
-        """Describe the run, and open the progress bar."""
+        """Print a description of the run and open the progress bar."""
         print(_description(run))
         if run.model.xp is not np:
             print("the first minibatch takes longer, because the GPU code is compiled on its first use")
         self._bar = progress_bar(total=run.total_steps, initial=run.step.number, unit="step", dynamic_ncols=True)
 
     def estimated(self, run: Run, seconds: float) -> None:
-        """Say how long the run will take."""
+        """Print how long the run will take."""
         epoch = tqdm.format_interval(seconds * len(run.task.train))
         rest = tqdm.format_interval(seconds * (run.total_steps - run.step.number))
-        self._write(f"about {seconds:.3g} s per minibatch: {epoch} per epoch, {rest} in total, without validations")
+        self._write(f"about {seconds:.3g} s per minibatch: {epoch} per epoch, {rest} to the end, plus validations")
 
     def trained(self, run: Run) -> None:
-        """Move the progress bar on."""
+        """Advance the progress bar."""
         if self._bar is not None:
             self._bar.update()
 

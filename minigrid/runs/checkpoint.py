@@ -137,7 +137,7 @@ def saving(path: Path) -> Iterator[None]:
         if any(path.with_name(name).exists() for name in (BEST, LAST)):
             advice = "the checkpoint saved before is intact: free some space, then continue with `resume`"
         else:
-            advice = "nothing has been saved yet: free some space, then start again in a new folder"
+            advice = "nothing has been saved yet: free some space and try again"
         raise UserError(f"cannot save {path} ({error.strerror or error}); {advice}") from error
 
 

@@ -14,9 +14,6 @@ from minigrid.nn.ops import cross_entropy_forward
 from minigrid.runs.tasks import Batches
 from minigrid.training.shards import Shards
 
-Progress = Callable[[int], None]
-"""Receives the number of minibatches done; an exception that it raises ends the evaluation."""
-
 
 def bits(nats: float) -> float:
     """Convert nats to bits."""
@@ -42,7 +39,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    model: CharModel, batches: Batches, shards: Shards | None = None, progress: Progress | None = None
+    model: CharModel, batches: Batches, shards: Shards | None = None, progress: Callable[[int], None] | None = None
 ) -> Evaluation:
     """Measure a model on all of `batches`, starting from a zero state; the state of a training run stays untouched.
 
@@ -82,7 +79,7 @@ def _read_columns(
     columns: slice,
     workspace: Workspace,
     ended: threading.Event,
-    progress: Progress | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[float, int, np.ndarray]:
     """Read some columns of every minibatch, until `ended`.
 

@@ -23,7 +23,7 @@ LOG_EVERY = 10  # minibatches
 SAVE_EVERY = 60.0  # seconds
 SAMPLE_LENGTH = 200  # characters
 WARM_UP = 1  # minibatches; the first one is slower than the others
-TIMED = 2  # minibatches after them that the estimate is based on
+TIMED = 2  # further minibatches, on which the estimate is based
 
 
 def train(run: Run, report: Report | None = None) -> None:
@@ -34,7 +34,7 @@ def train(run: Run, report: Report | None = None) -> None:
     run : Run
         From :func:`minigrid.runs.start.start_run` or :func:`minigrid.runs.start.resume_run`.
     report : Report, optional
-        Receives the news; by default nobody does.
+        Is told what happens; by default nothing is reported.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def train(run: Run, report: Report | None = None) -> None:
         try:
             report.started(run)
             _train(run, report, stop)
-        except OSError:  # from the report: nobody reads it any more
+        except OSError:  # the report has lost its reader
             run.save(LAST)
             raise
 
@@ -94,10 +94,10 @@ def _prepare_folder(run: Run) -> None:
 
 
 def _train_on_next_minibatch(run: Run) -> None:
-    config, train = run.config, run.task.train
-    epoch, index = divmod(run.step.number, len(train))
-    x, y = train.minibatch(epoch, index)
-    if index == 0 or not train.carries_state:
+    config, batches = run.config, run.task.train
+    epoch, index = divmod(run.step.number, len(batches))
+    x, y = batches.minibatch(epoch, index)
+    if index == 0 or not batches.carries_state:
         run.step.reset()
     run.step.lr = decayed_rate(config.lr, epoch + 1, config.lr_decay, config.lr_decay_after)
     try:

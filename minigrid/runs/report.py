@@ -1,4 +1,4 @@
-"""What a training run tells the program that started it."""
+"""What a training run reports to the program that started it."""
 
 import warnings
 
@@ -8,33 +8,33 @@ from minigrid.runs.run import Run
 
 
 class Report:
-    """Receives the news of a training run; override the methods that you need.
+    """Base class of reports: the training loop calls these methods. Override those that you need.
 
-    As it is, it ignores everything but notes, which become warnings. If a method raises an OSError, for example because
-    the reader of a pipe has gone, the run is saved and the error is passed on.
+    This class ignores everything except notes, which it turns into warnings. If a method raises an OSError, for example
+    because the program at the other end of a pipe has exited, the run is saved and the error is passed on.
     """
 
     def started(self, run: Run) -> None:
-        """Receive the run, which is about to train its first minibatch in this process."""
+        """Called once, before the first minibatch of this process."""
 
     def estimated(self, run: Run, seconds: float) -> None:
-        """Receive the time that one minibatch takes, in seconds; called once, after a few minibatches."""
+        """Called once, after a few minibatches, with the time that one of them takes."""
 
     def trained(self, run: Run) -> None:
-        """Learn that one more minibatch is done; called after everything else that belongs to it."""
+        """Called at the end of every minibatch, after the calls below that belong to it."""
 
     def recorded(self, run: Run, record: Record) -> None:
-        """Receive a training record."""
+        """Called with every training record."""
 
     def validating(self, done: int, total: int) -> None:
-        """Learn how many minibatches of a validation are done, from 0 to `total`."""
+        """Called during a validation with the number of minibatches done, from 0 to `total`."""
 
     def validated(self, run: Run, record: Record, is_best: bool) -> None:
-        """Receive the record of a validation, and whether its loss is the best so far; everything is saved."""
+        """Called after a validation with its record, when everything is saved."""
 
     def stopping(self) -> None:
-        """Learn that the run stops after this minibatch. Called by a signal handler, so keep it short."""
+        """Called from a signal handler when the run is asked to stop after the current minibatch."""
 
     def note(self, message: str) -> None:
-        """Receive a problem that does not stop the run."""
+        """Called with a problem that does not stop the run."""
         warnings.warn(message, Notice, stacklevel=2)
