@@ -122,49 +122,49 @@ def paths(values, above=""):
 @pytest.mark.parametrize("path", [path for path in paths(stored(META)) if path != "format"])
 def test_every_field_is_checked(path):
     name = path.rpartition(".")[2]
-    assert f"`{name}` is missing" in refused(changed(stored(META), path, ...))
+    assert f"'{name}' is missing" in refused(changed(stored(META), path, ...))
     assert name in refused(changed(stored(META), path, [{"odd": 1}]))
 
 
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        ("format", 0, "`format` must be at least 2 and at most 2, not 0"),
-        ("format", True, "`format` must be a whole number, not True"),
-        ("version", 3, "`version` must be text, not 3"),
-        ("speed", 1, "`speed` is unknown"),
-        ("run.progress.speed", 1, "in `run.progress`, `speed` is unknown"),
-        ("run.progress.number", -1, "in `run.progress`, `number` must be at least 0, not -1"),
-        ("run.progress.number", 1.5, "`number` must be a whole number, not 1.5"),
-        ("run.progress.lr", float("nan"), "`lr` must be a finite number, not nan"),
+        ("format", 0, "'format' must be at least 2 and at most 2, not 0"),
+        ("format", True, "'format' must be a whole number, not True"),
+        ("version", 3, "'version' must be text, not 3"),
+        ("speed", 1, "'speed' is unknown"),
+        ("run.progress.speed", 1, "in 'run.progress', 'speed' is unknown"),
+        ("run.progress.number", -1, "in 'run.progress', 'number' must be at least 0, not -1"),
+        ("run.progress.number", 1.5, "'number' must be a whole number, not 1.5"),
+        ("run.progress.lr", float("nan"), "'lr' must be a finite number, not nan"),
         (
             "run.progress.losses",
             [1.0, None],
-            "in `run.progress.losses`, it must be a list of finite numbers, not [1.0, None]",
+            "in 'run.progress.losses', it must be a list of finite numbers, not [1.0, None]",
         ),
         (
             "run.progress.losses",
             [float("inf")],
-            "in `run.progress.losses`, it must be a list of finite numbers, not [inf]",
+            "in 'run.progress.losses', it must be a list of finite numbers, not [inf]",
         ),
-        ("run.progress.best", "good", "`best` must be a number, not 'good'"),
-        ("run.progress.inherits", 1, "`inherits` must be true or false, not 1"),
-        ("run.progress.records", -3, "`records` must be at least 0, not -3"),
-        ("run.progress.metrics", [3], "in `run.progress.metrics`, it must be a table of names and values, not 3"),
-        ("run.progress.metrics", [{"split": "val"}], "in `run.progress.metrics`, `loss` is missing"),
-        ("run.config", [], "in `run.config`, it must be a table of names and values, not []"),
-        ("run.sha256", 3, "`sha256` must be text, not 3"),
-        ("run", 3, "in `run`, it must be a table of names and values, not 3"),
-        ("made", 3, "in `made`, it must be a table of names and values, not 3"),
-        ("model", [], "in `model`, it must be a table of names and values, not []"),
-        ("model", {"model": "grid"}, "in `model`, `vocab_size` is missing"),
-        ("model.peephole", True, "in `model`, `peephole` is unknown"),
-        ("model.hidden", 0, "in `model`, `hidden` must be at least 1 and at most 1,000,000, not 0"),
-        ("vocabulary", {}, "in `vocabulary`, `symbols` is missing"),
-        ("vocabulary", 3, "in `vocabulary`, it must be a table of names and values, not 3"),
-        ("vocabulary.symbols", [1.5], "in `vocabulary`, `symbols` must be a list of whole numbers, not [1.5]"),
-        ("vocabulary.symbols", [3, 2], "in `vocabulary`, "),
-        ("vocabulary.tokens", "words", "in `vocabulary`, "),
+        ("run.progress.best", "good", "'best' must be a number, not 'good'"),
+        ("run.progress.inherits", 1, "'inherits' must be true or false, not 1"),
+        ("run.progress.records", -3, "'records' must be at least 0, not -3"),
+        ("run.progress.metrics", [3], "in 'run.progress.metrics', it must be a table of names and values, not 3"),
+        ("run.progress.metrics", [{"split": "val"}], "in 'run.progress.metrics', 'loss' is missing"),
+        ("run.config", [], "in 'run.config', it must be a table of names and values, not []"),
+        ("run.sha256", 3, "'sha256' must be text, not 3"),
+        ("run", 3, "in 'run', it must be a table of names and values, not 3"),
+        ("made", 3, "in 'made', it must be a table of names and values, not 3"),
+        ("model", [], "in 'model', it must be a table of names and values, not []"),
+        ("model", {"model": "grid"}, "in 'model', 'vocab_size' is missing"),
+        ("model.peephole", True, "in 'model', 'peephole' is unknown"),
+        ("model.hidden", 0, "in 'model', 'hidden' must be at least 1 and at most 1,000,000, not 0"),
+        ("vocabulary", {}, "in 'vocabulary', 'symbols' is missing"),
+        ("vocabulary", 3, "in 'vocabulary', it must be a table of names and values, not 3"),
+        ("vocabulary.symbols", [1.5], "in 'vocabulary', 'symbols' must be whole numbers, not [1.5]"),
+        ("vocabulary.symbols", [3, 2], "in 'vocabulary', "),
+        ("vocabulary.tokens", "words", "in 'vocabulary', "),
         ("vocabulary.symbols", [10], "the model is made for 6 symbols, but the vocabulary has 1"),
     ],
 )
@@ -173,7 +173,7 @@ def test_a_field_that_is_wrong_is_one_sentence(path, value, words):
     assert words in message
     assert "runs/mine/last.npz is not valid: " in message
     if path != "version":
-        assert f"the file was written by minigrid {__version__} and is damaged or does not suit this version" in message
+        assert f"the file, written by minigrid {__version__}, is damaged or does not suit this version" in message
 
 
 def test_an_option_that_a_file_lacks_has_its_default():
@@ -206,7 +206,7 @@ def test_format_1_from_before_runs_could_inherit():
 
 @pytest.mark.parametrize("name", ["model", "vocabulary", "sha256", "losses", "best", "metrics"])
 def test_format_1_with_a_field_missing(name):
-    assert f"`{name}` is missing; the file was written by an older version" in refused(changed(OLD, name, ...))
+    assert f"'{name}' is missing; the file, written by an older version, is damaged" in refused(changed(OLD, name, ...))
     assert name in refused(changed(OLD, name, {"odd": 1}))
 
 

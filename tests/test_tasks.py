@@ -188,7 +188,7 @@ def test_settings_that_are_not_valid(old_run):
     checkpoint = read_checkpoint(old_run.folder)
     checkpoint.meta.run.config["batch"] = 0
     with pytest.raises(
-        UserError, match=r"the settings in the checkpoint .*npz are not valid: `batch` must be at least 1"
+        UserError, match=r"the settings in the checkpoint .*npz are not valid: 'batch' must be at least 1"
     ):
         config_of(checkpoint)
 

@@ -1,139 +1,110 @@
 """The description stored in a checkpoint: its fields, the values they may have, and older formats.
 
-The dataclasses below are the one place where the fields are listed. A change to them is a new `FORMAT` and a new step
-in :func:`migrate`, so that files of every older format stay readable. The settings of a run are the exception: they
-are those of :class:`minigrid.runs.config.Config`, and a setting that a file lacks has its default.
+The three dataclasses below are the one place where the fields are listed. Whoever changes them increases `FORMAT` and
+adds a step to :func:`migrate`, so that files of every older format stay readable. The settings of a run are the
+exception: they are the fields of :class:`minigrid.runs.config.Config`, and one that a file lacks has its default.
 """
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import UserError
-from minigrid.nn.options import ModelOptions, checked, option
+from minigrid.nn.options import ModelOptions, checked, option, value_type
 from minigrid.version import __version__
 
 FORMAT = 2
 FORMAT_1 = "minigrid checkpoint 1"
-"""What the first format has in its field ``format``."""
+"""The value of ``format`` in files of the first format."""
 
+Table = dict[str, Any]
 Described = TypeVar("Described")
-
-
-class FieldError(UserError):
-    """A field that is missing, unknown or wrong; `path` names the tables around it, from the outside in."""
-
-    def __init__(self, problem: str, path: tuple[str, ...] = ()):
-        super().__init__(f"in `{'.'.join(path)}`, {problem}" if path else problem)
-        self.problem, self.path = problem, path
-
-
-# -- reading single fields
-
-
-def _table(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise FieldError(f"it must be a table of names and values, not {_shown(value)}")
-    return value
-
-
-def _optional_table(value: Any) -> dict[str, Any] | None:
-    return None if value is None else _table(value)
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list) or not all(
-        type(number) in (int, float) and math.isfinite(number) for number in value
-    ):
-        raise FieldError(f"it must be a list of finite numbers, not {_shown(value)}")
-    return tuple(map(float, value))
-
-
-def _optional_records(value: Any) -> tuple[dict[str, Any], ...] | None:
-    if value is not None and not isinstance(value, list):
-        raise FieldError(f"it must be a list of records, not {_shown(value)}")
-    if value is None:
-        return None
-    for record in value:
-        _check_names(_table(record), known=set(record), required={"split", "step", "loss"})
-    return tuple(value)
-
-
-def _model_options(value: Any) -> ModelOptions:
-    options = _table(value)
-    fields = {one.name: one for one in dataclasses.fields(ModelOptions)}
-    required = {name for name, one in fields.items() if one.default is dataclasses.MISSING}
-    _check_names(options, known=set(fields), required=required)
-    return ModelOptions(**options)
-
-
-def _vocabulary(value: Any) -> Vocabulary:
-    _check_names(_table(value), known={"tokens", "symbols"}, required={"tokens", "symbols"})
-    symbols = value["symbols"]
-    if not isinstance(symbols, list) or not all(type(symbol) is int for symbol in symbols):
-        raise FieldError(f"`symbols` must be a list of whole numbers, not {_shown(symbols)}")
-    return Vocabulary.from_json(value)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
-
-
-# -- the fields
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a run had come when it wrote the checkpoint."""
+    """How far a run had come when it wrote the checkpoint.
 
-    number: int = option(help="training steps done", least=0)
-    lr: float = option(help="learning rate of the last step", least=0)
-    losses: tuple[float, ...] = field(metadata={"read": _numbers})  # since the last training record, nats
-    best: float | None = option(None, "best validation loss so far, nats")
-    inherits: bool = option(help="whether the run began with the parameters of another one")
-    records: int = option(help="number of records in metrics.jsonl that belong to the checkpoint", least=0)
-    metrics: tuple[dict[str, Any], ...] | None = field(  # the records themselves, in files of format 1 only
-        default=None, metadata={"read": _optional_records}
-    )
+    Attributes
+    ----------
+    number : int
+        Training steps done.
+    lr : float
+        Learning rate of the last step.
+    losses : tuple of float
+        Losses since the last training record, in nats.
+    best : float or None
+        Best validation loss so far, in nats; None before the first validation.
+    inherits : bool
+        Whether the run began with the parameters of another one.
+    records : int
+        How many records of ``metrics.jsonl`` belong to the checkpoint.
+    metrics : tuple of dict or None
+        The records themselves, if the file was of format 1 and contained them.
+    """
 
-
-def _progress(value: Any) -> Progress | None:
-    return None if value is None else _described(Progress, value)
+    number: int = option(least=0)
+    lr: float = option(least=0)
+    losses: tuple[float, ...]
+    best: float | None = option(None)
+    inherits: bool = option()
+    records: int = option(least=0)
+    metrics: tuple[Table, ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunMeta:
-    """The run that trained the model."""
+    """The run that trained the model.
 
-    config: dict[str, Any] = field(metadata={"read": _table})  # settings, see minigrid.runs.config
-    sha256: str | None = option(None, "hash of the text; None if the task has none")
-    progress: Progress | None = field(default=None, metadata={"read": _progress})  # None: cannot be resumed
+    Attributes
+    ----------
+    config : dict
+        Its settings.
+    sha256 : str or None
+        Hash of its text; None for a task without a text.
+    progress : Progress or None
+        None if the file contains parameters only, from which the run cannot be resumed.
+    """
 
-
-def _run(value: Any) -> RunMeta | None:
-    return None if value is None else _described(RunMeta, value)
+    config: Table
+    sha256: str | None = option(None)
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Meta:
-    """The description in a checkpoint; ``Meta(model=model.options, vocabulary=vocabulary)`` describes a model alone.
+    """The whole description; ``Meta(model=model.options, vocabulary=vocabulary)`` describes a model without a run.
+
+    Attributes
+    ----------
+    format : int
+        Format of the file.
+    version : str or None
+        Version of minigrid that wrote the file; None if unknown, or not written yet.
+    model : ModelOptions
+        Options of the model.
+    vocabulary : Vocabulary
+        Its symbols.
+    run : RunMeta or None
+        None if no run wrote the file.
+    made : dict or None
+        How a pretrained model was made.
 
     Raises
     ------
     UserError
-        The model and the vocabulary differ in size.
+        The model and the vocabulary have different sizes.
     """
 
-    format: int = option(FORMAT, "format of the file", least=FORMAT, most=FORMAT)
-    version: str | None = option(None, "version of minigrid that wrote the file; None if unknown or not yet written")
-    model: ModelOptions = field(metadata={"read": _model_options})
-    vocabulary: Vocabulary = field(metadata={"read": _vocabulary})
-    run: RunMeta | None = field(default=None, metadata={"read": _run})  # None: no run wrote the file
-    made: dict[str, Any] | None = field(default=None, metadata={"read": _optional_table})  # of a pretrained model
+    format: int = option(FORMAT, least=FORMAT, most=FORMAT)
+    version: str | None = option(None)
+    model: ModelOptions
+    vocabulary: Vocabulary
+    run: RunMeta | None = None
+    made: Table | None = None
 
     def __post_init__(self) -> None:
         if len(self.vocabulary) != self.model.vocab_size:
@@ -171,10 +142,11 @@ def from_json(values: Mapping[str, Any], source: str) -> Meta:
     try:
         return _described(Meta, migrate(dict(values)))
     except UserError as error:
+        problem = str(error).replace("`", "'")  # these are fields of the file, not parameters
         writer = f"minigrid {written_by}" if isinstance(written_by, str) else "an older version"
         raise UserError(
-            f"the description in the checkpoint {source} is not valid: {error}; the file was written by {writer} and "
-            "is damaged or does not suit this version, so use another checkpoint"
+            f"the description in the checkpoint {source} is not valid: {problem}; the file, written by {writer}, is "
+            "damaged or does not suit this version, so use another checkpoint"
         ) from error
 
 
@@ -208,6 +180,14 @@ def _those(values: dict[str, Any], *names: str) -> dict[str, Any]:
 # -- checking
 
 
+class FieldError(UserError):
+    """A field that is missing, unknown or wrong; `path` names the tables around it, from the outside in."""
+
+    def __init__(self, problem: str, path: tuple[str, ...] = ()):
+        super().__init__(f"in `{'.'.join(path)}`, {problem}" if path else problem)
+        self.problem, self.path = problem, path
+
+
 def _described(kind: type[Described], values: Any) -> Described:
     """Build one of the dataclasses above from plain values, every one of which is checked."""
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
@@ -215,7 +195,7 @@ def _described(kind: type[Described], values: Any) -> Described:
     return kind(**{name: _checked(field, values[name]) for name, field in fields.items()})
 
 
-def _check_names(values: dict[str, Any], known: set[str], required: set[str]) -> None:
+def _check_names(values: Table, known: set[str], required: set[str]) -> None:
     if missing := sorted(required - set(values)):
         raise FieldError(f"`{missing[0]}` is missing")
     if unknown := sorted(set(values) - known):
@@ -223,7 +203,10 @@ def _check_names(values: dict[str, Any], known: set[str], required: set[str]) ->
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:
-    if not (read := field.metadata.get("read")):
+    if value is None and field.default is None:
+        return None
+    read = READERS.get(value_type(field))
+    if read is None:
         return checked(field, value)
     try:
         return read(value)
@@ -231,3 +214,58 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         raise FieldError(error.problem, (field.name, *error.path)) from error
     except UserError as error:
         raise FieldError(str(error), (field.name,)) from error
+
+
+def _table(value: Any) -> Table:
+    if not isinstance(value, dict):
+        raise FieldError(f"it must be a table of names and values, not {_shown(value)}")
+    return value
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in _list(value)):
+        raise FieldError(f"it must be a list of finite numbers, not {_shown(value)}")
+    return tuple(map(float, value))
+
+
+def _records(value: Any) -> tuple[Table, ...]:
+    for record in _list(value):
+        _check_names(_table(record), known=set(record), required={"split", "step", "loss"})
+    return tuple(value)
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise FieldError(f"it must be a list, not {_shown(value)}")
+    return value
+
+
+def _model_options(value: Any) -> ModelOptions:
+    fields = dataclasses.fields(ModelOptions)
+    required = {field.name for field in fields if field.default is dataclasses.MISSING}
+    _check_names(_table(value), known={field.name for field in fields}, required=required)
+    return ModelOptions(**value)
+
+
+def _vocabulary(value: Any) -> Vocabulary:
+    _check_names(_table(value), known={"tokens", "symbols"}, required={"tokens", "symbols"})
+    if not all(type(symbol) is int for symbol in _list(value["symbols"])):
+        raise FieldError(f"`symbols` must be whole numbers, not {_shown(value['symbols'])}")
+    return Vocabulary.from_json(value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+READERS: dict[Any, Callable[[Any], Any]] = {
+    Table: _table,
+    tuple[float, ...]: _numbers,
+    tuple[Table, ...]: _records,
+    ModelOptions: _model_options,
+    Vocabulary: _vocabulary,
+    RunMeta: lambda value: _described(RunMeta, value),
+    Progress: lambda value: _described(Progress, value),
+}
+"""How fields of these types are read; :func:`minigrid.nn.options.checked` reads the others."""

@@ -110,7 +110,8 @@ def config_of(checkpoint: Checkpoint) -> Config:
     try:
         return Config(**settings)
     except UserError as error:
-        raise UserError(f"the settings in the checkpoint {checkpoint.path} are not valid: {error}") from error
+        problem = str(error).replace("`", "'")  # these are settings in the file, not parameters
+        raise UserError(f"the settings in the checkpoint {checkpoint.path} are not valid: {problem}") from error
 
 
 def task_of(checkpoint: Checkpoint) -> Task:
