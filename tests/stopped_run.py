@@ -1,6 +1,6 @@
 """Run the command line in a process that is stopped on purpose: ``python stopped_run.py PLAN NUMBER train ...``.
 
-The tests of resumed runs start it; the process harms nobody but itself.
+The tests of resumed runs start this program; it sends signals to itself only.
 """
 
 import os

@@ -57,7 +57,7 @@ def unreadable(path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_what_is_saved_is_read_again(tmp_path, dtype):
+def test_save_and_load(tmp_path, dtype):
     model = CharModel("lstm", vocab_size=len(VOCABULARY), hidden=3, lstm_output="paper", embedding=2, dtype=dtype)
     path = written(tmp_path / "last.npz", model)
     loaded, vocabulary = load(path)
@@ -84,7 +84,7 @@ def test_nothing_in_it_is_pickled(path, monkeypatch):
     assert kinds == {"f", "u"}
 
 
-def test_a_checkpoint_runs_nothing(tmp_path):
+def test_a_checkpoint_cannot_run_code(tmp_path):
     class Attack:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "attacked"),)
@@ -107,7 +107,7 @@ def test_a_checkpoint_runs_nothing(tmp_path):
     ("there", "found"),
     [(["best.npz", "last.npz"], "best.npz"), (["last.npz"], "last.npz"), (["best.npz"], "best.npz")],
 )
-def test_a_folder_stands_for_its_best_checkpoint(tmp_path, there, found):
+def test_a_folder_means_its_best_checkpoint(tmp_path, there, found):
     for name in there:
         written(tmp_path / name)
     assert find_checkpoint(tmp_path) == read_checkpoint(tmp_path).path == tmp_path / found
@@ -121,7 +121,7 @@ def test_the_last_one_can_be_preferred(tmp_path):
     assert find_checkpoint(tmp_path, "last.npz") == tmp_path / "last.npz"
 
 
-# -- what is no checkpoint
+# -- files that are not checkpoints
 
 
 def test_cut_off_at_any_length(path):
@@ -231,7 +231,7 @@ def test_the_other_checkpoint_of_a_run_is_suggested(tmp_path, bad, other):
     assert f"{bad} is cut off or damaged: delete it to use {other} in the same folder" in unreadable(tmp_path / bad)
 
 
-def test_a_checkpoint_that_memory_does_not_hold_is_not_called_damaged(path, monkeypatch):
+def test_running_out_of_memory_is_not_called_damage(path, monkeypatch):
     def no_memory(*args, **options):
         raise MemoryError
 
@@ -245,7 +245,7 @@ def test_places_without_a_checkpoint(tmp_path):
     assert "contains no checkpoint (best.npz or last.npz)" in unreadable(tmp_path)
 
 
-def test_a_file_that_may_not_be_read(path, monkeypatch):
+def test_a_file_without_read_permission(path, monkeypatch):
     def forbidden(*args):
         raise PermissionError(13, "Permission denied")
 
@@ -305,7 +305,7 @@ def test_ctrl_c_while_saving_leaves_what_was_there(path, monkeypatch):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A disk of 256 KiB, where the system lets one be mounted."""
+    """A disk of 256 KiB, if the system can mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
     try:

@@ -36,24 +36,24 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])
-def test_a_folder_that_is_free(here, name):
+def test_a_missing_or_empty_folder_is_free(here, name):
     (here / "empty").mkdir()
     refuse_used(here / name)
 
 
-def test_what_a_run_left_that_never_saved_is_no_hindrance(here):
+def test_a_folder_with_an_unfinished_save_is_free(here):
     (here / "run").mkdir()
     (here / "run" / ".last.npz.123.part").write_bytes(b"half")
     refuse_used(here / "run")
 
 
-def test_what_only_sounds_like_a_run_is_not_written_over(here):
+def test_a_foreign_config_file_is_not_overwritten(here):
     (here / "config.json").write_text("mine")
     with pytest.raises(UserError, match="is not empty"):
         refuse_used(here)
 
 
-def test_a_folder_that_is_not(here):
+def test_a_used_folder_is_refused(here):
     (here / "folder").mkdir()
     (here / "folder" / "notes").write_text("mine")
     with pytest.raises(UserError, match="is not empty: `resume` the run in it, or choose a new folder for the `run`"):
@@ -70,11 +70,11 @@ def test_a_folder_that_is_not(here):
         (text_config("/somewhere/war.and.peace.txt"), "war.and.peace-grid-2x8"),
     ],
 )
-def test_a_new_folder_is_named_for_what_it_holds(here, config, name):
+def test_a_new_folder_is_named_after_its_contents(here, config, name):
     assert [str(fresh_folder(config)) for _ in range(3)] == [os.path.join("runs", name + k) for k in ("", "-2", "-3")]
 
 
-def test_runs_that_begin_at_once_get_folders_of_their_own(here):
+def test_runs_that_start_at_the_same_time_get_different_folders(here):
     found, barrier = [], threading.Barrier(8)
 
     def begin():
@@ -89,7 +89,7 @@ def test_runs_that_begin_at_once_get_folders_of_their_own(here):
     assert len(set(found)) == 8
 
 
-def test_a_folder_is_held_by_one_and_let_go(here):
+def test_a_folder_is_locked_and_unlocked(here):
     pytest.importorskip("fcntl")
     with held(here):
         with pytest.raises(UserError, match="another process is training in"), held(here):
@@ -99,7 +99,7 @@ def test_a_folder_is_held_by_one_and_let_go(here):
         pass
 
 
-def test_a_file_system_without_locks_is_no_hindrance(here, monkeypatch):
+def test_a_file_system_without_locks_is_fine(here, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -108,7 +108,7 @@ def test_a_file_system_without_locks_is_no_hindrance(here, monkeypatch):
         pass
 
 
-def test_a_folder_that_is_gone_cannot_be_held(here):
+def test_a_missing_folder_cannot_be_locked(here):
     pytest.importorskip("fcntl")
     with pytest.raises(UserError, match="cannot write gone: No such file"), held(Path("gone")):
         pass
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_made(here):
         make_folder(here / "runs" / "run")
 
 
-def test_a_runs_folder_on_a_disk_that_is_not_there(here):
+def test_a_link_to_an_unmounted_disk(here):
     (here / "runs").symlink_to(here / "unmounted" / "runs")
     with pytest.raises(UserError, match="cannot write runs: File exists"):
         fresh_folder(Config(corpus="pydoc"))
@@ -157,13 +157,13 @@ def test_metrics_there_and_back(here):
 @pytest.mark.parametrize(
     "line", ["3", "[]", '{"split": "train"}', '{"split": "tr', '{"split": "val", "step": "1", "loss": 2}']
 )
-def test_a_line_that_is_no_measurement(here, line):
+def test_a_line_that_is_not_a_record(here, line):
     (here / "metrics.jsonl").write_text(line + "\n")
     with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*: resume the run to repair the file"):
         read_metrics(here)
 
 
-def test_metrics_that_cannot_be_had(here):
+def test_metrics_that_cannot_be_read_or_written(here):
     with pytest.raises(UserError, match=r"contains no metrics\.jsonl: give the folder of a run"):
         read_metrics(here)
     write_metrics(here, RECORDS)
@@ -214,7 +214,7 @@ def test_what_is_readable_is_kept_and_the_rest_is_one_warning(here, lines, kept,
     assert len(warned) == 1
 
 
-def test_metrics_that_are_gone_are_one_warning(here):
+def test_missing_metrics_are_one_warning(here):
     with pytest.warns(Notice, match=r"metrics\.jsonl is not readable \(No such file or directory\): the run") as warned:
         assert metrics_until(here, 3, 30) == []
     assert len(warned) == 1

@@ -29,7 +29,7 @@ from minigrid.runs.start import resume_run, start_run
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """A folder of one's own, and no pictures."""
+    """Work in an empty folder, and draw no pictures."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(loop, "_draw", lambda run, report: None)
 
@@ -39,7 +39,7 @@ def data(tmp_path):
     return write_text(tmp_path)
 
 
-def test_init_from_begins_with_the_very_parameters(tmp_path, data):
+def test_init_from_starts_with_the_same_parameters(tmp_path, data):
     old = trained(tmp_path / "old", text_config(data, max_steps=50, lr=0.05))
     run = start_run(text_config(data, seed=7, lr=0.1), tmp_path / "new", init_from=str(tmp_path / "old" / "last.npz"))
     assert run.model.params.flat.tobytes() == old.model.params.flat.tobytes()

@@ -42,7 +42,7 @@ from minigrid.runs.start import resume_run, start_run
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """A folder of one's own: messages name the runs in the folder runs/ of the current one."""
+    """Work in an empty folder, since messages name the runs in the current folder's runs/."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -124,7 +124,7 @@ def test_a_stop_anywhere_changes_nothing(tmp_path, data, kind):
 
 
 @pytest.mark.parametrize("number", [20, 30])
-def test_a_stop_in_a_validation_is_heeded_and_the_validation_made_up_for(tmp_path, data, monkeypatch, number):
+def test_a_stop_during_a_validation_repeats_it_after_resuming(tmp_path, data, monkeypatch, number):
     config = text_config(data, eval_every=20, max_steps=30)
     run = start_run(config, tmp_path / "run")
     read: list[int] = []
@@ -147,12 +147,12 @@ def test_a_stop_in_a_validation_is_heeded_and_the_validation_made_up_for(tmp_pat
     assert same_bits(arrays_of(tmp_path / "run" / "best.npz"), arrays_of(tmp_path / "whole" / "best.npz"))
 
 
-def test_a_minibatch_that_was_not_timed_has_no_rate(tmp_path, data):
+def test_an_untimed_minibatch_has_no_rate(tmp_path, data):
     run = trained(tmp_path / "run", text_config(data, max_steps=1))
     assert [("loss" in r, "per_second" in r) for r in run.state.metrics if r["split"] == "train"] == [(True, False)]
 
 
-def test_a_thread_may_train(tmp_path, data):
+def test_training_in_a_thread(tmp_path, data):
     config = text_config(data, max_steps=5)
     thread = threading.Thread(target=trained, args=(tmp_path / "run", config))
     thread.start()
@@ -191,7 +191,7 @@ def test_a_run_whose_reader_has_gone_is_saved(tmp_path, data, method, number):
     assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)
 
 
-def test_a_run_can_be_resumed_from_its_first_moment_on(tmp_path, data, monkeypatch):
+def test_a_run_can_be_resumed_from_the_very_start(tmp_path, data, monkeypatch):
     def killed(step):
         raise SystemExit
 
@@ -303,7 +303,7 @@ def test_best_is_the_best_and_last_the_last(tmp_path, data, monkeypatch):
     )
 
 
-def test_the_best_so_far_survives_a_stop(tmp_path, data, monkeypatch):
+def test_the_best_loss_survives_a_stop(tmp_path, data, monkeypatch):
     losses = iter([2.0, 2.5])
     monkeypatch.setattr(loop, "evaluate", lambda *given: Evaluation(next(losses), 1, None))
     stopped(start_run(text_config(data, max_steps=20, eval_every=5), tmp_path / "run"), 7)
@@ -323,7 +323,7 @@ def test_nothing_held_out(tmp_path, data, capsys):
     train(resume_run(tmp_path / "run", {"max_steps": 15}))
 
 
-# -- numbers that are none
+# -- numbers that are not finite
 
 
 def plant_nan(monkeypatch, at):
@@ -334,7 +334,7 @@ def plant_nan(monkeypatch, at):
     before_each_step(monkeypatch, plant)
 
 
-def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoints(tmp_path, data, monkeypatch):
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoints(tmp_path, data, monkeypatch):
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
         plant_nan(patch, 23)
@@ -351,7 +351,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_checkpoints(tmp_pat
 
 
 @pytest.mark.parametrize("stop_at", [5, 25])
-def test_a_stop_never_saves_what_is_no_number(tmp_path, data, monkeypatch, stop_at):
+def test_a_stop_never_saves_parameters_that_are_not_finite(tmp_path, data, monkeypatch, stop_at):
     run = start_run(text_config(data, eval_every=20), tmp_path / "run")
     plant_nan(monkeypatch, stop_at - 2)
     with stopping(stop_at), pytest.raises(DivergedError):
@@ -359,7 +359,7 @@ def test_a_stop_never_saves_what_is_no_number(tmp_path, data, monkeypatch, stop_
     assert step_of(tmp_path / "run" / "last.npz") == stop_at // 20 * 20
 
 
-def test_a_validation_loss_that_is_no_number(tmp_path, data, monkeypatch):
+def test_a_validation_loss_that_is_not_finite(tmp_path, data, monkeypatch):
     monkeypatch.setattr(loop, "evaluate", lambda *given: Evaluation(math.nan, 1, None))
     with pytest.raises(DivergedError, match="validation loss"):
         trained(tmp_path / "run", text_config(data, eval_every=20))
@@ -369,7 +369,7 @@ def test_a_validation_loss_that_is_no_number(tmp_path, data, monkeypatch):
 # -- beginning
 
 
-def test_weights_that_the_last_update_spoilt_are_not_saved(tmp_path, data):
+def test_weights_ruined_by_the_last_update_are_not_saved(tmp_path, data):
     run = start_run(text_config(data, lr=1e38, max_steps=1, val_fraction=0.0), tmp_path / "run")
     with pytest.raises(DivergedError, match="the updated weight is not a finite number at step 1"):
         train(run)
@@ -413,7 +413,7 @@ def test_other_files_that_cannot_be_written(tmp_path, data, file):
         train(resume_run(tmp_path / "run"))
 
 
-def test_a_picture_that_cannot_be_written_stops_no_run(tmp_path, data, monkeypatch):
+def test_a_picture_that_cannot_be_written_does_not_stop_the_run(tmp_path, data, monkeypatch):
     monkeypatch.setattr(loop, "_draw", DRAW)
     run = start_run(text_config(data, max_steps=3), tmp_path / "run")
     (tmp_path / "run" / "loss.png").mkdir()

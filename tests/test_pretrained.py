@@ -46,7 +46,7 @@ def test_grid_and_lstm_have_the_same_size_within_a_hundredth():
         assert size == pytest.approx(sizes.get(name.replace("grid", "lstm"), size), rel=0.015)
 
 
-def test_a_name_stands_for_a_checkpoint_everywhere(capsys):
+def test_a_name_works_wherever_a_checkpoint_does(capsys):
     model, vocabulary = load(f"pretrained:{NAME}")
     assert model.params.flat.dtype == "float32"
     assert len(vocabulary) == model.vocab_size
@@ -60,7 +60,7 @@ def test_its_loss_on_another_text_is_measured(capsys, tmp_path):
     assert "nats" in done(capsys, "eval", f"pretrained:{NAME}", "--data", data)
 
 
-def test_an_unknown_name_is_answered_with_those_there_are(capsys):
+def test_the_message_on_an_unknown_name_lists_the_known_ones(capsys):
     message = refused(capsys, "sample", "pretrained:toywiki-lstm-9")
     assert "no pretrained model is called 'toywiki-lstm-9' (did you mean toywiki-lstm-" in message
     assert ", ".join(NAMES) in message
@@ -73,7 +73,7 @@ def test_it_cannot_be_resumed():
 
 
 @pytest.mark.network
-def test_a_wheel_brings_them_along(tmp_path):
+def test_a_wheel_contains_them(tmp_path):
     source = tmp_path / "source"  # a copy, since a build leaves files behind
     shutil.copytree(PROJECT / "minigrid", source / "minigrid")
     for file in ("pyproject.toml", "README.md", "LICENSE"):

@@ -39,7 +39,7 @@ from minigrid.runs.start import resume_run, start_run
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """A folder of one's own, and no pictures."""
+    """Work in an empty folder, and draw no pictures."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(loop, "_draw", lambda run, report: None)
 
@@ -70,7 +70,7 @@ def test_other_settings_may_not_change(tmp_path, data, changed, words):
     assert contents(folder) == before
 
 
-def test_what_is_given_again_unchanged_is_accepted(tmp_path, data, monkeypatch):
+def test_repeating_a_setting_unchanged_is_accepted(tmp_path, data, monkeypatch):
     trained(tmp_path / "run", text_config(data, max_steps=3))
     monkeypatch.chdir(tmp_path)
     given = {"data": data.name, "hidden": 8, "tie": "depth", "tokens": "chars", "embedding": 8, "lr": 0.002}
@@ -124,7 +124,7 @@ def test_a_text_that_has_changed_is_refused(tmp_path, data):
     assert contents(folder) == before
 
 
-def test_a_run_knows_its_text_from_any_folder(tmp_path, data, monkeypatch):
+def test_a_run_finds_its_text_from_any_folder(tmp_path, data, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trained(tmp_path / "run", text_config(data.name, max_steps=3))
     (tmp_path / "elsewhere").mkdir()
@@ -146,7 +146,7 @@ def test_nothing_there_to_resume(tmp_path, make, reason):
         resume_run(tmp_path / "run")
 
 
-def test_a_checkpoint_file_is_no_run_to_resume(tmp_path, data):
+def test_a_checkpoint_file_cannot_be_resumed(tmp_path, data):
     trained(tmp_path / "run", text_config(data, max_steps=3))
     with pytest.raises(
         UserError,
@@ -177,7 +177,7 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, data):
     assert metrics_of(folder) == before
 
 
-def test_what_another_process_has_logged_and_not_saved_is_cut_too(tmp_path, data):
+def test_metrics_that_another_process_did_not_save_are_cut_too(tmp_path, data):
     config = text_config(data, max_steps=40)
     stopped(start_run(config, tmp_path / "run"), 15)
     late = resume_run(tmp_path / "run")
@@ -196,7 +196,7 @@ def test_of_two_new_runs_in_one_folder_the_later_one_is_refused(tmp_path, data):
     assert contents(tmp_path) == before
 
 
-def test_a_run_that_another_process_has_gone_on_with_is_left_alone(tmp_path, data):
+def test_a_run_that_another_process_has_continued_is_left_alone(tmp_path, data):
     trained(tmp_path / "run", text_config(data, max_steps=3))
     late = resume_run(tmp_path / "run", {"max_steps": 4})
     train(resume_run(tmp_path / "run", {"max_steps": 9}))
@@ -206,7 +206,7 @@ def test_a_run_that_another_process_has_gone_on_with_is_left_alone(tmp_path, dat
     assert contents(tmp_path) == before
 
 
-def test_nobody_trains_in_a_folder_while_it_is_read(tmp_path, data, monkeypatch):
+def test_a_folder_is_locked_while_it_is_read(tmp_path, data, monkeypatch):
     trained(tmp_path / "run", text_config(data, max_steps=3))
     late = resume_run(tmp_path / "run", {"max_steps": 9})
     make_task = start.make_task
@@ -227,9 +227,9 @@ def test_a_run_that_is_being_trained_is_left_alone(tmp_path, data):
     before = contents(folder)
     run = resume_run(folder)
     with held(folder):
-        for go_on in (lambda: train(run), lambda: resume_run(folder)):
+        for act in (lambda: train(run), lambda: resume_run(folder)):
             with pytest.raises(UserError, match=r"another process is training in .*run"):
-                go_on()
+                act()
     assert contents(folder) == before
     train(run)
 
@@ -281,7 +281,7 @@ class PowerCutError(BaseException):
 
 @pytest.mark.parametrize("cut", ["after the record", "before the checkpoint", "after best.npz", "after last.npz"])
 @pytest.mark.parametrize("then", ["as it was", "unsynced metrics lost"])
-def test_a_power_cut_loses_nothing_that_cannot_be_made_again(tmp_path, data, cut, then):
+def test_after_a_power_cut_a_run_ends_as_if_there_had_been_none(tmp_path, data, cut, then):
     """Cut the power at step 20 in a run that validates every 10 steps, and resume what is on the disk."""
     config = text_config(data, eval_every=10, max_steps=30, dropout=0.1)
     folder, synced = tmp_path / "run", {"size": 0}

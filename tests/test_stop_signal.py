@@ -22,7 +22,7 @@ from minigrid.runs.stop_signal import StopRequest, stop_signal
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
-    """A folder of one's own, and no pictures."""
+    """Work in an empty folder, and draw no pictures."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(loop, "_draw", lambda run, report: None)
 
@@ -33,7 +33,7 @@ def data(tmp_path):
 
 
 @pytest.mark.usefixtures("heeded_signals")
-def test_a_signal_is_heeded_and_the_old_handlers_come_back(tmp_path, data):
+def test_a_signal_stops_the_run_and_the_old_handlers_come_back(tmp_path, data):
     signals = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     before = [signal.getsignal(number) for number in signals]
     for number, sent in enumerate(signals, start=3):
@@ -80,7 +80,7 @@ def test_a_request_is_announced_once():
 
 
 @pytest.mark.parametrize("error", [BrokenPipeError, RuntimeError("reentrant call inside <_io.BufferedWriter>")])
-def test_an_announcement_that_fails_is_no_hindrance(error):
+def test_a_failing_announcement_does_not_matter(error):
     def fail():
         raise error
 

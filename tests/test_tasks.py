@@ -90,7 +90,7 @@ def test_what_was_loaded_is_named(data):
     assert (config.corpus, config.tokens, config.data) == ("pydoc", "chars", None)
 
 
-def test_a_default_that_cannot_be_had_is_named_as_what_replaced_it(monkeypatch, capsys):
+def test_a_replaced_default_corpus_is_named(monkeypatch, capsys):
     from minigrid.data.corpora import sources
 
     monkeypatch.delenv("MINIGRID_DATA", raising=False)
@@ -105,7 +105,7 @@ def test_a_default_that_cannot_be_had_is_named_as_what_replaced_it(monkeypatch, 
 # -- the task of a checkpoint
 
 
-def test_a_checkpoint_knows_its_task(old_run):
+def test_the_task_of_a_checkpoint(old_run):
     checkpoint = read_checkpoint(old_run.folder)
     task = task_of(checkpoint)
     assert config_of(checkpoint) == old_run.config
@@ -149,7 +149,7 @@ def test_another_text_with_unknown_characters(old_run, tmp_path):
     np.testing.assert_array_equal(skipping.minibatch(0, 0), same.minibatch(0, 0))
 
 
-def test_addition_has_no_other_text(tmp_path, data):
+def test_an_addition_model_reads_no_text(tmp_path, data):
     run = trained(tmp_path / "run", addition_config(max_steps=1))
     with pytest.raises(UserError, match="was trained on addition and cannot be measured on a text: leave out `data`"):
         text_batches(read_checkpoint(run.folder), str(data))
@@ -215,7 +215,7 @@ def test_translation():
         ("ab\r\n", "bytes", ""),
     ],
 )
-def test_what_is_hardly_meant_to_be_learnt_is_named(text, tokens, named):
+def test_odd_characters_are_named(text, tokens, named):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warn_of_oddities(encode_text("text", text, tokens, "here"))
@@ -235,7 +235,7 @@ def test_the_same_text_is_accepted(data):
         require_same_text(task, None, "run")
 
 
-def test_one_symbol_is_enough_to_be_a_text(tmp_path):
+def test_one_symbol_is_enough_for_a_text(tmp_path):
     task = make_task(*resolve(text_config(write_text(tmp_path, "a" * 100))))
     assert task.vocabulary == Vocabulary.from_text("a")
 
