@@ -16,7 +16,7 @@ import numpy as np
 from minigrid.backend import to_host
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import UserError, did_you_mean
-from minigrid.files import written_whole
+from minigrid.files import sync_folder, written_whole
 from minigrid.nn.model import CharModel
 from minigrid.runs.meta import FORMAT_1, Meta, RunMeta, from_json, to_json
 
@@ -126,6 +126,7 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Meta) -
         np.savez(file, meta=description, **arrays)  # type: ignore[arg-type]  # mypy expects a bool among them
         file.flush()
         os.fsync(file.fileno())
+    sync_folder(path.parent)  # so that a best checkpoint is never older than the last one says
 
 
 @contextlib.contextmanager

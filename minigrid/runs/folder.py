@@ -5,7 +5,6 @@ It contains ``config.json`` (the settings), ``metrics.jsonl`` (one record per li
 """
 
 import contextlib
-import itertools
 import json
 import os
 import warnings
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrid.errors import Notice, UserError
-from minigrid.files import is_unfinished, written, written_whole
+from minigrid.files import is_unfinished, sync_folder, written, written_whole
 from minigrid.runs.checkpoint import LAST
 from minigrid.runs.config import Config
 
@@ -85,12 +84,13 @@ def fresh_folder(config: Config) -> Path:
     name = f"{text}-{config.model}-{config.layers}x{config.hidden}"
     runs = Path("runs")
     make_folder(runs)
-    for k in itertools.count(1):
-        folder = runs / (name if k == 1 else f"{name}-{k}")
+    folder, k = runs / name, 1
+    while True:
         with written(folder), contextlib.suppress(FileExistsError):
             folder.mkdir()
             return folder
-    raise AssertionError("itertools.count ended")
+        k += 1
+        folder = runs / f"{name}-{k}"
 
 
 def make_folder(folder: Path) -> None:
@@ -125,9 +125,12 @@ def append_metrics(folder: Path, record: Record) -> None:
 
 
 def sync_metrics(folder: Path) -> None:
-    """Force the metrics of a run to the disk.
+    """Force the metrics of a run to the disk, before a checkpoint that counts them is written.
 
-    A checkpoint that counts on them is written afterwards. Raises an OSError if this fails.
+    Raises
+    ------
+    OSError
+        The disk is full, for example.
     """
     with open(folder / METRICS, "a", encoding="utf-8") as file:
         os.fsync(file.fileno())
@@ -139,17 +142,7 @@ def _write_durably(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Force the names of the files in a folder to the disk, if the system can."""
-    with contextlib.suppress(OSError):  # Windows opens no folders
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+        sync_folder(path.parent)
 
 
 # -- reading metrics
