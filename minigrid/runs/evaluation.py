@@ -56,19 +56,18 @@ def evaluate(
         an exception to end the evaluation early. If several threads share the work, it follows the first one.
     """
     shards = shards or Shards(model)
-    parts = shards.columns(batches.batch)
     ended = threading.Event()
 
     def read(columns: slice, workspace: Workspace) -> tuple[float, int, np.ndarray]:
-        if columns != parts[0]:
+        if columns.start > 0:
             return _read_columns(model, batches, columns, workspace, ended)
-        try:  # the first part is read in this thread
+        try:  # this thread reads the first part
             return _read_columns(model, batches, columns, workspace, ended, progress)
         except BaseException:
             ended.set()
             raise
 
-    losses, targets, scores = zip(*shards.map(read, parts), strict=True)
+    losses, targets, scores = zip(*shards.map(read, shards.columns(batches.batch)), strict=True)
     score = None if batches.carries_state else AdditionScore(*np.sum(scores, axis=0).tolist())
     return Evaluation(sum(losses) / sum(targets), sum(targets), score)
 
