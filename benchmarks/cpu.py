@@ -1,8 +1,8 @@
-"""Measure minigrid on the CPU beside its peers, in one run and in turns, and write a table.
+"""Measure the speed and memory of minigrid and of its peers on a CPU, and write a page.
 
-``python -m benchmarks.cpu`` takes about 25 minutes, on a machine that does nothing else; ``--quick`` two. PyTorch is
-needed for the peers (``pip install torch``). Every measurement runs in a process of its own, A B A B, so that what
-slows the machine down for a while slows both sides.
+``python -m benchmarks.cpu`` takes about 25 minutes on an otherwise idle machine, and ``--quick`` two. The peers need
+PyTorch (``pip install torch``). Every measurement runs in a process of its own, and the sides alternate, so that a slow
+moment of the machine affects all of them. Run ``python -m docs.fill_readme`` to update the README afterwards.
 """
 
 import argparse
@@ -21,22 +21,21 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.report import Case, page, readme, size
-from experiments.report import fill
+from benchmarks.helpers.tables import PAGE, RESULTS, Case, page, read_results, size
 from minigrid.data.corpora import data_folder
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 SIZES = {
     "lstm": ((2, 128), (3, 256), (3, 512), (6, 256), (3, 1000)),
     "grid": ((2, 128), (3, 256), (3, 512), (6, 256)),
 }
-BUDGET = 3.0  # seconds for each measurement
+BUDGET = 3.0  # seconds per measurement
 SAMPLED = ((2, 128), (3, 512))
 GROWTH = {"T": (25, 50, 100, 200), "B": (10, 25, 50, 100), "H": (64, 128, 256, 512), "L": (1, 2, 4, 8)}
 
 
 def cases(quick: bool, compiled: bool) -> list[Case]:
-    """What is measured: one job at one size, and the sides that do it."""
+    """Return the cases to measure: each is a job at one size, with the sides that do it."""
     peers = {"lstm": ["torch"], "grid": ["expert", "cells"] + (["compiled"] if compiled else [])}
     found = [
         {"model": model, "job": "train", "L": L, "H": H, "sides": ["minigrid", "floor", *peers[model]]}
@@ -53,16 +52,16 @@ def cases(quick: bool, compiled: bool) -> list[Case]:
 
 def measure(side: str, model: str, job: str, budget: float, **sizes: int) -> dict[str, float]:
     """Run one measurement in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks.measure", side, model, job, "--budget", str(budget)]
+    command = [sys.executable, "-m", "benchmarks.helpers.measure", side, model, job, "--budget", str(budget)]
     command += [f"--{name}={value}" for name, value in sizes.items()]
-    done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
     return json.loads(done.stdout)
 
 
 def in_turns(case: Case, turns: int, budget: float) -> Case:
-    """Measure every side of a case `turns` times, in turns; return medians and the spread of the ratios."""
+    """Measure the sides of a case `turns` times each, alternating; return medians and the spread of the ratios."""
     sizes = {name: case[name] for name in "TBHLV" if name in case}
     rounds = [{s: measure(s, case["model"], case["job"], budget, **sizes) for s in case["sides"]} for _ in range(turns)]
     seconds = {s: [r[s]["median"] for r in rounds] for s in case["sides"]}
@@ -75,7 +74,7 @@ def in_turns(case: Case, turns: int, budget: float) -> Case:
 
 
 def growth(budget: float) -> list[Case]:
-    """Training step of minigrid's grid, one size at a time changed from 2 x 128, T = B = 50."""
+    """Measure the training step of minigrid's grid of 2 x 128, T = B = 50, with one size changed at a time."""
     found = []
     for name, values in GROWTH.items():
         for value in values:
@@ -85,22 +84,22 @@ def growth(budget: float) -> list[Case]:
 
 
 def start_up(repeats: int = 10) -> float:
-    """Median seconds that ``import minigrid`` adds to starting Python."""
+    """Return the median time that ``import minigrid`` adds to the start of Python, in seconds."""
 
     def once(code: str) -> float:
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], cwd=HERE.parent, check=True)
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
         return time.perf_counter() - started
 
     return statistics.median(once("import minigrid") - once("pass") for _ in range(repeats))
 
 
 def loading() -> dict[str, dict[str, float]]:
-    """Load a text of 100 MB, encoding it, and once more when it lies encoded in the cache."""
+    """Measure loading a text of 100 MB, first from the file and then from the cache of encoded texts."""
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder) / f"benchmark-{os.getpid()}.txt"
-        command = [sys.executable, "-m", "benchmarks.loading", text]
-        how = {"cwd": HERE.parent, "check": True}
+        command = [sys.executable, "-m", "benchmarks.helpers.loading", text]
+        how = {"cwd": ROOT, "check": True}
         subprocess.run([*command, "--make"], **how)
         try:
             return {
@@ -108,12 +107,18 @@ def loading() -> dict[str, dict[str, float]]:
                 for name in ("first", "cached")
             }
         finally:
-            for file in (data_folder() / "encoded").glob(f"{text.stem}-*"):  # the cache is the user's own
+            for file in (data_folder() / "encoded").glob(f"{text.stem}-*"):  # the cache is the user's
                 file.unlink()
 
 
 def machine() -> dict[str, Any]:
-    """What this was measured on."""
+    """Return the processor and the versions.
+
+    Raises
+    ------
+    SystemExit
+        PyTorch is not installed.
+    """
     cpu = next(
         (line.split(":")[1].strip() for line in cpu_info() if line.startswith("model name")), platform.processor()
     )
@@ -128,7 +133,7 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_info() -> list[str]:
-    """Lines of /proc/cpuinfo; none where there is no such file."""
+    """Return the lines of /proc/cpuinfo; none if there is no such file."""
     try:
         return Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -136,18 +141,24 @@ def cpu_info() -> list[str]:
 
 
 def name_of(case: Case) -> str:
-    """Job, model and size, as in the table: ``train lstm 2x128``."""
+    """Return job, model and size, as in the table: ``train lstm 2x128``."""
     return f"{case['job']} {case['model']} {size(case)}"
 
 
-def measured_anew(only: str, turns: int) -> dict[str, Any]:
-    """Return the kept results with one case measured again."""
-    results = json.loads((HERE / "cpu.json").read_text())
+def measured_again(only: str, turns: int) -> dict[str, Any]:
+    """Return the committed results with one case measured again.
+
+    Raises
+    ------
+    SystemExit
+        The results are those of another machine, or there is no such case.
+    """
+    results = read_results()
     if results["machine"] != machine():
-        raise SystemExit("benchmarks/cpu.json is of another machine: measure everything, without --only")
+        raise SystemExit("benchmarks/cpu.json was measured on another machine: measure everything, without --only")
     matching = [k for k, case in enumerate(results["cases"]) if name_of(case) == only]
     if not matching:
-        raise SystemExit(f"no case is called {only!r}: choose among {', '.join(map(name_of, results['cases']))}")
+        raise SystemExit(f"there is no case {only!r}: choose from {', '.join(map(name_of, results['cases']))}")
     sides_and_sizes = ("model", "job", "L", "H", "sides")
     for k in matching:
         case = {key: results["cases"][k][key] for key in sides_and_sizes}
@@ -156,17 +167,17 @@ def measured_anew(only: str, turns: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure, write ``cpu.json`` and ``cpu.md`` beside this file and the README's tables, and print the page."""
+    """Measure, write ``cpu.json`` and ``cpu.md``, and print the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="two sizes, two turns; nothing is written")
+    parser.add_argument("--quick", action="store_true", help="measure two sizes in two turns, and write no files")
     parser.add_argument(
-        "--compiled", action="store_true", help="also the expert's grid under torch.compile (minutes each)"
+        "--compiled", action="store_true", help="measure the expert's grid under torch.compile too (minutes each)"
     )
-    parser.add_argument("--only", metavar="CASE", help="measure one case again, 'train lstm 3x1000' for example")
-    parser.add_argument("--turns", type=int, default=4, help="how often each side is measured (default: 4)")
+    parser.add_argument("--only", metavar="CASE", help="measure one case again, such as 'train lstm 3x1000'")
+    parser.add_argument("--turns", type=int, default=4, help="measurements of each side (default: 4)")
     args = parser.parse_args()
     if args.only:
-        results = measured_anew(args.only, args.turns)
+        results = measured_again(args.only, args.turns)
     else:
         turns, budget = (2, 1.0) if args.quick else (args.turns, BUDGET)
         results = {
@@ -178,9 +189,8 @@ def main() -> None:
             "growth": [] if args.quick else growth(budget),
         }
     if not args.quick:
-        (HERE / "cpu.json").write_text(json.dumps(results, indent=1) + "\n")
-        (HERE / "cpu.md").write_text(page(results))
-        fill(HERE.parent / "README.md", "speed", readme(results))
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        PAGE.write_text(page(results))
     print(page(results))
 
 

@@ -1,6 +1,7 @@
-"""Measure training steps with the gradient of the embedding as a product and by sorting (:mod:`minigrid.nn.ops`).
+"""Compare two ways to compute the gradient of the embedding (:mod:`minigrid.nn.ops`): as a product and by sorting.
 
-``python -m benchmarks.embedding`` takes a minute: a grid of 2 x 128, T = B = 50, the two ways in turns.
+``python -m benchmarks.embedding`` takes a minute. It times training steps of a grid of 2 x 128, T = B = 50, and
+alternates between the two ways.
 """
 
 import statistics
@@ -12,12 +13,12 @@ import numpy as np
 from minigrid import CharModel, TrainStep
 
 SIZES = (65, 205, 300, 1000, 5000)  # symbols
-WAYS = {"as a product": 10**9, "by sorting": 0}  # what FEW_SYMBOLS is held at
+WAYS = {"as a product": 10**9, "by sorting": 0}  # -> FEW_SYMBOLS
 TURNS, STEPS = 3, 8
 
 
 def milliseconds(vocab_size: int, few_symbols: int) -> float:
-    """Median of some steps, without the first."""
+    """Return the median time of a training step; the first step does not count."""
     x, y = np.random.default_rng(0).integers(0, vocab_size, (2, 50, 50))
     step, times = TrainStep(CharModel(vocab_size=vocab_size, hidden=128, layers=2)), []
     with patch("minigrid.nn.ops.FEW_SYMBOLS", few_symbols):

@@ -84,7 +84,7 @@ part() {
     echo "$name: exit code $? after $((SECONDS - begin)) of $limit s, at $SECONDS s" | tee -a "$out/parts.txt"
 }
 
-# measure LIMIT SIDES PRECISIONS CASES...: the sides of benchmarks/gpu/sides.py
+# measure LIMIT SIDES PRECISIONS CASES...: the sides of benchmarks/gpu/helpers/sides.py
 measure() {
     local limit=$1 sides=$2 precisions=$3
     shift 3

@@ -1,8 +1,8 @@
-"""Measure what Python's interpreter lock costs a training step: halves of a batch in two threads, or in two processes.
+"""Measure what Python's interpreter lock costs a training step: two threads next to two processes.
 
-``python -m benchmarks.lock`` takes half a minute, on a machine of two cores that does nothing else. Each process trains
-a model of its own on 25 columns, so what is shared and added up between two halves is not counted; a lower bound for
-what processes could reach.
+``python -m benchmarks.lock`` takes half a minute on an otherwise idle machine with two cores. A thread or a process
+computes half of a batch. Each process trains a model of its own on 25 columns and does not add up gradients with the
+other one, so its time is a lower bound.
 """
 
 import multiprocessing
@@ -22,7 +22,7 @@ REPEATS = 60
 
 
 def milliseconds(size: tuple[str, int, int], columns: int, begin: Any = None) -> float:
-    """Median time of a training step; all that share the barrier `begin` start to measure together."""
+    """Return the median time of a training step; processes that share the barrier `begin` start timing together."""
     kind, layers, hidden = size
     x, y = np.random.default_rng(0).integers(0, VOCABULARY, (2, STEPS, columns))
     step = TrainStep(CharModel(kind, vocab_size=VOCABULARY, hidden=hidden, layers=layers))
@@ -39,13 +39,13 @@ def milliseconds(size: tuple[str, int, int], columns: int, begin: Any = None) ->
 
 
 def half(size: tuple[str, int, int], begin: Any, answers: Any) -> None:
-    """Measure half of a batch on one thread, and answer."""
+    """Put the time of half of a batch on one thread into the queue `answers`."""
     with threadpool_limits(1):
         answers.put(milliseconds(size, BATCH // 2, begin))
 
 
 def in_processes(size: tuple[str, int, int], count: int) -> float:
-    """Milliseconds of the slowest of `count` processes that train on half of a batch at the same time."""
+    """Return the time of the slowest of `count` processes that train on half of a batch at the same time."""
     context = multiprocessing.get_context("spawn")
     begin, answers = context.Barrier(count), context.Queue()
     processes = [context.Process(target=half, args=(size, begin, answers)) for _ in range(count)]
@@ -60,8 +60,8 @@ def in_processes(size: tuple[str, int, int], count: int) -> float:
 def main() -> None:
     """Print the table."""
     if os.cpu_count() != 2:
-        raise SystemExit(f"this compares two halves on two cores; here are {os.cpu_count()}: use `taskset` or the like")
-    print("milliseconds of a training step\n")
+        raise SystemExit(f"this benchmark needs a machine with 2 cores, not {os.cpu_count()}")
+    print("milliseconds per training step\n")
     print("| | whole batch, two threads | half, two processes at once | half, one process alone |\n|---|---|---|---|")
     for size in SIZES:
         kind, layers, hidden = size

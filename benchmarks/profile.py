@@ -1,8 +1,8 @@
-"""Show where the time of a training step goes: products, gates, or the rest.
+"""Show how the time of a training step is divided between matrix products, gates and the rest.
 
-``python -m benchmarks.profile`` needs line_profiler (``pip install line_profiler``), which slows every line down by
-about a third of a microsecond: small sizes look worse than they are. One part of a batch in one thread is profiled, as
-each core works on one.
+``python -m benchmarks.profile`` needs line_profiler (``pip install line_profiler``). That slows down every line by
+about a third of a microsecond, so small models look slower than they are. It profiles one part of a batch in one
+thread, as each core computes one.
 """
 
 import argparse
@@ -29,7 +29,7 @@ SIZES = (("lstm", 2, 128), ("grid", 2, 128), ("lstm", 3, 256), ("grid", 3, 256),
 
 
 def functions() -> list[FunctionType]:
-    """Every function and method of the modules that a training step goes through."""
+    """Return all functions and methods of the modules that a training step uses."""
     found = []
     for module in MODULES:
         for thing in vars(module).values():
@@ -40,15 +40,15 @@ def functions() -> list[FunctionType]:
 
 
 def kind_of(path: str, line: str) -> str | None:
-    """Sort a line of source into products or gates; None: the rest, or a line that calls one of these."""
-    if " @ " in line or "matmul(" in line or "multiply(t)" in line:  # the last is blas.product_at_each_step's
+    """Return whether a line of source computes products or gates; None for the rest, and for calls of these."""
+    if " @ " in line or "matmul(" in line:
         return "products"
     in_gates = path == gates.__file__ and "activate(gates)" not in line
     return "gates" if in_gates else None
 
 
 def shares(kind: str, layers: int, hidden: int, batch: int) -> Counter[str]:
-    """Milliseconds per training step by kind of work."""
+    """Return the milliseconds per training step for each kind of work."""
     x, y = np.random.default_rng(0).integers(0, 65, (2, 50, batch))
     step = TrainStep(CharModel(kind, vocab_size=65, hidden=hidden, layers=layers))
     for _ in range(3):
@@ -74,7 +74,7 @@ def shares(kind: str, layers: int, hidden: int, batch: int) -> Counter[str]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=25, help="columns of the part (default: 25)")
+    parser.add_argument("--batch", type=int, default=25, help="columns of the part of the batch (default: 25)")
     args = parser.parse_args()
     print(f"milliseconds per training step of {args.batch} columns in one thread\n")
     print("| | products | gates | rest | products' share |\n|---|---|---|---|---|")

@@ -1,6 +1,7 @@
-"""Measure the product in the middle of a recurrence: as NumPy computes it, and in tiles (:mod:`minigrid.backend.blas`).
+"""Measure the product of a recurrence, as NumPy computes it and in tiles (:mod:`minigrid.backend.blas`).
 
-``python -m benchmarks.tiles`` takes seconds; one BLAS thread, and 25 rows, as a part of a batch of 50 has on two cores.
+``python -m benchmarks.tiles`` takes seconds. It uses one BLAS thread and 25 rows, the share of one of two cores in
+a batch of 50.
 """
 
 import os
@@ -12,28 +13,29 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 import numpy as np
 
 from minigrid.backend import Workspace
-from minigrid.backend.blas import product_at_each_step
+from minigrid.backend.blas import matmul, tiled
 
 STEPS, ROWS = 50, 25
 SIZES = (128, 256, 512)  # units
-PEAK = 2048  # rows and columns of a product that no copying slows down
+PEAK = 2048  # rows and columns of a product so large that copying does not matter
 
 
 def gflops(multiply: Callable[[], object], multiplications: int, calls: int) -> float:
-    """Best of seven rounds, in 10^9 floating-point operations (multiplications and additions) per second."""
+    """Return the best rate of seven rounds, in 10^9 floating-point operations per second."""
     seconds = min(timeit.repeat(multiply, number=calls, repeat=7)) / calls
     return 2e-9 * multiplications / seconds
 
 
 def both_ways(rows: int, columns: int) -> tuple[float, float]:
-    """Rates of the product of (25, rows) and (rows, columns): as it is, and in tiles; without making the tiles."""
+    """Return the rates of a product of (25, rows) and (rows, columns), as it is and in tiles that are ready."""
     draw = np.random.default_rng(0).standard_normal
     x, W = draw((STEPS, ROWS, rows), np.float32), draw((rows, columns), np.float32)
     out = np.empty((ROWS, columns), np.float32)
-    in_tiles = product_at_each_step(x, W, out, Workspace(np, np.float32))
+    tiles = tiled(W, ROWS, STEPS, Workspace(np, np.float32))
     work = ROWS * rows * columns
     calls = 10**9 // work
-    return gflops(lambda: np.matmul(x[0], W, out=out), work, calls), gflops(lambda: in_tiles(0), work, calls)
+    as_it_is = gflops(lambda: np.matmul(x[0], W, out=out), work, calls)
+    return as_it_is, gflops(lambda: matmul(x[0], tiles, out=out), work, calls)
 
 
 def main() -> None:

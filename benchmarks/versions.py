@@ -1,9 +1,9 @@
 """Compare the training step of this checkout with that of another one, on a CPU.
 
-``python -m benchmarks.versions OTHER`` takes a folder with another checkout of minigrid (``git worktree add OTHER
-COMMIT`` makes one). Both take turns, each in a process of its own with the same model and minibatch, so that
-whatever slows the machine down slows both. A ratio above 1 means that this checkout is faster. The parameters after
-the last step are compared too. It takes about two minutes; the machine should do nothing else.
+``python -m benchmarks.versions OTHER`` needs a folder with another checkout of minigrid (``git worktree add OTHER
+COMMIT`` makes one). The two alternate, each in a process of its own with the same model and minibatch, so that a slow
+moment of the machine affects both. A ratio above 1 means that this checkout is faster. The parameters after the last
+step are compared too. It takes about two minutes on an otherwise idle machine.
 """
 
 import argparse
@@ -16,13 +16,13 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent
 SIZES = ("lstm:2x128", "grid:2x128", "lstm:3x256", "grid:3x256")
-SECONDS = 0.5  # of a turn
+SECONDS = 0.5  # per turn
 
 
 def answer(size: str) -> None:
-    """Do as many training steps as each line of standard input says; print seconds per step, at last a digest."""
+    """For each number on standard input, do that many training steps and print the time per step; then a digest."""
     import numpy as np
 
     from minigrid import CharModel, TrainStep
@@ -39,7 +39,7 @@ def answer(size: str) -> None:
 
 
 class Side:
-    """One checkout's process."""
+    """A process that runs the training steps of one checkout."""
 
     def __init__(self, checkout: Path, size: str):
         self._process = subprocess.Popen(
@@ -51,18 +51,21 @@ class Side:
         )
 
     def seconds(self, steps: int) -> float:
-        """Time so many training steps."""
+        """Do this many training steps; return the time per step."""
         self._process.stdin.write(f"{steps}\n")
         self._process.stdin.flush()
         return float(self._process.stdout.readline())
 
     def digest(self) -> str:
-        """End the process; return the digest of its parameters."""
+        """End the process and return the digest of its parameters."""
         return self._process.communicate()[0].strip()
 
 
 def median_with_interval(numbers: list[float]) -> tuple[float, float, float]:
-    """Return the median between the ends of its 95 % interval, which are two of the numbers."""
+    """Return the lower end of the 95 % interval of the median, the median, and the upper end.
+
+    The ends of the interval are two of the numbers.
+    """
     ordered, count = sorted(numbers), len(numbers)
     k = max(0, math.floor((count - 1.96 * math.sqrt(count)) / 2))
     return ordered[k], statistics.median(ordered), ordered[-1 - k]
@@ -70,8 +73,8 @@ def median_with_interval(numbers: list[float]) -> tuple[float, float, float]:
 
 def compare(size: str, other: Path, pairs: int) -> str:
     """Return a row of the table."""
-    sides = [Side(HERE, size), Side(other, size)]
-    steps = max(1, round(SECONDS / min([side.seconds(3) for side in sides])))  # the first steps of both are not counted
+    sides = [Side(ROOT, size), Side(other, size)]
+    steps = max(1, round(SECONDS / min([side.seconds(3) for side in sides])))  # the first steps of both do not count
     times = []
     for turn in range(pairs):
         order = sides if turn % 2 else sides[::-1]
@@ -86,13 +89,13 @@ def compare(size: str, other: Path, pairs: int) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("other", type=Path, help="a folder with another checkout")
-    parser.add_argument("--pairs", type=int, default=20, help="turns of both (default 20)")
+    parser.add_argument("other", type=Path, help="folder with another checkout")
+    parser.add_argument("--pairs", type=int, default=20, help="turns of each checkout (default: 20)")
     parser.add_argument("--sizes", nargs="+", default=SIZES, help="MODEL:LAYERSxUNITS (default: %(default)s)")
     args = parser.parse_args()
     if not (args.other / "minigrid").is_dir():
-        parser.error(f"{args.other} has no folder minigrid: name a checkout")
-    print("| training step | this one, ms | the other, ms | times as fast (95 % interval) | parameters |")
+        parser.error(f"{args.other} has no folder minigrid: give the folder of a checkout")
+    print("| training step | this checkout, ms | the other one, ms | times as fast (95 % interval) | parameters |")
     print("|---|---|---|---|---|")
     for size in args.sizes:
         print(compare(size, args.other.resolve(), args.pairs), flush=True)

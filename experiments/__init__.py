@@ -1,1 +1,1 @@
-"""Questions put to the models, each in a folder with its runs, its metrics, its figure and a page of text."""
+"""Experiments: a folder for each question, with its code, the metrics of its runs, its figures and a page."""

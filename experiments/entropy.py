@@ -1,10 +1,10 @@
-"""The entropy of single symbols, which a model that heeds nothing it reads can reach."""
+"""The entropy of single symbols: the loss of a model that ignores its input."""
 
 import numpy as np
 
 
 def unigram_entropy(targets: np.ndarray) -> float:
-    """Return the loss, in nats, of the best answer that pays no heed to what it reads: how often each byte occurs."""
+    """Return the entropy of the symbol frequencies, in nats: the lowest loss of a model that ignores its input."""
     shares = np.bincount(targets.ravel()) / targets.size
     shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum())

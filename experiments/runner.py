@@ -1,10 +1,10 @@
-"""Trains the runs of an experiment that are missing; may be stopped at any time, and called again.
+"""Train the missing runs of an experiment. You can stop it at any time and call it again.
 
-A run that is finished leaves its metrics beside the experiment's page, ``NAME.jsonl``, and is never trained again. What
-is under way lives in ``runs/EXPERIMENT/NAME`` and is resumed from there, whatever stopped it. Its log beside that
-folder, ``NAME.log``, is also its lock: the training holds it as long as it lives, so that a second runner, or one that
-is called again after a ``kill -9`` of the first, waits for trainings that are still under way instead of starting them
-twice. (The lock is Unix's; the experiments do not run on Windows.)
+The metrics of a finished run are thinned and kept in ``metrics/NAME.jsonl`` in the experiment's folder; such a run is
+never trained again. An unfinished run lives in ``runs/EXPERIMENT/NAME`` and is resumed from there, no matter how it was
+stopped. The log next to that folder, ``NAME.log``, doubles as a lock: a training process holds it as long as it lives.
+A second runner, or one that is started after a ``kill -9`` of the first, waits for the trainings that are still running
+and does not start them twice. (The lock needs Unix; the experiments do not run on Windows.)
 """
 
 import argparse
@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.store import read_records, thinned, write_records
 from minigrid.backend import backend_module, describe_device
 from minigrid.cli.flags import flag
-from minigrid.files import written_whole
 from minigrid.runs.checkpoint import BEST, LAST, read_checkpoint
 from minigrid.runs.folder import CONFIG, Record, read_metrics
 
@@ -34,25 +34,26 @@ RUNS = ROOT / "runs"
 POLL = 0.5  # seconds
 
 Settings = Mapping[str, Any]
-"""Options of train.py, by their names in :class:`minigrid.runs.config.Config`; ``config`` names a file of them."""
+"""Options of train.py, named as in :class:`minigrid.runs.config.Config`; ``config`` names a file of settings."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """The trainings of one experiment.
+    """The training runs of one experiment.
 
     Attributes
     ----------
     folder : Path
-        Where its metrics are kept; its name is the experiment's.
+        Folder of the experiment; its name is the experiment's name.
     runs : mapping
-        Name -> settings, the most wanted first.
+        Name -> settings, the most important runs first.
     on_request : mapping
-        More of them, which are trained only where they are named.
+        Runs that are trained only if they are named on the command line.
     threads : int or None
-        BLAS threads of a training; None: as many as NumPy takes, or one where several trainings go side by side.
+        BLAS threads of a training run. None: NumPy's default, or one if several runs are trained side by side.
     prepare : callable or None
-        Makes what a run begins with; called with its name before it begins, not when it is resumed.
+        Creates the files that a run starts from. It is called with the run's name before the run starts, but not when
+        the run is resumed.
     """
 
     folder: Path
@@ -67,46 +68,44 @@ class Experiment:
         return {**self.runs, **self.on_request}
 
     def kept(self, name: str) -> Path:
-        """The file of a finished run's metrics."""
-        return self.folder / f"{name}.jsonl"
+        """Return the file that keeps a finished run's metrics."""
+        return self.folder / "metrics" / f"{name}.jsonl"
 
     def run_folder(self, name: str) -> Path:
-        """Where a run lives while it is trained, and its checkpoints afterwards."""
+        """Return the folder in which a run is trained and its checkpoints stay."""
         return RUNS / self.folder.name / name
 
     def metrics(self) -> dict[str, list[Record]]:
-        """Return the metrics of the finished runs, in the order of `all_runs`."""
+        """Return the kept metrics of the finished runs, in the order of `all_runs`."""
         files = {name: self.kept(name) for name in self.all_runs}
-        return {
-            name: [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-            for name, file in files.items()
-            if file.exists()
-        }
+        return {name: read_records(file) for name, file in files.items() if file.exists()}
 
     def train(self, names: Sequence[str] = (), jobs: int = 1) -> bool:
-        """Bring runs to their ends, all or those named, `jobs` side by side; say whether all of them got there."""
-        waiting = [name for name in names or self.runs if not self.kept(name).exists()]
+        """Finish the named runs, or all of `runs`, `jobs` at a time; return whether all of them succeeded."""
+        waiting = list(names or self.runs)
         threads = 1 if jobs > 1 else self.threads
-        going: dict[str, subprocess.Popen] = {}
+        running: dict[str, subprocess.Popen] = {}
         failed = []
         try:
-            while waiting or going:
+            while True:
                 waiting = [name for name in waiting if not self.kept(name).exists()]
+                if not waiting and not running:
+                    break
                 for name in waiting[:]:
-                    if len(going) < jobs and (process := self._start(name, threads)):
-                        going[name] = process
+                    if len(running) < jobs and (process := self._start(name, threads)):
+                        running[name] = process
                         waiting.remove(name)
                 time.sleep(POLL)
-                for name in [name for name, process in going.items() if process.poll() is not None]:
-                    if going.pop(name).returncode:
+                for name in [name for name, process in running.items() if process.poll() is not None]:
+                    if running.pop(name).returncode:
                         failed.append(name)
                         print(f"{name} failed; see {self._log(name)}", file=sys.stderr)
                     else:
                         self._keep(name, threads)
         except BaseException:  # Ctrl-C, or a run that could not be prepared
-            for process in going.values():
-                process.terminate()  # it saves, and the next call resumes it
-            for process in going.values():
+            for process in running.values():
+                process.terminate()  # it saves a checkpoint, and the next call resumes it
+            for process in running.values():
                 process.wait()
             raise
         return not failed
@@ -115,7 +114,7 @@ class Experiment:
         return self.run_folder(name).parent / f"{name}.log"
 
     def _start(self, name: str, threads: int | None) -> subprocess.Popen | None:
-        """Start or resume a run; None where another process is at it."""
+        """Start or resume a run; return None if another process is training it."""
         run = self.run_folder(name)
         run.parent.mkdir(parents=True, exist_ok=True)
         with open(self._log(name), "a") as log:
@@ -123,15 +122,14 @@ class Experiment:
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return None
-            if (run / LAST).exists():
-                options = ["--resume"]
-            else:
-                shutil.rmtree(run, ignore_errors=True)  # it was stopped before it had saved anything
+            resumed = (run / LAST).exists()
+            if not resumed:
+                shutil.rmtree(run, ignore_errors=True)  # it was stopped before its first checkpoint
                 if self.prepare:
                     self.prepare(name)
-                options = flags(self.all_runs[name])
-            print(f"{name}: {'goes on' if options == ['--resume'] else 'begins'}; log in {self._log(name)}")
-            # in a session of its own, so that Ctrl-C reaches it once only, through this process
+            options = ["--resume"] if resumed else flags(self.all_runs[name])
+            print(f"{name}: {'resumed' if resumed else 'started'}; log in {self._log(name)}")
+            # in a session of its own, so that it gets the signal of Ctrl-C only once, from this process
             return subprocess.Popen(
                 [sys.executable, ROOT / "train.py", "--run", run, *options],
                 cwd=ROOT,
@@ -143,16 +141,15 @@ class Experiment:
             )
 
     def _keep(self, name: str, threads: int | None) -> None:
-        """Put a finished run's metrics beside the experiment's page, with a last record on how it was made."""
+        """Keep the thinned metrics of a finished run, followed by a record on how it was made."""
         run = self.run_folder(name)
-        records = [*read_metrics(run), _made(run, self.all_runs[name], threads)]
-        with written_whole(self.kept(name)) as temporary:
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-        print(f"{name}: done, {records[-1]['minutes']} minutes; metrics in {self.kept(name)}")
+        made = _made(run, self.all_runs[name], threads)
+        write_records(self.kept(name), [*thinned(read_metrics(run)), made])
+        print(f"{name}: done, {made['minutes']} minutes; metrics in {self.kept(name)}")
 
 
 def flags(settings: Settings) -> list[str]:
-    """Write settings as options of train.py."""
+    """Return settings as command-line options of train.py."""
     return [text for name, value in settings.items() for text in (flag(name), str(value))]
 
 
@@ -161,10 +158,10 @@ def _threads(threads: int | None) -> dict[str, str]:
 
 
 def _made(run: Path, settings: Settings, threads: int | None) -> Record:
-    """Return a record of what trained a run, and how long it took.
+    """Return a record of the command, the machine and the time of a finished run.
 
-    ``minutes`` are those of the training steps at the median of the measured rates, so that neither pauses nor stops
-    count; validations do not count either.
+    ``minutes`` is the time of all training steps at the median of the measured rates. Pauses, stops and validations do
+    not count.
     """
     config = json.loads((run / CONFIG).read_text(encoding="utf-8"))
     train = [record for record in read_metrics(run) if record["split"] == "train"]
@@ -188,15 +185,17 @@ def _processor() -> str:
 
 
 def main(experiment: Experiment, description: str, report: Callable[[], None]) -> None:
-    """Train what the command line asks for, then report; leave with code 1 where a run failed, 130 after Ctrl-C."""
-    parser = argparse.ArgumentParser(description=description)
-    named = f"; only where named: {', '.join(experiment.on_request)}" if experiment.on_request else ""
+    """Train the runs named on the command line, then report; exit with code 1 if a run failed, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    named = f"; only on request: {', '.join(experiment.on_request)}" if experiment.on_request else ""
     parser.add_argument("names", metavar="RUN", nargs="*", help=f"default: {', '.join(experiment.runs)}{named}")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings side by side, one BLAS thread each (default: 1)")
-    parser.add_argument("--report", action="store_true", help="train nothing, only report on what is finished")
+    parser.add_argument(
+        "--jobs", type=int, default=1, help="runs to train side by side, one BLAS thread each (default: 1)"
+    )
+    parser.add_argument("--report", action="store_true", help="train nothing; only report on the finished runs")
     options = parser.parse_args()
     if unknown := set(options.names) - set(experiment.all_runs):
-        parser.error(f"no run is called {sorted(unknown)[0]}: choose among {', '.join(experiment.all_runs)}")
+        parser.error(f"there is no run {sorted(unknown)[0]}: choose from {', '.join(experiment.all_runs)}")
     if not 1 <= options.jobs <= os.cpu_count():
         parser.error(f"--jobs must be from 1 to {os.cpu_count()}, the number of cores, not {options.jobs}")
     try:

@@ -47,7 +47,7 @@ from minigrid.nn.ops import cross_entropy_forward
 
 SEED = 4
 EXAMPLE = 3  # the seed of the models that we look into here; the metrics are of all three
-METRICS = Path("../experiments/depth_gating")
+METRICS = Path("../experiments/depth_gating/results")
 
 
 def read(name):

@@ -279,7 +279,7 @@ assert np.allclose(growth["grid"], (1 / (1 - P)) ** 0.5, rtol=0.05)
 # knows how often each character occurs has 3.25 nats, the dotted line.
 
 # %%
-measures = json.loads(Path("../experiments/gradient_flow/measures.json").read_text())
+measures = json.loads(Path("../experiments/gradient_flow/results/measures.json").read_text())
 UNIGRAM = measures.pop("unigram")
 KINDS = {
     ("lstm", 0): ("stack", ORANGE, "^-"),

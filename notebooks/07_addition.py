@@ -77,7 +77,7 @@ assert new.sum() == 503
 fig, ax = plt.subplots(figsize=(7.5, 4))
 reached = {}
 for name in NAMES:
-    file = Path("../experiments/pretrained") / f"addition-{name}.jsonl"
+    file = Path("../experiments/pretrained/metrics") / f"addition-{name}.jsonl"
     records = [json.loads(line) for line in file.read_text().splitlines()]
     val = [r for r in records if r["split"] == "val"]
     tied, seed = name.split("-")

@@ -20,7 +20,7 @@ VOCABULARY = vocabulary()
 
 
 def lines_of(x, y):
-    """The problems as text, without the newline; columns that are not counted are left out."""
+    """Return the problems as text, without the newline and without columns that do not count."""
     counted = (y >= 0).any(axis=0)
     return [VOCABULARY.decode(column) for column in x[:, counted].T]
 
@@ -72,7 +72,7 @@ def test_layout_of_a_minibatch(digits, batch, seed, epoch, index):
 
 
 @given(**problems)
-def test_a_minibatch_does_not_depend_on_what_was_asked_before(digits, batch, seed, epoch, index):
+def test_a_minibatch_does_not_depend_on_earlier_calls(digits, batch, seed, epoch, index):
     batches = AdditionBatches(digits, batch, seed=seed)
     batches.minibatch(epoch + 1, 0)
     later = batches.minibatch(epoch, index)
@@ -80,7 +80,7 @@ def test_a_minibatch_does_not_depend_on_what_was_asked_before(digits, batch, see
 
 
 @given(**problems)
-def test_training_never_sees_what_is_held_out(digits, batch, seed, epoch, index):
+def test_training_never_sees_held_out_pairs(digits, batch, seed, epoch, index):
     x, y = AdditionBatches(digits, 100 * batch, seed=seed).minibatch(epoch, index)
     assert not held_out(*operands_of(lines_of(x, y))).any()
 
@@ -163,12 +163,12 @@ def test_no_minibatch_beyond_the_epoch(part, beyond):
 
 @pytest.mark.parametrize("digits", [0, -3, 19])
 def test_impossible_numbers_of_digits(digits):
-    with pytest.raises(UserError, match=f"{digits}-digit .*between 1 and 18"):
+    with pytest.raises(UserError, match=rf"^`digits` must be between 1 and 18, not {digits}: "):
         AdditionBatches(digits, 1)
 
 
 def test_empty_batch():
-    with pytest.raises(UserError, match="at least 1"):
+    with pytest.raises(UserError, match=r"^`batch` must be at least 1, not 0"):
         AdditionBatches(1, 0)
 
 
@@ -234,7 +234,7 @@ def test_solved_examples_of_a_perfect_adder(digits, count, lines):
 
 
 def test_an_answer_right_under_teacher_forcing_is_right_when_generated():
-    """A model that stumbles over some prefixes, asked both ways."""
+    """A model that fails at some prefixes is right just as often in both."""
     digits = 2
 
     def guess(prefix):

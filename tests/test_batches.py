@@ -32,7 +32,7 @@ def test_stripes_are_the_torch_programs(case):
     splits = split_text(ids, case["batch_size"], case["seq_length"], "stripes", case["val_frac"], case["test_frac"])
     for name, part in splits._asdict().items():
         assert (0 if part is None else len(part)) == case[f"n{name}"]
-        for number, expected in enumerate(case[name]):  # goes on into the next epoch
+        for number, expected in enumerate(case[name]):  # continues into the next epoch
             x, y = part.minibatch(number // len(part), number % len(part))
             assert (x.T + 1).tolist() == expected["x"]
             assert (y.T + 1).tolist() == expected["y"]
@@ -45,7 +45,7 @@ def test_stripes_of_tinyshakespeares_size():
 
 @given(**sizes)
 def test_what_comes_out_is_the_text_in_order(length, batch, steps, split, val, test):
-    ids = np.arange(length)  # a character's id is its place, so that everything can be seen
+    ids = np.arange(length)  # each character's id is its position
     try:
         splits = split_text(ids, batch, steps, split, val, test)
     except UserError:
@@ -133,8 +133,8 @@ def test_too_short_a_text_says_what_would_fit():
     with pytest.raises(UserError) as problem:
         split_text(np.zeros(855), 50, 50)
     assert str(problem.value) == (
-        "the training part has 812 characters, fewer than the 2501 that --batch 50 --steps 50 need; "
-        "--batch 4 --steps 50 would fit."
+        "the training part has 812 characters, fewer than the 2501 that `batch` 50 and `steps` 50 need; "
+        "`batch` 4 and `steps` 50 would fit."
     )
     assert len(split_text(np.zeros(855), 4, 50).train) == 4
 
@@ -146,22 +146,22 @@ def test_the_suggestion_fits(length, split, val_fraction):
         split_text(ids, 50, 50, split, val_fraction)
     if "would fit" in str(problem.value):
         words = str(problem.value).split("; ")[1].split()
-        assert split_text(ids, int(words[1]), int(words[3]), split, val_fraction).train
+        assert split_text(ids, int(words[1]), int(words[4]), split, val_fraction).train
     else:
         assert val_fraction
-        assert "validation part has fewer than the 2 characters" in str(problem.value)
+        assert "validation part needs at least 2 characters" in str(problem.value)
 
 
 @pytest.mark.parametrize(
     ("length", "split", "val", "test", "message"),
     [
-        (1000, "tail", 1.0, 0.0, "--val-fraction 1 and --test-fraction 0 leave no training text"),
+        (1000, "tail", 1.0, 0.0, "`val_fraction` 1 and `test_fraction` 0 leave no training text"),
         (1000, "tail", -0.1, 0.0, "leave no training text"),
         (1000, "tail", float("nan"), 0.0, "leave no training text"),
         (1000, "stripes", 0.5, 0.5, "leave no training text"),
-        (100, "tail", 0.01, 0.0, "validation part has fewer than the 2 .*, a larger --val-fraction, or --val-fraction"),
-        (100, "tail", 0.0, 0.01, "test part has fewer than the 2 .*, a larger --test-fraction, or --test-fraction"),
-        (100, "stripes", 0.01, 0.1, "--val-fraction 0.01 of 10 minibatches is less than one"),
+        (100, "tail", 0.01, 0.0, "validation .* at least 2 .* has 1: .* larger `val_fraction`, or set `val_fraction`"),
+        (100, "tail", 0.0, 0.01, "test .* at least 2 .* has 1: .* larger `test_fraction`, or set `test_fraction`"),
+        (100, "stripes", 0.01, 0.1, "`val_fraction` 0.01 of 10 minibatches is less than one"),
         (1, "tail", 0.0, 0.0, "give a longer text"),
         (1, "stripes", 0.05, 0.0, "give a longer text"),
         (1000, "middle", 0.05, 0.0, "tail or stripes"),

@@ -1,4 +1,4 @@
-"""Measuring jobs in other processes: those that go well, fail, hang, or cannot start."""
+"""Jobs that are measured in other processes, and succeed, fail, hang, or cannot start."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu import measure
-from benchmarks.gpu.report import lines_of
+from benchmarks.gpu.helpers.lines import lines_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -31,7 +31,7 @@ for job in [argument for argument in sys.argv[1:] if not argument.startswith("--
 
 
 def measured(monkeypatch, capsys, begin: str = "", second: str = "pass") -> tuple[bool, list[dict]]:
-    """Measure JOBS by a worker that does something odd; return whether all went well, and the lines."""
+    """Measure JOBS with a worker that misbehaves; return whether all have figures, and the lines."""
     monkeypatch.setattr(measure, "WORKER", (sys.executable, "-c", WORKER.format(begin=begin, second=second)))
     complete = measure.measure(JOBS, [], patience=2, patience_at_start=30)
     return complete, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -70,14 +70,14 @@ def test_a_process_that_cannot_start_is_not_tried_again(monkeypatch, capsys, beg
 
 
 def test_what_was_measured_before_the_time_ran_out_stays(tmp_path):
-    """And the process that hangs is not left behind."""
+    """The process that hangs is ended."""
     begin = f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))"
     worker = WORKER.format(begin=begin, second="time.sleep(60)")
     program = (
         f"from benchmarks.gpu import measure; measure.WORKER = ({sys.executable!r}, '-c', {worker!r}); measure.main()"
     )
     command = [sys.executable, "-c", program, "--patience=60", *(case for _, _, case in JOBS)]
-    # nobody asks Python to write at once
+    # the output is buffered, as usual
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with (tmp_path / "cases.jsonl").open("w") as file:
         process = subprocess.Popen(command, stdout=file, cwd=ROOT, env=environment | {"PYTHONPATH": str(ROOT)})
@@ -93,7 +93,7 @@ def test_what_was_measured_before_the_time_ran_out_stays(tmp_path):
     assert began == {"start": 0}
     assert (measured_one["case"], measured_one["seconds"]) == ("lstm:1x1", 1)
     assert [(line["case"], line["error"]) for line in others] == [
-        (case, "not done when the time was up") for case in ("lstm:1x2", "lstm:1x3")
+        (case, "not measured before the time was up") for case in ("lstm:1x2", "lstm:1x3")
     ]
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)

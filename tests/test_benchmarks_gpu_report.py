@@ -1,17 +1,17 @@
-"""From the JSON lines of ``gpu.sh`` to tables."""
+"""The tables that are made from the JSON lines of ``gpu.sh``."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks import floor
 from benchmarks.gpu import report, training
+from benchmarks.helpers import floor
 from minigrid.cli.main import main as minigrid
 
 
 def write_results(folder: Path) -> Path:
-    """A folder with a line of each kind."""
+    """Write a line of each kind; return the folder."""
     key = {"precision": "tf32", "case": "grid:3x512"}
     seconds = {"seconds": 0.02, "low": 0.019, "high": 0.021}
     lines = [

@@ -1,4 +1,4 @@
-"""benchmarks/gpu.sh, rehearsed without a GPU: in a bare copy of the working tree, with things that fail and hang."""
+"""A rehearsal of benchmarks/gpu.sh without a GPU, in a bare copy of the working tree where some things fail or hang."""
 
 import contextlib
 import importlib.util
@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from host_kernels import compile_on_host
 
-from benchmarks.gpu.report import lines_of
+from benchmarks.gpu.helpers.lines import lines_of
 from minigrid.backend.cuda.kernels import definitions, source
 from minigrid.backend.cuda.recurrence import sizes
 
 ROOT = Path(__file__).parent.parent
 
 NAMED = ["matplotlib", "tqdm", "threadpoolctl", "torch", "pytest", "pytest-xdist", "pytest-timeout", "hypothesis"]
-"""The packages that a machine with a GPU has, beside those that they need; cupy is the stand-in there."""
+"""The packages of a machine with a GPU, without their dependencies; the stand-in takes the place of cupy."""
 
 BLOCK = """
 import sys
@@ -40,7 +40,7 @@ class Block:
 sys.meta_path[:] = [Block, *(finder for finder in sys.meta_path if "editable" not in repr(finder))]
 sys.path[:] = [entry for entry in sys.path if entry != {root!r}]
 """
-"""A sitecustomize.py that hides packages, and every copy of minigrid but the one that Python is started in."""
+"""A sitecustomize.py that hides packages, and all copies of minigrid except that in the current folder."""
 
 TESTS_THAT_FAIL = """
 
@@ -79,12 +79,12 @@ HANGS_AT_FIRST = f'if [ -e "$0.called" ]; then {TELLS_OF_A_GPU}; else touch "$0.
 
 
 def canonical(name: str) -> str:
-    """The name of a package as PyPI spells it."""
+    """Return the normalized name of a package."""
     return re.sub("[-_.]+", "-", name).lower()
 
 
 def hidden() -> set[str]:
-    """What can be imported here but not on a machine that has only the packages of `NAMED`, and what they need."""
+    """Return what can be imported here, but not with only the packages of `NAMED` and their dependencies."""
     wanted, allowed = list(NAMED), set()
     while wanted:
         name = canonical(wanted.pop())
@@ -99,7 +99,7 @@ def hidden() -> set[str]:
 
 
 def rehearse(plan: str, nvidia_smi: str, folder: Path) -> Path:
-    """Run a plan in a bare copy of the working tree, where a few things go wrong; return the folder of its results."""
+    """Run a plan in a bare copy of the working tree where a few things go wrong; return the folder with the results."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -110,7 +110,7 @@ def rehearse(plan: str, nvidia_smi: str, folder: Path) -> Path:
             shutil.copy(ROOT / name, copy / name)
     with (copy / "tests" / "test_gpu.py").open("a") as file:
         file.write(TESTS_THAT_FAIL)
-    with (copy / "benchmarks" / "gpu" / "sides.py").open("a") as file:
+    with (copy / "benchmarks" / "gpu" / "helpers" / "sides.py").open("a") as file:
         file.write(SIDES_THAT_FAIL)
     programs = folder / f"{plan}-programs"
     programs.mkdir()
@@ -124,14 +124,14 @@ def rehearse(plan: str, nvidia_smi: str, folder: Path) -> Path:
     blocked = subprocess.run(["python3", "-c", "import selenium"], check=False, **how)
     assert b"selenium is blocked" in blocked.stderr
     elsewhere = subprocess.run(["python3", "-c", "import minigrid"], check=False, **how)
-    assert b"No module named 'minigrid'" in elsewhere.stderr  # only the copy's can be found, from the copy
+    assert b"No module named 'minigrid'" in elsewhere.stderr  # only the one in the copy can be imported
     out = folder / f"{plan}-results"
     subprocess.run(["bash", copy / "benchmarks" / "gpu.sh", plan, "--rehearse", "--out", out], check=True, **how)
     return out
 
 
 def compile_kernels() -> None:
-    """Compile what the rehearsals need before they need it; what is not there in time they compile themselves."""
+    """Compile the kernels of the rehearsals ahead of time; they compile the ones that are not ready themselves."""
     dtype = np.dtype("float32")
     needed = [(module, {}) for module in ("gates", "loss", "optim")]
     needed += [("recurrence", sizes(16, tile_rows)) for tile_rows in (0, 2)]
@@ -140,7 +140,7 @@ def compile_kernels() -> None:
 
 
 def parts_of(out: Path) -> dict[str, int]:
-    """The worst exit code of each part; -1 where it did not begin."""
+    """Return the worst exit code of each part; -1 if it did not start."""
     found: dict[str, int] = {}
     for line in (out / "parts.txt").read_text().splitlines():
         name, how = line.split(": ")
@@ -150,7 +150,7 @@ def parts_of(out: Path) -> dict[str, int]:
 
 
 def cases_of(out: Path) -> dict[tuple[str, str], set[str]]:
-    """What was measured: side and precision -> models."""
+    """Return what was measured: side and precision -> models."""
     found: dict[tuple[str, str], set[str]] = {}
     for line in lines_of(out):
         if "precision" in line and "error" not in line:
@@ -159,12 +159,12 @@ def cases_of(out: Path) -> dict[tuple[str, str], set[str]]:
 
 
 def errors_of(out: Path) -> list[str]:
-    """What went wrong with cases."""
+    """Return the errors of the cases."""
     return [line["error"] for line in lines_of(out) if "error" in line]
 
 
 def test_both_plans_survive_what_fails_and_what_hangs(tmp_path):
-    """In a bare copy of the working tree, with only the packages of a machine with a GPU."""
+    """They run in a bare copy of the working tree, with only the packages of a machine with a GPU."""
     if not (ROOT / ".git").exists():
         pytest.skip("only a git checkout knows which files belong to it")
     pytest.importorskip("torch")
@@ -185,11 +185,11 @@ def test_both_plans_survive_what_fails_and_what_hangs(tmp_path):
         "tests": 1,
         "gradients, float32,tf32": 1,
     }
-    told = (first / "tests.txt").read_text()
-    assert "4 passed" in told
-    assert "E   AssertionError: assert 'sabotage' == ''" in told
-    assert "CUDARuntimeError: cudaErrorLaunchFailure" in told
-    assert "crashed while running 'tests/test_gpu.py::test_checkpoints_that_break_the_gpu'" in told
+    report = (first / "tests.txt").read_text()
+    assert "4 passed" in report
+    assert "E   AssertionError: assert 'sabotage' == ''" in report
+    assert "CUDARuntimeError: cudaErrorLaunchFailure" in report
+    assert "crashed while running 'tests/test_gpu.py::test_checkpoints_that_break_the_gpu'" in report
     both = {"lstm", "grid"}
     assert cases_of(first) == {
         ("minigrid", "float32"): both,
@@ -227,7 +227,7 @@ def test_both_plans_survive_what_fails_and_what_hangs(tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed here")
 def test_where_a_gpu_is_required_its_lack_is_a_failure():
-    """A part in which every test is skipped must not look like one that went well."""
+    """If every test of a part is skipped, the part must not look successful."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "tests/test_gpu.py", "-k", "checkpoints and rnn", "-p", "no:cacheprovider"],
         env=os.environ | {"MINIGRID_REQUIRE_GPU": "yes"},

@@ -1,14 +1,14 @@
-"""What is measured on a GPU, as far as it can be tried without one."""
+"""The sides that are measured on a GPU, as far as they can be tested without one."""
 
 import os
 
 import pytest
 
-from benchmarks import floor
-from benchmarks.gpu import sides
-from benchmarks.gpu.sides import Case, Setting
+from benchmarks.gpu.helpers import sides
+from benchmarks.gpu.helpers.sides import Case, Setting
+from benchmarks.helpers import floor
+from minigrid.backend.cuda import lstm
 from minigrid.backend.cuda.recurrence import UNITS, Recurrence
-from minigrid.nn.cells import lstm
 
 TINY = Case("grid", L=2, H=4, T=3, B=2, V=5)
 HOW = Setting(tf32=False, budget=0.01, device="cpu")
@@ -66,7 +66,7 @@ def test_the_profile(fake_cupy):
     pytest.importorskip("torch")
     figures = sides.profile(TINY, HOW)
     assert figures["host"] > 0
-    assert figures["kernels"] == []  # there is no device that a profiler could see
+    assert figures["kernels"] == []  # the profiler sees no device
 
 
 def test_the_compiled_side_is_compiled_at_every_size(monkeypatch):
@@ -84,7 +84,7 @@ def test_the_compiled_side_is_compiled_at_every_size(monkeypatch):
     for hidden in range(2, 12):
         graphs.clear()
         sides.compiled(TINY._replace(H=hidden), HOW)
-        assert len(graphs) == 2  # the first layer, into which no gradient goes at c, and the others
+        assert len(graphs) == 2  # one for the first layer, whose c gets no gradient, and one for the others
         assert all("linear" in graph and "tanh" in graph for graph in graphs)
 
 

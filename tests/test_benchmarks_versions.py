@@ -1,4 +1,4 @@
-"""Comparing the training steps of two checkouts."""
+"""The comparison of the training steps of two checkouts."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_interval_of_a_median():
-    """With 20 numbers, the ends are the 6th from either side: between them the median lies in 95.9 % of all samples."""
+    """With 20 numbers, the ends are the 6th from each side; the median is between them in 95.9 % of all samples."""
     numbers = [float(k) for k in range(1, 21)]
     assert versions.median_with_interval(numbers[::-1]) == (6, 10.5, 15)
     assert versions.median_with_interval([3.0, 1.0, 2.0]) == (1, 2, 3)
@@ -30,4 +30,4 @@ def test_a_folder_that_is_no_checkout(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["versions", str(tmp_path)])
     with pytest.raises(SystemExit):
         versions.main()
-    assert "has no folder minigrid: name a checkout" in capsys.readouterr().err
+    assert "has no folder minigrid: give the folder of a checkout" in capsys.readouterr().err

@@ -10,6 +10,7 @@ from minigrid.analysis.gradcheck import check_entries
 from minigrid.backend import Workspace
 from minigrid.nn.cells import CELLS, Cell
 from minigrid.nn.ops import DenseInput, TokenInput
+from minigrid.nn.options import ModelOptions
 
 T, B, H, V = 3, 2, 4, 5
 FORMS = [
@@ -33,8 +34,7 @@ class Layer:
         def draw(*shape):
             return 0.5 * generator.standard_normal(shape)
 
-        self.cell: Cell = CELLS[model](H, **options)
-        self.steps = steps
+        self.cell: Cell = CELLS[model](ModelOptions(model=model, vocab_size=V, hidden=H, **options))
         self.weights = {name: draw(*shape) for name, shape in self.cell.weight_shapes(inputs).items()}
         self.state = {name: draw(B, H) for name in self.cell.states}
         self.x = draw(steps, B, inputs)
@@ -45,13 +45,11 @@ class Layer:
 
     def forward(self):
         return self.cell.forward(
-            DenseInput(self.x), self.c_below, self.state, self.weights, self.steps, self.workspace.scope("layer")
+            DenseInput(self.x), self.c_below, self.state, self.weights, self.workspace.scope("layer")
         )
 
     def backward(self, cache, grads):
-        return self.cell.backward(
-            self.dout, self.dc, self.dstate, cache, self.weights, grads, self.workspace.scope("layer")
-        )
+        return self.cell.backward(self.dout, self.dc, self.dstate, cache, grads, self.workspace.scope("layer"))
 
     def loss(self) -> float:
         out, c_above, state, _ = self.forward()
@@ -93,8 +91,7 @@ def test_shapes(model, options):
 
 @pytest.mark.parametrize(("model", "gates"), [("lstm", 4), ("gru", 3), ("rnn", 1)])
 def test_weight_shapes_of_the_stacked_cells(model, gates):
-    options = {"lstm_output": "standard"} if model == "lstm" else {}
-    assert CELLS[model](H, **options).weight_shapes(7) == {
+    assert CELLS[model](ModelOptions(model=model, vocab_size=V, hidden=H)).weight_shapes(7) == {
         f"{model}.W_x": (7, gates * H),
         f"{model}.W_h": (H, gates * H),
         f"{model}.bias": (gates * H,),
@@ -102,7 +99,7 @@ def test_weight_shapes_of_the_stacked_cells(model, gates):
 
 
 def test_weight_shapes_of_the_grid():
-    shapes = CELLS["grid"](H, lstm_output="standard", priority="depth").weight_shapes(H)
+    shapes = CELLS["grid"](ModelOptions(model="grid", vocab_size=V, hidden=H)).weight_shapes(H)
     one = {"W_time": (H, 4 * H), "W_depth": (H, 4 * H), "bias": (4 * H,)}
     assert shapes == {f"{kind}.{name}": shape for kind in ("time", "depth") for name, shape in one.items()}
 
@@ -150,7 +147,6 @@ def test_one_step_after_the_other_is_the_whole_sequence(model, options):
     layer = Layer(model, options)
     out, c_above, state, _ = layer.forward()
     x, below = layer.x, layer.c_below
-    layer.steps = 1
     for t in range(T):
         layer.x, layer.c_below = x[t : t + 1], None if below is None else below[t : t + 1]
         out_t, c_above_t, layer.state, _ = layer.forward()
@@ -208,6 +204,31 @@ def test_characters_are_the_rows_of_their_embedding(model, options):
     layer.x = embedding[ids]
     expected = layer.forward()
     result = layer.cell.forward(
-        TokenInput(ids, embedding), layer.c_below, layer.state, layer.weights, T, Workspace(np, "float64")
+        TokenInput(ids, embedding), layer.c_below, layer.state, layer.weights, Workspace(np, "float64")
     )
     assert_close(snapshot(result[:3]), snapshot(expected[:3]), 1e-13)
+
+
+def test_tensorflows_grid_lstm():
+    """The figures of TensorFlow's former contrib.grid_rnn, Grid2BasicLSTMCell(2) with all weights 0.2, over two steps.
+
+    There the input, times 0.2 and summed, enters along depth both as hidden state and as memory cell, so this is the
+    one oracle from elsewhere in which the memory cell from below is not zero.
+    """
+    H, steps = 2, 2
+    cell = CELLS["grid"](ModelOptions(model="grid", vocab_size=1, hidden=H, priority="depth"))
+    weights = {name: np.full(shape, 0.2) for name, shape in cell.weight_shapes(H).items()}
+    for kind in ("time", "depth"):
+        weights[f"{kind}.bias"] = np.repeat([0.0, 1.0, 0.0, 0.0], H)  # forget bias 1
+    entering = 0.2 * np.array([3.0, 6.0])[:, None, None] * np.ones((steps, 1, H))  # x = (1, 1, 1), then (2, 2, 2)
+    state = {"h": np.array([[0.7, 0.8]]), "c": np.array([[0.5, 0.6]])}
+    h_depth, c_depth, _, cache = cell.forward(DenseInput(entering), entering, state, weights, Workspace(np, "float64"))
+    expected = {
+        "h_depth": [[0.36617181, 0.36617181], [0.58847463, 0.58847463]],
+        "c_depth": [[0.71053141, 0.71053141], [1.40469193, 1.40469193]],
+        "c_time": [[0.72320831, 0.80555487], [0.97726452, 1.04626071]],
+        "h_time": [[0.39102408, 0.42150158], [0.4927212, 0.51137757]],
+    }
+    found = {"h_depth": h_depth, "c_depth": c_depth, "c_time": cache.time.c[1:], "h_time": cache.time.h[1:]}
+    for name, figures in expected.items():
+        assert np.abs(found[name][:, 0] - figures).max() <= 5e-7, name

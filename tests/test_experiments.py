@@ -1,4 +1,4 @@
-"""What experiments make of their metrics."""
+"""What the experiments report from their metrics."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from run_fixtures import PROJECT
+from run_fixtures import PROJECT, write_text
 
 from experiments.addition import run as addition
 from experiments.depth_wiki import run as depth_wiki
@@ -14,7 +14,7 @@ from experiments.entropy import unigram_entropy
 from experiments.gradient_flow import run as gradient_flow
 from experiments.no_dropout import figures, measures
 from experiments.no_dropout import run as no_dropout
-from experiments.report import fill, spread, table
+from experiments.report import spread
 from experiments.samples.measures import closings, known_share, repeated_share
 from experiments.samples.run import pieces
 from minigrid import CharModel
@@ -22,23 +22,26 @@ from minigrid import CharModel
 
 @pytest.fixture
 def page(tmp_path):
-    """Return a function that copies an experiment's page to a folder of the test's own and gives that to it."""
+    """Return a function that makes an experiment use a folder of the test with a copy of its page."""
 
     def copy(experiment, monkeypatch):
         name = experiment.__name__.split(".")[1]
         shutil.copy(PROJECT / "experiments" / name / "README.md", tmp_path)
-        if hasattr(experiment, "README"):  # where its results stand as well
-            monkeypatch.setattr(experiment, "README", shutil.copy(PROJECT / "README.md", tmp_path / "project.md"))
         monkeypatch.setattr(experiment, "EXPERIMENT", dataclasses.replace(experiment.EXPERIMENT, folder=tmp_path))
         return tmp_path
 
     return copy
 
 
+def write_metrics(folder, name, records):
+    (folder / "metrics").mkdir(exist_ok=True)
+    (folder / "metrics" / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
 def write_run(folder, name, losses, **made):
     records = [{"split": "val", "step": k, "epoch": k, "loss": loss} for k, loss in enumerate(losses, 1)]
     records.append({"split": "run", "parameters": 1000, "minutes": 30.0, "machine": "CPU", "command": "python"} | made)
-    (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    write_metrics(folder, name, records)
 
 
 def test_depth_wiki_compares_the_deep_grid_with_the_better_stack(page, monkeypatch):
@@ -55,9 +58,7 @@ def test_depth_wiki_compares_the_deep_grid_with_the_better_stack(page, monkeypat
     assert "`lstm-3x193`, by -20.00 %, one seed. (grid-lstm's README" in text
     assert "At 256 units" not in text
     assert "Compute: 4.0 hours" in text
-    summary = (folder / "project.md").read_text()
-    assert "| grid-6x128 | 1,000 | 2 | 3 | 1.0500" in summary
-    assert "(experiments/depth_wiki/val_curves.png)" in summary
+    assert "(val_curves.png)" in text
     assert (folder / "val_curves.png").exists()
 
 
@@ -68,18 +69,7 @@ def test_depth_wiki_says_nothing_of_a_comparison_that_lacks_a_run(page, monkeypa
     assert "better stack" not in (folder / "README.md").read_text()
 
 
-def test_a_page_keeps_what_stands_around_the_place(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text("before\n<!-- here -->\nold\n<!-- /here -->\nafter\n")
-    for _ in range(2):
-        fill(page, "here", "new \\1")
-    assert page.read_text() == "before\n<!-- here -->\n\nnew \\1\n\n<!-- /here -->\nafter\n"
-    with pytest.raises(ValueError, match="no single <!-- there -->"):
-        fill(page, "there", "new")
-
-
-def test_tables_and_spreads():
-    assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+def test_spreads():
     assert spread([1.0, 2.0], ".1f") == "1.5 (1.0 to 2.0)"
     assert spread([1.0], ".1f") == "1.0"
 
@@ -92,6 +82,8 @@ def test_a_start_has_the_scale_and_the_forget_bias_that_it_is_named_for(tmp_path
 
     names = ("lstm-base-1", "lstm-scale-0.16-1", "lstm-forget-3-1")
     monkeypatch.setattr(no_dropout, "start_file", lambda name: tmp_path / f"{name}.npz")
+    monkeypatch.setattr(no_dropout, "TEXT", {"data": str(write_text(tmp_path))})
+    monkeypatch.setenv("MINIGRID_DATA", str(tmp_path))
     for name in names:
         no_dropout.write_start(name)
     base, wide, keeping = (read_checkpoint(tmp_path / f"{name}.npz").arrays for name in names)
@@ -119,7 +111,7 @@ def test_what_reaches_which_layer(model):
     top = net.forward(x, net.initial_state(8))[2].top
     assert measured["variation"][-1] == pytest.approx(top.std(axis=1).mean())
     assert (len(measured["variation"]), len(measured["gradient"])) == (4, 3)
-    net.params["embedding.weight"][...] = 0  # now nothing that is read makes a difference
+    net.params["embedding.weight"][...] = 0  # now the output does not depend on the input
     measured = measures.measure(net, x, y)
     np.testing.assert_allclose(measured["variation"], 0, atol=1e-7)
     assert min(measured["gradient"]) > 0
@@ -139,15 +131,14 @@ def test_no_dropout_reports_what_is_there(page, monkeypatch):
     folder = page(no_dropout, monkeypatch)
     monkeypatch.setattr(no_dropout, "HERE", folder)
     measured = {when: {"variation": [1.0] * 7, "gradient": [1.0] * 6} for when in ("before", "after")}
-    names = ("lstm-base-1", "lstm-base-2", "grid-base-1", "grid-lr-0.002-1")
+    reached = {"lstm-base-1": 3.6, "lstm-base-2": 3.5, "grid-base-1": 2.0, "grid-lr-0.002-1": 1.9}
     starts = [f"{model}-{width}" for model in no_dropout.MODELS for width in no_dropout.WIDTHS]
     start = {"variation": [1.0] * 6 + [0.5], "gradient": [0.5] * 5 + [2.0]}
-    found = {"unigram": 3.6, "widths": dict.fromkeys(starts, start), "runs": dict.fromkeys(names, measured)}
+    found = {"unigram": 3.6, "widths": dict.fromkeys(starts, start), "runs": dict.fromkeys(reached, measured)}
+    found["losses"] = {name: [loss] * 20 for name, loss in reached.items()}
     monkeypatch.setattr(no_dropout, "measure_missing", lambda: found)
-    for name, loss in zip(names, (3.6, 3.5, 2.0, 1.9), strict=True):
-        records = [{"split": "train", "step": 10 * k, "loss": loss} for k in range(1, 21)]
-        records.append({"split": "run", "minutes": 30.0, "machine": "CPU"})
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    for name in reached:
+        write_metrics(folder, name, [{"split": "run", "minutes": 30.0, "machine": "CPU"}])
     no_dropout.report()
     text = (folder / "README.md").read_text()
     assert "| base | lstm | 2 | 1500 | 3.550 (3.500 to 3.600) | never, never | 1.0e+00 | 1.0e+00 | 1.0e+00 |" in text
@@ -157,6 +148,22 @@ def test_no_dropout_reports_what_is_there(page, monkeypatch):
     assert "Compute: 2.0 hours of training steps, summed over the runs, on CPU." in text
     assert (folder / "losses.png").exists()
     assert (folder / "signal.png").exists()
+
+
+def test_no_dropout_keeps_every_loss_of_a_run(page, tmp_path, monkeypatch):
+    """The committed metrics are too thin for the curves."""
+    page(no_dropout, monkeypatch)
+    for name in ("MEASURES", "LOSSES"):
+        monkeypatch.setattr(no_dropout, name, tmp_path / "results" / f"{name}.json")
+    run = tmp_path / "run"
+    run.mkdir()
+    records = [{"split": "train", "step": 10 * k, "loss": k + 1 / 3} for k in range(1, 16)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert no_dropout.read_measures() == {"unigram": None, "widths": {}, "runs": {}, "losses": {}}
+    measures = {"unigram": 3.5, "widths": {}, "runs": {}, "losses": {"run": no_dropout.training_losses(run)}}
+    no_dropout.write_measures(measures)
+    assert no_dropout.read_measures() == measures
+    assert measures["losses"]["run"] == [float(f"{k}.33333"[:7]) for k in range(1, 16)]
 
 
 # -- addition
@@ -170,7 +177,7 @@ def test_addition_reports_what_is_there(page, monkeypatch):
             for k, share in enumerate(digits, 1)
         ]
         records.append({"split": "run", "parameters": 1000, "minutes": 3.0, "machine": "CPU"})
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        write_metrics(folder, name, records)
     addition.report()
     text = (folder / "README.md").read_text()
     assert "| lstm | 2 | 1,000 | 50,000 | 30.00% | 15.00% | never | 3 |" in text

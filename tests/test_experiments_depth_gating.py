@@ -17,7 +17,7 @@ from experiments.depth_gating.measures import (
     traced,
 )
 from experiments.depth_gating.texts import IN_WIKI, WARM_UP, Reading, letters_in_a_row, spans, streams
-from experiments.report import rounded
+from experiments.store import rounded
 from minigrid import CharModel, trace
 from minigrid.data import toywiki
 from minigrid.data.vocabulary import Vocabulary

@@ -1,3 +1,5 @@
+"""Training the missing runs of an experiment, with stops and failures on the way."""
+
 import dataclasses
 import json
 import os
@@ -10,7 +12,7 @@ from run_fixtures import PROJECT, outcome, python, write_text
 from experiments import runner
 from experiments.runner import Experiment
 from minigrid.runs.config import Config
-from minigrid.runs.folder import METRICS
+from minigrid.runs.folder import METRICS, read_metrics
 
 SMALL = {"hidden": 4, "layers": 1, "batch": 4, "steps": 6, "backend": "numpy"}
 QUICK = SMALL | {"max_steps": 20, "eval_every": 10}
@@ -54,7 +56,7 @@ def wait_until(condition):
 
 
 def is_locked(experiment, name):
-    """Whether a training is under way: starting it is refused then."""
+    """Whether a process is training this run, so that it cannot be started."""
     process = experiment._start(name, 1)
     if process:
         process.kill()
@@ -62,8 +64,13 @@ def is_locked(experiment, name):
     return process is None
 
 
+def training_steps(records):
+    return [record["step"] for record in records if record["split"] == "train"]
+
+
 def test_what_is_missing_is_trained_and_what_is_there_is_kept(experiment):
     both = experiment(one=QUICK, other=QUICK | {"model": "lstm", "seed": 7})
+    both.kept("one").parent.mkdir()
     both.kept("one").write_text('{"split": "val", "loss": 1.0}\n')
     assert both.train()
     metrics = both.metrics()
@@ -115,9 +122,19 @@ def test_a_training_that_was_killed_is_resumed(experiment, capsys):
     process.kill()
     process.wait()
     assert long.train()
-    steps = [record["step"] for record in long.metrics()["long"] if record["split"] == "train"]
-    assert steps == list(range(10, 2001, 10))
-    assert capsys.readouterr().out.count("long: goes on") == 1
+    assert training_steps(read_metrics(long.run_folder("long"))) == list(range(10, 2001, 10))
+    assert capsys.readouterr().out.count("long: resumed") == 1
+
+
+def test_the_kept_metrics_are_thinned(experiment):
+    one = experiment(one=QUICK | {"max_steps": 250, "eval_every": 40})
+    assert one.train()
+    all_records, kept = read_metrics(one.run_folder("one")), one.metrics()["one"]
+    assert training_steps(kept) == [10, 100, 200, 250]
+    assert [r for r in kept if r["split"] == "val"] == [r for r in all_records if r["split"] == "val"]
+    assert kept[-1]["minutes"] >= 0
+    last = next(r for r in all_records if r["split"] == "train" and r["step"] == 250)
+    assert kept[-3 if kept[-2]["split"] == "val" else -2]["loss"] == float(f"{last['loss']:.6g}")
 
 
 def test_a_run_killed_before_its_first_save_begins_again(experiment):
@@ -166,7 +183,7 @@ def test_after_kill_9_the_next_runner_waits_for_the_training_that_lives_on(exper
 
 @pytest.mark.usefixtures("heeded_signals")
 def test_ctrl_c_stops_the_training_and_keeps_it(experiment, tmp_path):
-    long = experiment(long=SLOW | {"max_steps": 100_000})  # on a fast machine too, it is stopped long before its end
+    long = experiment(long=SLOW | {"max_steps": 100_000})  # so many that it cannot finish before it is stopped
     process = apart(long, tmp_path)
     wait_until((long.run_folder("long") / METRICS).exists)
     process.send_signal(signal.SIGINT)
@@ -186,7 +203,7 @@ def test_a_report_alone_trains_nothing(experiment, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
-        (["none"], "no run is called none: choose among one"),
+        (["none"], "there is no run none: choose from one"),
         (["--jobs", "0"], "--jobs must be from 1 to"),
         (["--jobs", "100000"], "--jobs must be from 1 to"),
     ],

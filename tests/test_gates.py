@@ -6,7 +6,7 @@ from helpers import assert_close
 from naive import sigmoid
 
 from minigrid.analysis.gradcheck import check_entries
-from minigrid.nn.gates import activate, by_gate, lstm_backward, lstm_forward, lstm_slopes
+from minigrid.nn.gates import Update, activate, by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.nn.options import CHOICES
 
 H, B = 3, 2
@@ -17,11 +17,11 @@ def draw(*shape: int, seed: int = 0, scale: float = 1.0) -> np.ndarray:
     return scale * np.random.default_rng(seed).standard_normal(shape)
 
 
-def update(a: np.ndarray, c_prev: np.ndarray, output: str) -> dict[str, np.ndarray]:
-    """Run one update on copies; return everything that it writes."""
-    gates, c, s, h = (np.full(shape, np.nan) for shape in (a.shape, *[c_prev.shape] * 3))
-    lstm_forward(a / 4, a - a / 4, gates, c_prev, c, s, h, output)
-    return {"gates": gates, "c": c, "s": s, "h": h}
+def update(a: np.ndarray, c_prev: np.ndarray, output: str) -> Update:
+    """Run one update, or several, on copies."""
+    made = Update(np.full(a.shape, np.nan), c_prev.copy(), *(np.full(c_prev.shape, np.nan) for _ in "csh"))
+    lstm_forward(a / 4, a - a / 4, made, output)
+    return made
 
 
 def test_activate():
@@ -50,13 +50,13 @@ def test_one_unit_at_a_time(output):
         i, f, o = (sigmoid(a[gate][unit]) for gate in range(3))
         c = f * c_prev[unit] + i * tanh(a[3][unit])
         h = {"standard": o * tanh(c), "paper": tanh(o * c)}[output]
-        assert result["c"][unit] == pytest.approx(c, rel=1e-14)
-        assert result["h"][unit] == pytest.approx(h, rel=1e-14)
+        assert result.c[unit] == pytest.approx(c, rel=1e-14)
+        assert result.h[unit] == pytest.approx(h, rel=1e-14)
 
 
 def test_the_two_outputs_differ():
     a, c_prev = draw(4, B, H, seed=1), draw(B, H, seed=2)
-    assert np.abs(update(a, c_prev, "standard")["h"] - update(a, c_prev, "paper")["h"]).max() > 0.01
+    assert np.abs(update(a, c_prev, "standard").h - update(a, c_prev, "paper").h).max() > 0.01
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -65,21 +65,19 @@ def test_an_open_forget_gate_carries_the_cell_on_and_a_shut_output_hides_it(outp
     a[0], a[1], a[2] = -1000, 1000, -1000  # i = 0, f = 1, o = 0
     c_prev = draw(B, H)
     result = update(a, c_prev, output)
-    assert np.array_equal(result["c"], c_prev)
-    assert not result["h"].any()
+    assert np.array_equal(result.c, c_prev)
+    assert not result.h.any()
 
 
-def slopes_of(forward, c_prev, output):
-    slopes, dh_dc = np.full((4, *c_prev.shape), np.nan), np.full(c_prev.shape, np.nan)
-    lstm_slopes(forward["gates"], c_prev, forward["c"], forward["s"], slopes, dh_dc, output)
-    return slopes, dh_dc
+def slopes_of(forward: Update, output: str):
+    return lstm_slopes(forward, output, out=np.full((5, *forward.c.shape), np.nan))
 
 
 def gradients(a, c_prev, dh, dc, output):
-    forward = update(a, c_prev, output)
-    da, dc = np.full_like(a, np.nan), dc.copy()
-    lstm_backward(dh, dc, forward["gates"][1], *slopes_of(forward, c_prev, output), da)
-    return {"a": da, "c_prev": dc}
+    slopes = slopes_of(update(a, c_prev, output), output)
+    da, dc_prev = np.full_like(a, np.nan), np.full_like(c_prev, np.nan)
+    lstm_backward(dh, dc, slopes, da, dc_prev)
+    return {"a": da, "c_prev": dc_prev}
 
 
 @pytest.mark.parametrize("output", OUTPUTS)
@@ -89,7 +87,7 @@ def test_backward_is_the_gradient_of_forward(output):
 
     def loss():
         result = update(*arrays.values(), output)
-        return (result["h"] * dh).sum() + (result["c"] * dc).sum()
+        return (result.h * dh).sum() + (result.c * dc).sum()
 
     report = check_entries(loss, arrays, gradients(*arrays.values(), dh, dc, output))
     assert report.passed(1e-9), report.worst
@@ -98,11 +96,12 @@ def test_backward_is_the_gradient_of_forward(output):
 @pytest.mark.parametrize("output", OUTPUTS)
 def test_several_steps_at_once_are_each_step_alone(output):
     T = 3
-    a, c_prev, dh, dc = (draw(*outer, T, B, H, seed=seed) for seed, outer in enumerate([(4,), (), (), ()]))
+    a, *others = (draw(T, *gates, B, H, seed=seed) for seed, gates in enumerate([(4,), (), (), ()]))
+    c_prev, dh, dc = others
     together = gradients(a, c_prev, dh, dc, output)
     for t in range(T):
-        alone = gradients(a[:, t], c_prev[t], dh[t], dc[t], output)
-        assert np.array_equal(together["a"][:, t], alone["a"])
+        alone = gradients(a[t], c_prev[t], dh[t], dc[t], output)
+        assert np.array_equal(together["a"][t], alone["a"])
         assert np.array_equal(together["c_prev"][t], alone["c_prev"])
 
 
@@ -110,13 +109,21 @@ def test_several_steps_at_once_are_each_step_alone(output):
 def test_backward_changes_nothing_but_what_it_says(output):
     a, c_prev, dh, dc = draw(4, B, H, seed=1), draw(B, H, seed=2), draw(B, H, seed=3), draw(B, H, seed=4)
     forward = update(a, c_prev, output)
-    read = [dh, c_prev, *forward.values()]
+    slopes = slopes_of(forward, output)
+    read = [dh, dc, *forward, *slopes]
     before = [array.copy() for array in read]
-    slopes, dh_dc = slopes_of(forward, c_prev, output)
-    worked_out = slopes.copy()
-    lstm_backward(dh, dc, forward["gates"][1], slopes, dh_dc, np.empty_like(a))
+    lstm_backward(dh, dc, slopes, np.empty_like(a), np.empty_like(dc))
     assert all(np.array_equal(array, copy) for array, copy in zip(read, before, strict=True))
-    assert np.array_equal(slopes, worked_out)
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_the_gradient_of_the_memory_cell_may_take_the_place_of_the_one_that_arrives(output):
+    a, c_prev, dh, dc = draw(4, B, H, seed=1), draw(B, H, seed=2), draw(B, H, seed=3), draw(B, H, seed=4)
+    expected = gradients(a, c_prev, dh, dc, output)
+    da = np.empty_like(a)
+    lstm_backward(dh, dc, slopes_of(update(a, c_prev, output), output), da, dc_prev=dc)
+    assert np.array_equal(dc, expected["c_prev"])
+    assert np.array_equal(da, expected["a"])
 
 
 def test_by_gate_is_a_view_of_the_packed_quarters():

@@ -1,4 +1,4 @@
-"""The check itself: does it see what is wrong, say where, and leave everything as it was?"""
+"""The check itself: does it find errors, say where they are, and change nothing?"""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def f() -> Quadratic:
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_right_gradient_passes(f, check):
+def test_a_correct_gradient_passes(f, check):
     report = check(f.loss, f.arrays, f.grads())
     assert report.error < 1e-9
     assert report.passed()
@@ -51,7 +51,7 @@ def test_one_wrong_entry_is_named(place, error):
     report = check_entries(f.loss, f.arrays, grads)
     assert not report.passed()
     worst = report.worst[0]
-    assert (worst.name, worst.index) == ("a", index)
+    assert (worst.name, worst.position) == ("a", index)
     assert worst.difference == pytest.approx(abs(error), rel=1e-6)
     assert worst.analytic == grads["a"][index]
     assert worst.numeric == pytest.approx(f.grads()["a"][index], abs=1e-8)
@@ -59,7 +59,7 @@ def test_one_wrong_entry_is_named(place, error):
     assert report.error == report.errors["a"] > 1e-6 > report.errors["b"]
 
 
-def test_the_error_is_relative_to_the_largest_of_the_array(f):
+def test_the_error_is_relative_to_the_largest_entry_of_the_array(f):
     grads = f.grads()
     scale = 2 * np.abs(grads["b"]).max()
     grads["b"][np.argmin(np.abs(grads["b"]))] += 1e-3
@@ -71,10 +71,10 @@ def test_the_worst_come_first(f):
     for k, error in enumerate([1e-3, 1e-1, 1e-2]):
         grads["b"][k] += error
     report = check_entries(f.loss, f.arrays, grads)
-    assert [entry.index for entry in report.worst[:3]] == [(1,), (2,), (0,)]
+    assert [entry.position for entry in report.worst[:3]] == [(1,), (2,), (0,)]
 
 
-def test_a_direction_sees_one_wrong_entry_too(f):
+def test_a_direction_reveals_one_wrong_entry(f):
     grads = f.grads()
     grads["a"][2, 1] += 1e-3
     report = check_directions(f.loss, f.arrays, grads)
@@ -86,7 +86,7 @@ def test_a_direction_sees_one_wrong_entry_too(f):
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", ["a", "b"])
 @pytest.mark.parametrize("place", [0, -1])
-def test_what_is_not_a_number_never_passes(f, check, name, place):
+def test_nan_never_passes(f, check, name, place):
     grads = f.grads()
     grads[name].flat[place] = np.nan
     report = check(f.loss, f.arrays, grads)
@@ -97,7 +97,7 @@ def test_what_is_not_a_number_never_passes(f, check, name, place):
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("place", [0, -1])
-def test_what_is_not_a_number_does_not_pass_among_zeros_either(check, place):
+def test_nan_does_not_pass_among_zeros(check, place):
     grads = {"a": np.zeros(3)}
     grads["a"][place] = np.nan
     assert not check(lambda: 1.0, {"a": np.ones(3)}, grads).passed()
@@ -105,25 +105,25 @@ def test_what_is_not_a_number_does_not_pass_among_zeros_either(check, place):
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("infinite", [np.inf, -np.inf])
-def test_what_is_infinite_never_passes(f, check, infinite):
+def test_an_infinite_gradient_never_passes(f, check, infinite):
     grads = f.grads()
     grads["a"][1, 1] = infinite
     assert not check(f.loss, f.arrays, grads).passed()
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_loss_that_is_not_a_number_never_passes(f, check):
+def test_a_loss_of_nan_never_passes(f, check):
     assert not check(lambda: np.nan, f.arrays, f.grads()).passed()
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_a_gradient_of_zero_where_nothing_depends_is_right(check):
+def test_the_gradient_of_a_constant_is_zero(check):
     assert check(lambda: 1.0, {"a": np.ones(3)}, {"a": np.zeros(3)}).passed()
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_the_arrays_are_put_back_bit_by_bit(f, check):
-    f.arrays["a"][0] = [1e-30, 1e30, -0.0, 1 / 3]  # what adding and subtracting would not bring back
+    f.arrays["a"][0] = [1e-30, 1e30, -0.0, 1 / 3]  # adding and subtracting a step would not restore these
     before = snapshot(f.arrays)
     check(f.loss, f.arrays, f.grads())
     assert_equal(snapshot(f.arrays), before)
@@ -141,7 +141,7 @@ def test_the_arrays_are_put_back_when_the_check_is_stopped(f, check):
     assert_equal(snapshot(f.arrays), before)
 
 
-def test_every_entry_is_checked_unless_told_otherwise(f):
+def test_every_entry_is_checked_by_default(f):
     assert check_entries(f.loss, f.arrays, f.grads()).checked == 17
 
 
@@ -150,7 +150,15 @@ def test_some_entries_of_each_array(f, per_array, checked):
     report = check_entries(f.loss, f.arrays, f.grads(), per_array=per_array)
     assert report.checked == checked
     assert set(report.errors) == {"a", "b"}
-    assert len({(entry.name, entry.index) for entry in report.worst}) == len(report.worst)
+    assert len({(entry.name, entry.position) for entry in report.worst}) == len(report.worst)
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5])
+def test_a_check_of_nothing_is_refused(f, count):
+    with pytest.raises(UserError, match="`per_array` must be"):
+        check_entries(f.loss, f.arrays, f.grads(), per_array=count)
+    with pytest.raises(UserError, match="`directions` must be"):
+        check_directions(f.loss, f.arrays, f.grads(), directions=count)
 
 
 def test_the_seed_decides_which_entries(f):
@@ -185,11 +193,11 @@ def test_progress_sees_every_place(f):
     assert report.passed()
 
 
-# -- the problems that models are checked with
+# -- problems made from models
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_models_problem_has_all_it_depends_on(model):
+def test_a_models_problem_has_everything_it_depends_on(model):
     problem = model_problem(made := make_model(model=model))
     names = {*made.params, *(f"state0/{name}" for name in made.state_names())}
     assert set(problem.arrays) == set(problem.grads) == names
@@ -211,10 +219,10 @@ def test_one_wrong_entry_of_a_model_is_named():
     problem = model_problem(make_model())
     problem.grads["time.1.W_depth"][2, 9] += 1e-3
     worst = check_entries(*problem).worst[0]
-    assert (worst.name, worst.index) == ("time.1.W_depth", (2, 9))
+    assert (worst.name, worst.position) == ("time.1.W_depth", (2, 9))
 
 
-def test_a_training_steps_problem_begins_in_a_carried_state():
+def test_a_training_steps_problem_starts_from_a_carried_state():
     step = TrainStep(make_model())
     problem = train_step_problem(step)
     assert step.number == 1
@@ -225,7 +233,7 @@ def test_a_training_steps_problem_begins_in_a_carried_state():
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("of_a_training_step", [False, True])
-def test_directions_are_right_in_wide_models_and_over_many_steps_too(model, of_a_training_step):
+def test_directions_work_for_wide_models_and_many_steps(model, of_a_training_step):
     made = make_model(model=model, hidden=96, layers=3, vocab_size=65)
     enlarge(made)
     problem = train_step_problem(TrainStep(made), steps=12) if of_a_training_step else model_problem(made, steps=12)
@@ -238,12 +246,12 @@ def test_directions_are_right_in_wide_models_and_over_many_steps_too(model, of_a
 def test_a_training_steps_problem_always_has_a_target():
     one = train_step_problem(TrainStep(make_model(dtype="float64")), steps=1, batch=1)
     assert any(np.abs(grad).max() > 0 for grad in one.grads.values())
-    with pytest.raises(UserError, match="has nothing to learn: check one of at least 2"):
+    with pytest.raises(UserError, match="`vocab_size` must be at least 2"):
         train_step_problem(TrainStep(make_model(dtype="float64", vocab_size=1)))
 
 
 def test_wide_matrices_are_not_enlarged_as_much():
-    """Sums over their rows spread as those over eight."""
+    """Sums over 200 rows have the same spread as sums over eight."""
     model = make_model(hidden=200)
     enlarge(model)
     assert np.abs(model.params["depth.W_time"]).max() == pytest.approx(0.1, rel=0.01)

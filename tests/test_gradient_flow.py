@@ -8,14 +8,14 @@ from minigrid.nn.ops import DenseInput
 
 
 def last_losses(model, x, target, state):
-    """The loss of each text at the last step, (B,)."""
+    """The loss of each sequence at the last step, (B,)."""
     logits, _ = model.predict(x, state)
     scores = logits[-1] - logits[-1].max(axis=1, keepdims=True)
     return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(target)), target]
 
 
 def norms_by_differences(model, x, target, state, step=1e-5):
-    """The norm of each text's gradient with respect to every state before the first step: name -> (B,)."""
+    """The norm of each sequence's gradient with respect to every initial state: name -> (B,)."""
     norms = {}
     for name, values in state.items():
         squares = np.zeros(len(target))
@@ -47,7 +47,7 @@ def test_the_norms_are_those_of_finite_differences(options):
 
 
 def losses_from(model, layer, h, c, batch, target):
-    """The loss of each text at the last step, if `layer` (from 0) had handed up h (B, H) and c (B, H): (B,)."""
+    """The loss of each sequence at the last step, if `layer` (from 0) had passed up h (B, H) and c (B, H): (B,)."""
     _, state = model.predict(batch.x[:-1], batch.state)
     c_below = None if c is None else c[None]
     for above in range(layer + 1, model.layers):
@@ -93,7 +93,7 @@ def test_one_step_of_a_grid_reaches_its_lowest_layer_without_a_state():
     assert (norms["depth.c"][:-1] > 0).all()
 
 
-def test_texts_do_not_mix_and_start_from_zeros():
+def test_sequences_are_independent_and_start_from_zeros():
     model = make_model(model="grid")
     batch = minibatch(model, steps=4, batch=3)
     both = norms_by_lag(model, batch.x, batch.y[0])
@@ -101,15 +101,15 @@ def test_texts_do_not_mix_and_start_from_zeros():
     assert_close({name: norm[:, :, 1:2] for name, norm in both.items()}, alone, 1e-12)
 
 
-def test_one_target_for_each_text():
+def test_every_sequence_needs_a_target():
     model = make_model(model="rnn")
     batch = minibatch(model)
     for measure in (norms_by_lag, norms_by_layer):
-        with pytest.raises(UserError, match="1 targets for 2 sequences"):
+        with pytest.raises(UserError, match=r"`target` must have one character per sequence \(2\), not 1"):
             measure(model, batch.x, batch.y[0, :1])
 
 
-def test_what_is_too_small_to_be_squared_in_single_precision_still_has_a_norm():
+def test_a_gradient_too_small_to_square_in_float32_has_a_norm():
     model = make_model(model="lstm", layers=2, dtype="float32")
     model.params["lstm.1.W_x"][...] *= 1e-30
     norms = norms_by_layer(model, np.array([[1]]), np.array([2]))["lstm.h"]

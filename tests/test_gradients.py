@@ -21,6 +21,7 @@ from minigrid import TrainStep
 from minigrid.analysis.gradcheck import Report, check_directions, check_entries, model_problem, train_step_problem
 from minigrid.nn import ops
 from minigrid.nn.cells import GRU, LSTM, RNN, Grid, gru, rnn
+from minigrid.nn.gates import split_gates
 
 NOTICED = 1e-6
 """A mistake has to raise the error at least this far; a right gradient stays below 1e-8."""
@@ -168,68 +169,79 @@ def in_line(cell: type, module: Any, right: str, wrong: str) -> Callable[[Patch]
 # -- the mistakes
 
 
-def slope_without_the_gate(a, _):
-    a["new_slopes"][:3] /= a["gates"][:3]  # 1 - s
+def slope_without_the_gate(a, slopes):
+    i, f, o, _ = split_gates(a["update"].gates)
+    for slope, gate in zip((slopes.dc_da_i, slopes.dc_da_f, slopes.dh_da_o), (i, f, o), strict=True):
+        slope /= gate  # 1 - s
 
 
-def slope_without_the_complement(a, _):
-    a["new_slopes"][:3] /= 1 - a["gates"][:3]  # s
+def slope_without_the_complement(a, slopes):
+    i, f, o, _ = split_gates(a["update"].gates)
+    for slope, gate in zip((slopes.dc_da_i, slopes.dc_da_f, slopes.dh_da_o), (i, f, o), strict=True):
+        slope /= 1 - gate  # s
 
 
-def candidate_slope_without_the_square(a, _):
-    g = a["gates"][3]
-    a["new_slopes"][3] *= (1 - g) / (1 - g * g)
+def candidate_slope_without_the_square(a, slopes):
+    *_, g = split_gates(a["update"].gates)
+    slopes.dc_da_g[...] *= (1 - g) / (1 - g * g)
 
 
 def new_cell_for_the_old(a):
-    a["c_prev"] = a["c"]
+    a["update"] = a["update"]._replace(c_prev=a["update"].c)
 
 
-def no_gradient_from_the_output(a, _):
-    a["new_dh_dc"][...] = 0
+def no_gradient_from_the_output(_, slopes):
+    slopes.dh_dc[...] = 0
 
 
-def slope_at_the_wrong_place(a, _):
-    a["new_dh_dc"][...] *= (1 - a["c"] ** 2) / (1 - a["s"] ** 2)  # tanh' = 1 - tanh(c)^2, not 1 - c^2
+def slope_at_the_wrong_place(a, slopes):
+    slopes.dh_dc[...] *= (1 - a["update"].c ** 2) / (1 - a["update"].s ** 2)  # tanh' = 1 - tanh(c)^2, not 1 - c^2
 
 
-def cell_for_its_tanh(a, _):
-    a["new_slopes"][2] *= a["c"] / a["s"]
+def cell_for_its_tanh(a, slopes):
+    slopes.dh_da_o[...] *= a["update"].c / a["update"].s
 
 
-def paper_slope_forgotten(a, _):
-    a["new_slopes"][2] /= 1 - a["s"] ** 2
+def paper_slope_forgotten(a, slopes):
+    slopes.dh_da_o[...] /= 1 - a["update"].s ** 2
 
 
-def paper_output_gate_forgotten(a, _):
-    a["new_dh_dc"][...] /= a["gates"][2]
+def paper_output_gate_forgotten(a, slopes):
+    _, _, o, _ = split_gates(a["update"].gates)
+    slopes.dh_dc[...] /= o
 
 
 def swap_gates(a, _):
-    da = a["new_da"]
+    da = split_gates(a["new_da"])
     da[[2, 3]] = da[[3, 2]]  # PyTorch's order, i f g o
 
 
 def cell_gradient_for_the_output_gate(a, _):
-    a["new_da"][2] = a["slopes"][2] * a["new_dc"] / a["f"]
+    slopes = a["slopes"]
+    split_gates(a["new_da"])[2] = slopes.dh_da_o * a["new_dc_prev"] / slopes.dc_dc_prev
 
 
 def no_forget_gate(a, _):
-    a["new_dc"][...] /= a["f"]
+    a["new_dc_prev"][...] /= a["slopes"].dc_dc_prev
 
 
 def no_gradient_from_the_next_cell(a):
-    a["dc"][...] = 0
+    a["dc"] = np.zeros_like(a["dc"])
+
+
+def with_weight(cache, name, change):
+    """Replace one weight in a cache by what `change` makes of it."""
+    weights = cache.weights
+    return cache._replace(weights=weights._replace(**{name: change(getattr(weights, name))}))
 
 
 def nothing_through_time(a):
-    a["weights"] = a["weights"]._replace(W_h=np.zeros_like(a["weights"].W_h))
+    a["cache"] = with_weight(a["cache"], "W_h", np.zeros_like)
 
 
 def recurrent_weights_not_transposed(a):
-    H = len(a["weights"].W_h)
-    blocks = a["weights"].W_h.reshape(H, 4, H)
-    a["weights"] = a["weights"]._replace(W_h=blocks.transpose(2, 1, 0).reshape(H, 4 * H))
+    H = a["cache"].weights.W_h.shape[0]
+    a["cache"] = with_weight(a["cache"], "W_h", lambda W: W.reshape(H, 4, H).transpose(2, 1, 0).reshape(H, 4 * H))
 
 
 def states_one_step_late(a):
@@ -257,9 +269,10 @@ def without_initial_state(name):
     return change
 
 
-def without_weight(name):
+def without_weight(kind, name):
     def change(a):
-        a["weights"] = a["weights"] | {name: np.zeros_like(a["weights"][name])}
+        part = with_weight(getattr(a["cache"], kind), name, np.zeros_like)
+        a["cache"] = a["cache"]._replace(**{kind: part})
 
     return change
 
@@ -284,7 +297,7 @@ def other_priority(a):
 
 
 def no_memory_from_above(a):
-    a["dc"] = None
+    a["dc_above"] = None
 
 
 def bias_over_the_wrong_axis(a, _):
@@ -333,7 +346,7 @@ def state_not_reset(a):
 
 
 def rnn_weights_not_transposed(a):
-    a["weights"] = a["weights"] | {"rnn.W_h": a["weights"]["rnn.W_h"].T}
+    a["cache"] = with_weight(a["cache"], "W_h", np.transpose)
 
 
 GRID, STACK, PAPER = {"model": "grid"}, {"model": "lstm"}, {"model": "grid", "lstm_output": "paper"}
@@ -378,14 +391,13 @@ MUTANTS = [
     Mutant("gradient of c0 dropped", in_backward_of(LSTM, change_results(without_initial_state("c"))), STACK),
     # the grid
     Mutant(
-        "depth's gradient of h_time dropped", in_backward_of(Grid, change_arguments(without_weight("depth.W_time")))
+        "depth's gradient of h_time dropped", in_backward_of(Grid, change_arguments(without_weight("depth", "W_time")))
     ),
     Mutant(
-        "depth's gradient of h_below dropped", in_backward_of(Grid, change_arguments(without_weight("depth.W_depth")))
+        "depth's gradient of h_below dropped",
+        in_backward_of(Grid, change_arguments(without_weight("depth", "W_depth"))),
     ),
-    Mutant(
-        "time's gradient of h_below dropped", in_backward_of(Grid, change_arguments(without_weight("time.W_depth")))
-    ),
+    Mutant("time's gradient of h_below dropped", in_backward_of(Grid, change_arguments(without_weight("time", "W_x")))),
     Mutant("depth's gradient one step early", in_backward_of(Grid, change_arguments(other_priority))),
     Mutant(
         "depth's gradient one step late",

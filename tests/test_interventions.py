@@ -9,7 +9,7 @@ GATES = [("grid", "depth.f"), ("grid", "time.f"), ("grid", "time.o"), ("lstm", "
 
 
 @pytest.mark.parametrize("options", CELL_OPTIONS, ids=str)
-def test_an_untied_copy_computes_the_same(options):
+def test_an_untied_copy_computes_the_same_function(options):
     model = make_model(**options)
     batch = minibatch(model)
     copy = untied(model)
@@ -27,7 +27,7 @@ def test_an_untied_copy_of_one_hot_characters():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("value", [0, 1])
 @pytest.mark.parametrize(("kind", "gate"), GATES)
-def test_a_clamped_gate_is_exactly_there_and_the_others_of_its_layer_are_not(kind, gate, value, dtype):
+def test_a_clamped_gate_has_exactly_its_value_and_other_gates_stay_free(kind, gate, value, dtype):
     model = make_model(model=kind, layers=3, dtype=dtype)
     batch = minibatch(model)
     before = model.params.flat.copy()
@@ -38,7 +38,7 @@ def test_a_clamped_gate_is_exactly_there_and_the_others_of_its_layer_are_not(kin
     assert np.array_equal(model.params.flat, before)
 
 
-def test_a_gate_can_be_clamped_anywhere_in_between():
+def test_a_gate_can_be_clamped_to_any_value_between_0_and_1():
     model = make_model(model="grid", tie="layers", layers=2, dtype="float64")
     batch = minibatch(model)
     values = np.linspace(0.1, 0.9, model.hidden)
@@ -64,17 +64,24 @@ def test_a_closed_gate_stays_closed_in_training():
 
 @pytest.mark.parametrize("gate", ["depth.f", "lstm.g", "lstm", "f"])
 def test_an_unknown_gate_is_refused(gate):
-    with pytest.raises(UserError, match="has no gate"):
+    with pytest.raises(UserError, match=r"`gate` must be one of lstm\.i, lstm\.f, lstm\.o for") as error:
         clamp_gate(make_model(model="lstm"), gate, 0, 1)
+    assert repr(gate) in str(error.value)
+
+
+@pytest.mark.parametrize(("kind", "gate"), [("gru", "gru.z"), ("gru", "gru.i"), ("gru", "gru.o"), ("rnn", "rnn.i")])
+def test_a_model_without_lstms_is_refused(kind, gate):
+    with pytest.raises(UserError, match=f"kind '{kind}' has no gates that can be clamped: use 'grid' or 'lstm'"):
+        clamp_gate(make_model(model=kind), gate, 0, 1)
 
 
 @pytest.mark.parametrize("value", [1.5, -0.1, np.nan, np.array([0.5, 2.0])])
-def test_a_value_that_no_gate_has_is_refused(value):
-    with pytest.raises(UserError, match="a value from 0 to 1"):
+def test_a_value_outside_0_to_1_is_refused(value):
+    with pytest.raises(UserError, match=r"`value` must be from 0 \(closed\) to 1 \(open\)"):
         clamp_gate(make_model(), "depth.f", 0, value)
 
 
 @pytest.mark.parametrize("layer", [-1, 2])
-def test_a_layer_that_is_not_there_is_refused(layer):
-    with pytest.raises(UserError, match=f"no layer {layer} in a model of 2 layers, which are counted from 0"):
+def test_a_missing_layer_is_refused(layer):
+    with pytest.raises(UserError, match=f"`layer` must be from 0 to 1, counted from 0, not {layer}"):
         clamp_gate(make_model(layers=2), "depth.f", layer, 0.5)

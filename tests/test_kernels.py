@@ -14,9 +14,9 @@ from test_cupy_wheel import FOLDER as WHEELS
 
 from minigrid import CharModel
 from minigrid.backend import to_host
-from minigrid.backend.cuda.kernels import FOLDER, MODULES, MOST_BLOCKS, MOST_THREADS, definitions, fused, source
+from minigrid.backend.cuda.kernels import FOLDER, MODULES, MOST_BLOCKS, MOST_THREADS, definitions, kernels_for, source
 from minigrid.backend.cuda.recurrence import MOST_ROWS, sizes
-from minigrid.nn.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
+from minigrid.nn.gates import Update, by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.nn.ops import cross_entropy_backward, cross_entropy_forward
 from minigrid.nn.options import CHOICES
 from minigrid.training.optim import OPTIMIZERS, make_optimizer
@@ -29,12 +29,6 @@ def draw(shape, dtype, seed, scale=1.0):
     return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(dtype)
 
 
-def gates_first(packed):
-    """View packed rows as (4, ..., H), as the update wants them."""
-    gates = by_gate(packed)
-    return gates.swapaxes(0, 1) if gates.ndim == 4 else gates
-
-
 def update(xp, shape, dtype, output):
     """One update and its backward pass as a layer would call them on `xp`: everything that is written, on the host."""
     *steps, B, H = shape
@@ -43,15 +37,15 @@ def update(xp, shape, dtype, output):
         xp.asarray(draw(s, dtype, k, scale=2)) for k, s in enumerate([packed, packed, shape, shape, shape])
     )
     gates, c, s, h, da = (xp.empty(s, dtype=dtype) for s in ((*steps, 4, B, H), shape, shape, shape, packed))
-    first = gates.swapaxes(0, 1) if steps else gates
-    lstm_forward(gates_first(a_x), gates_first(a_h), first, c_prev, c, s, h, output)
-    if kernels := fused(gates):
-        kernels.lstm_backward(dh, dc, gates, c_prev, c, s, gates_first(da), output)
+    made = Update(gates, c_prev, c, s, h)
+    if xp is np:
+        lstm_forward(by_gate(a_x), by_gate(a_h), made, output)
+        slopes = lstm_slopes(made, output, out=np.empty((5, *shape), dtype))
+        lstm_backward(dh, dc, slopes, by_gate(da), dc_prev=dc)
     else:
-        slopes, dh_dc = np.empty_like(first), np.empty_like(c)
-        lstm_slopes(first, c_prev, c, s, slopes, dh_dc, output)
-        lstm_backward(dh, dc, first[1], slopes, dh_dc, gates_first(da))
-    return {name: to_host(a) for name, a in {"gates": gates, "c": c, "s": s, "h": h, "da": da, "dc_prev": dc}.items()}
+        kernels_for(gates).lstm_forward(a_x, a_h, made, output)
+        kernels_for(gates).lstm_backward(dh, dc, made, da, output)
+    return {name: to_host(a) for name, a in (made._asdict() | {"da": da, "dc_prev": dc}).items()}
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -125,7 +119,7 @@ def test_an_optimiser_takes_one_launch_and_no_memory(fake_cupy, monkeypatch, nam
 def test_scale_and_square(fake_cupy, size, dtype):
     before = draw(size, dtype, 0)
     g = fake_cupy.asarray(before)
-    total = fused(g).scale_and_square(g, 50)
+    total = kernels_for(g).scale_and_square(g, 50)
     assert np.array_equal(to_host(g), 50 * before)
     assert total.dtype == dtype
     assert float(total) == pytest.approx(
@@ -144,10 +138,6 @@ def test_a_gpu_draws_the_masks_that_the_host_draws(seed, draw, dtype):
     for steps, batch in ((1, 1), (3, 5), (20, 30)):
         drawn = {name: to_host(mask) for name, mask in device.draw_masks(steps, batch, draw).items()}
         assert_equal(drawn, host.draw_masks(steps, batch, draw))
-
-
-def test_numpy_has_no_kernels():
-    assert fused(np.zeros(2)) is None
 
 
 def test_the_host_refuses_numbers_of_another_size():

@@ -11,8 +11,6 @@ from minigrid.nn.ops import (
     TokenInput,
     cross_entropy_backward,
     cross_entropy_forward,
-    dropout_backward,
-    dropout_forward,
     embedding_backward,
     embedding_forward,
     linear_backward,
@@ -127,14 +125,6 @@ def test_a_source_projects_and_goes_back(kind):
         grads,
     )
     assert report.passed(1e-9), report.worst
-
-
-def test_dropout():
-    x, mask = draw(T, B, N), np.where(draw(T, B, N, seed=1) > 0, 2.0, 0.0)
-    assert np.array_equal(dropout_forward(x, mask), x * mask)
-    assert np.array_equal(dropout_backward(x, mask), x * mask)
-    assert dropout_forward(x, None) is x
-    assert dropout_backward(x, None) is x
 
 
 # -- softmax cross-entropy

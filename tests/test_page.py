@@ -1,4 +1,4 @@
-"""The page, as text and in a real browser without a window."""
+"""The page, as text and in a real headless browser."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from helpers import MODELS, make_model
 
 from minigrid import UserError, trace_text
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.page import build as html
+from minigrid.page import build
 
 TEXT = 'The [[link]] <b>\n"&quot;" </script>\tend'
 VOCABULARY = Vocabulary.from_text(TEXT + "é")
@@ -19,10 +19,10 @@ LAYERS, HIDDEN = 2, 7
 
 
 def made(kind, vocabulary=VOCABULARY, text=TEXT):
-    """A model, the trace of the text, and the page."""
+    """Return a model, its trace of the text, and the page."""
     model = make_model(model=kind, vocab_size=len(vocabulary), hidden=HIDDEN, layers=LAYERS)
     trace = trace_text(model, vocabulary, text)
-    return model, trace, html.page(model, vocabulary, vocabulary.encode(text), trace, "</script> run")
+    return model, trace, build.page(model, vocabulary, vocabulary.encode(text), trace, "</script> run")
 
 
 def data_of(page):
@@ -30,7 +30,7 @@ def data_of(page):
 
 
 def unpacked(array, signed):
-    """What the page's script makes of an array: (L, T, H)."""
+    """Decode an array as the page's script does: (L, T, H)."""
     numbers = np.frombuffer(base64.b64decode(array["data"]), f"<u{array['bits'] // 8}")
     share = numbers.reshape(LAYERS, -1, HIDDEN) / (2 ** array["bits"] - 1)
     return (2 * share - 1 if signed else share) * np.array(array["reach"])[:, None, None]
@@ -42,7 +42,7 @@ def test_the_page_holds_the_numbers_of_the_trace(kind):
     data = data_of(page)
     signed = {q["key"]: q["signed"] for q in data["quantities"]}
     assert set(signed) == {"grid": set("ifogch"), "lstm": set("ifogch"), "gru": set("zrnh"), "rnn": {"h"}}[kind]
-    assert len(data["ways"]) == (2 if kind == "grid" else 1)
+    assert len(data["directions"]) == (2 if kind == "grid" else 1)
     for name, array in data["arrays"].items():
         step = np.array(array["reach"])[:, None, None] / (2 ** array["bits"] - 1)
         assert (np.abs(unpacked(array, signed[name[-1]]) - trace[name][:, :, 0]) <= 1.01 * step).all()
@@ -75,10 +75,10 @@ def test_bytes_are_shown_in_hexadecimal():
 
 
 def test_a_text_that_is_too_long_is_refused_with_a_length_that_fits(monkeypatch):
-    monkeypatch.setattr(html, "LARGEST", 0.002)
-    with pytest.raises(UserError, match=r"would have \d+ MB: give a text of at most \d+") as error:
+    monkeypatch.setattr(build, "MAX_MEGABYTES", 0.002)
+    with pytest.raises(UserError, match=r"would have \d+ MB. Use at most \d+ characters") as error:
         made("grid")
-    fits = int(str(error.value).split()[-1])
+    fits = int(str(error.value).split()[-2])
     _, _, page = made("grid", text=TEXT[:fits])
     megabytes = sum(len(array["data"]) for array in data_of(page)["arrays"].values()) / 1e6
     assert 0.8 * 0.002 < megabytes < 1.05 * 0.002
@@ -90,10 +90,10 @@ def test_a_text_that_is_too_long_is_refused_with_a_length_that_fits(monkeypatch)
     ("kind", "label"),
     [("grid", "forget gate along depth"), ("lstm", "forget gate"), ("gru", "update gate"), ("rnn", "hidden state")],
 )
-def test_the_picture_shows_what_the_page_shows_at_first(kind, label):
+def test_the_picture_shows_what_the_page_shows_first(kind, label):
     _, trace, _ = made(kind)
     ids = VOCABULARY.encode(TEXT)[:20]
-    figure = html.picture(VOCABULARY, ids, trace)
+    figure = build.picture(VOCABULARY, ids, trace)
     assert figure.axes[-1].get_ylabel() == label
     assert len(figure.axes[0].get_xticks()) == 20
 
@@ -124,7 +124,7 @@ def start_browser(folder, phone):
 
 
 class Page:
-    """A page in a browser, with what the tests ask of it."""
+    """A page in a browser, and helpers to use it."""
 
     def __init__(self, browser, kind, folder):
         self.browser = browser
@@ -154,18 +154,18 @@ class Page:
         ActionChains(self.browser).move_to_element(element).perform()
 
     def selected(self):
-        """The place of the selected character."""
+        """Return the position of the selected character."""
         chosen = [c.get_attribute("aria-selected") == "true" for c in self.all("[role=option]")]
         (place,) = np.flatnonzero(chosen)
         return place
 
     def numbers(self):
-        """The numbers beside the strips, from the top layer's first quantity down."""
+        """Return the numbers next to the strips, from top to bottom."""
         return [float(e.text.replace("−", "-")) for e in self.all(".strip .number")]
 
-    def expected(self, way, step, unit):
+    def expected(self, direction, step, unit):
         keys = [q["key"] for q in data_of(self.browser.page_source)["quantities"]]
-        return [self.trace[f"{way}.{key}"][layer, step, 0, unit] for layer in (1, 0) for key in keys]
+        return [self.trace[f"{direction}.{key}"][layer, step, 0, unit] for layer in (1, 0) for key in keys]
 
     def unit(self):
         return int(self.one("#unit-number").text)
@@ -189,21 +189,21 @@ def phone(tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_every_model_is_shown_without_a_complaint_or_a_request(browser, tmp_path, kind):
+def test_every_model_is_shown_without_errors_or_requests(browser, tmp_path, kind):
     page = Page(browser, kind, tmp_path)
     assert page.script("return performance.getEntriesByType('resource').length") == 0
     assert page.errors() == []
     assert len(page.all("[role=option]")) == len(TEXT)
     assert len(page.all(".strip")) == LAYERS * {"grid": 6, "lstm": 6, "gru": 4, "rnn": 1}[kind]
-    assert page.one("#ways").is_displayed() == (kind == "grid")
+    assert page.one("#directions").is_displayed() == (kind == "grid")
     assert page.one("#model").text.startswith(f"</script> run: {kind}, 2 layers of 7 units")
-    way = "depth" if kind == "grid" else kind
-    assert page.numbers() == pytest.approx(page.expected(way, 0, page.unit()), abs=0.015)
+    direction = "depth" if kind == "grid" else kind
+    assert page.numbers() == pytest.approx(page.expected(direction, 0, page.unit()), abs=0.015)
 
 
 def test_the_arrow_keys_walk_through_the_text(browser, tmp_path):
     page = Page(browser, "grid", tmp_path)
-    page.press("ARROW_RIGHT", "ARROW_RIGHT")  # before anything has the focus
+    page.press("ARROW_RIGHT", "ARROW_RIGHT")  # nothing has the focus yet
     assert page.selected() == 2
     page.one("#text").click()
     page.press("HOME", "ARROW_LEFT")
@@ -220,32 +220,32 @@ def test_the_arrow_keys_walk_through_the_text(browser, tmp_path):
     assert page.errors() == []
 
 
-def test_pointing_looks_and_a_click_keeps(browser, tmp_path):
+def test_hovering_shows_and_a_click_selects(browser, tmp_path):
     page = Page(browser, "grid", tmp_path)
     characters = page.all("[role=option]")
     characters[4].click()
     assert page.selected() == 4
     page.hover(characters[9])
-    assert page.one("#inside-title").text.startswith("Having read character 10 of")
+    assert page.one("#inside-title").text.startswith("After character 10 of")
     assert page.numbers() == pytest.approx(page.expected("depth", 9, page.unit()), abs=0.015)
     page.hover(page.one("h1"))
     assert page.selected() == 4
-    assert page.one("#inside-title").text.startswith("Having read character 5 of")
+    assert page.one("#inside-title").text.startswith("After character 5 of")
 
 
-def test_the_next_character_is_guessed(browser, tmp_path):
+def test_the_page_shows_guesses_of_the_next_character(browser, tmp_path):
     page = Page(browser, "grid", tmp_path)
     data = data_of(browser.page_source)
     page.all("[role=option]")[3].click()
-    shares = [f"{100 * p:.1f} %" for _, p in data["guesses"][3]]
+    shares = [f"{100 * p:.1f}%" for _, p in data["guesses"][3]]
     assert [li.text.split("\n")[1] for li in page.all("#guesses li")] == shares
-    assert page.one("#actual").text == f"Then came [ ({100 * data['actual'][3]:.1f} %)."
+    assert page.one("#actual").text == f"Next in the text: [ ({100 * data['actual'][3]:.1f}%)"
     assert len(page.all("#guesses .right")) == ("[" in [li.text[0] for li in page.all("#guesses li")])
 
 
-def test_time_and_depth_are_switched(browser, tmp_path):
+def test_the_page_switches_between_time_and_depth(browser, tmp_path):
     page = Page(browser, "grid", tmp_path)
-    page.all("#ways label")[1].click()
+    page.all("#directions label")[1].click()
     assert page.numbers() == pytest.approx(page.expected("time", 0, page.unit()), abs=0.015)
     assert "forget gate f along time, layer 2" in page.one("#colours").text
     page.press("ARROW_LEFT")  # the radio buttons have the focus
@@ -274,7 +274,7 @@ def test_units_and_strips_are_chosen_by_pointer_and_by_key(browser, tmp_path):
     assert page.errors() == []
 
 
-def test_what_is_focused_is_seen_and_what_changes_is_said(browser, tmp_path):
+def test_the_focus_is_visible_and_changes_are_announced(browser, tmp_path):
     page = Page(browser, "grid", tmp_path)
     seen = []
     for _ in range(4):
@@ -290,8 +290,8 @@ def test_what_is_focused_is_seen_and_what_changes_is_said(browser, tmp_path):
     assert page.all("[role=option]")[3].get_attribute("aria-label") == "space"
 
 
-def contrast(page, of):
-    """The least contrast between letters and ground of some elements (WCAG 2: 4.5 is enough for any text)."""
+def contrast(page, selector):
+    """Return the lowest contrast between text and background of some elements; WCAG 2 demands 4.5."""
     return page.script(
         """
         const light = (css) => css.match(/[\\d.]+/g).slice(0, 3)
@@ -307,12 +307,12 @@ def contrast(page, of):
             return (a + 0.05) / (b + 0.05);
         }));
         """,
-        of,
+        selector,
     )
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_everything_can_be_read_by_day_and_by_night(browser, tmp_path, scheme):
+def test_the_text_has_contrast_in_both_colour_schemes(browser, tmp_path, scheme):
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     )
@@ -320,7 +320,7 @@ def test_everything_can_be_read_by_day_and_by_night(browser, tmp_path, scheme):
     ground = page.script("return getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 22, 24)"}[scheme]
     assert contrast(page, "h1, h2, h3, p, label, output, .number, .strip > :first-child") >= 4.5
-    for signed in (False, True):  # every colour of both maps under a letter
+    for signed in (False, True):  # letters on every colour of both maps
         page.script(
             "characters.forEach((span, k) => { const rgb = colour(k / (T - 1), arguments[0]); "
             "Object.assign(span.style, {background: css(rgb), color: inkOn(rgb, false)}); })",
@@ -330,7 +330,7 @@ def test_everything_can_be_read_by_day_and_by_night(browser, tmp_path, scheme):
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_phone_shows_it_without_scrolling_sideways(phone, tmp_path, kind):
+def test_a_phone_does_not_scroll_sideways(phone, tmp_path, kind):
     page = Page(phone, kind, tmp_path)
     assert page.script("return innerWidth") == 360
     assert page.script("return document.documentElement.scrollWidth") == 360

@@ -29,12 +29,12 @@ def stacked():
 @pytest.fixture(autouse=True)
 def no_warnings():
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a glyph that the font lacks, an axis that has no room
+        warnings.simplefilter("error")  # for a missing glyph, or an axis without room
         yield
 
 
 def drawn(figure):
-    """Draw a figure; return its axes by their labels and titles."""
+    """Draw a figure and return its axes."""
     assert figure._repr_png_().startswith(b"\x89PNG")
     return figure.axes
 
@@ -57,10 +57,10 @@ RUNS = {
 }
 
 
-def test_a_run_may_be_called_anything(recwarn):
+def test_a_run_can_have_any_name(recwarn):
     (figure := loss_curves({"_a$5_to_$ \\frac{$x\n \ud800\U00102345": RUNS["one"]})).savefig(io.BytesIO())
     training, _ = figure.legends[0].get_texts()
-    assert training.get_text() == "training of _a$5_to_$ \\frac{$x□ □□"
+    assert training.get_text() == "_a$5_to_$ \\frac{$x□ □□, training"
     assert not list(recwarn)
 
 
@@ -68,13 +68,13 @@ def test_every_run_has_its_curves_and_its_colour():
     lines = loss_curves(RUNS).axes[0].lines
     drawn = {line.get_label(): (line.get_xydata().tolist(), line.get_color()) for line in lines}
     assert drawn == {
-        "training of one": ([[10, 3.0], [20, 2.5]], COLOURS[0]),
-        "validation of one (best 2.700)": ([[20, 2.75], [40, 2.7]], COLOURS[0]),
-        "training of two": ([[10, 3.5]], COLOURS[1]),
+        "one, training": ([[10, 3.0], [20, 2.5]], COLOURS[0]),
+        "one, validation (best 2.700)": ([[20, 2.75], [40, 2.7]], COLOURS[0]),
+        "two, training": ([[10, 3.5]], COLOURS[1]),
     }
 
 
-def test_the_axes_say_what_they_measure():
+def test_the_axes_have_units():
     figure = loss_curves(RUNS)
     axes = figure.axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("minibatches", "loss (nats per symbol)")
@@ -83,7 +83,7 @@ def test_the_axes_say_what_they_measure():
     assert right.get_ylabel() == "bits per symbol"
     assert right.get_ylim() == pytest.approx([nats / math.log(2) for nats in axes.get_ylim()])
     named = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert named == ["training of one", "training of two", "validation of one (best 2.700)"]
+    assert named == ["one, training", "two, training", "one, validation (best 2.700)"]
 
 
 @pytest.mark.parametrize("runs", [{}, {"empty": []}, {f"run {k}": RUNS["one"] for k in range(9)}])
@@ -92,16 +92,16 @@ def test_few_and_many_runs(runs, tmp_path):
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_block_names_the_states_along_both_ways(tmp_path):
+def test_the_block_names_the_states_of_both_lstms(tmp_path):
     figure = grid_block()
     figure.savefig(tmp_path / "block.svg")
     labels = " ".join(text.get_text() for text in figure.axes[0].texts)
-    assert all(f"^{{{way}}}" in labels for way in ("time", "depth"))
+    assert all(f"^{{{name}}}" in labels for name in ("time", "depth"))
 
 
 def test_white_space_is_visible():
     assert [glyph(c) for c in "a \n\t\x00é語$"] == ["a", "␣", "↵", "⇥", "□", "é", "□", "$"]
-    assert glyph("C3") == "C3"  # a byte, as the page shows it
+    assert glyph("C3") == "C3"  # a byte, as on the page
 
 
 def test_a_heatmap_has_a_panel_for_each_layer_and_a_tick_for_each_character(grid):
@@ -122,7 +122,7 @@ def test_signed_values_are_white_at_zero(grid):
     drawn(plots.gate_heatmap(np.zeros((1, len(TEXT), 2)), TEXT, "nothing", signed=True))
 
 
-def test_models_of_other_sizes_stand_side_by_side(grid, stacked):
+def test_models_of_different_sizes_side_by_side(grid, stacked):
     models = {"grid": grid["time.f"][:, :, 0], "stacked": stacked["lstm.f"][:, :, 0]}
     *panels, _ = drawn(plots.side_by_side(models, TEXT, "forget gate along time"))
     assert [axes.get_title() for axes in panels if axes.get_title()] == ["grid", "stacked"]
@@ -167,7 +167,7 @@ def test_paths_along_time(model, request):
     assert kept.mask[5, 3]
 
 
-def test_models_without_what_is_asked_for(stacked):
+def test_models_without_the_gates_are_refused(stacked):
     gru = trace_text(CharModel("gru", vocab_size=len(VOCABULARY), hidden=2), VOCABULARY, TEXT)
     with pytest.raises(UserError, match="only a grid has a memory along depth"):
         plots.depth_paths(stacked, TEXT, unit=0)
@@ -175,7 +175,7 @@ def test_models_without_what_is_asked_for(stacked):
         plots.time_paths(gru, TEXT, layer=0, unit=0)
 
 
-def test_a_text_of_another_length_is_refused(grid):
+def test_a_text_of_the_wrong_length_is_refused(grid):
     values = grid["time.f"][:, :, 0]
     for draw in (
         lambda: plots.gate_heatmap(values, "short", "f"),
@@ -183,7 +183,7 @@ def test_a_text_of_another_length_is_refused(grid):
         lambda: plots.depth_paths(grid, "short", 0),
         lambda: plots.time_paths(grid, "short", 0, 0),
     ):
-        with pytest.raises(UserError, match=f"5 characters and the values {len(TEXT)} steps"):
+        with pytest.raises(UserError, match=rf"`text` must have one character per step \({len(TEXT)}\), not 5"):
             draw()
 
 
@@ -212,5 +212,5 @@ def test_gradient_norms_have_a_curve_each(draw):
     drawn(draw({}))
 
 
-def test_a_notebook_shows_a_figure_by_itself():
+def test_a_notebook_displays_a_figure():
     assert grid_block()._repr_png_().startswith(b"\x89PNG")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigrid.backend import Workspace, to_host
+from minigrid.backend.cuda import lstm as cuda
 from minigrid.backend.cuda.recurrence import MOST_ROWS, PADDING, THREADS, UNITS, Chip, Recurrence, layout, recurrence
 from minigrid.nn.cells import lstm
 from minigrid.nn.options import CHOICES
@@ -35,27 +36,34 @@ def problem(T, B, H, dtype):
     return values
 
 
-def empty_like_a_layer(xp, T, B, H, dtype):
-    shapes = {"gates": (T, 4, B, H), "h": (T + 1, B, H), "c": (T + 1, B, H), "s": (T, B, H), "da": (T, B, 4 * H)}
-    return {name: xp.empty(shape, dtype=dtype) for name, shape in shapes.items()}
+def layer_of(xp, problem):
+    """The cache of a layer with this problem's weights and first state, on `xp`."""
+    T, B, packed = problem["a_x"].shape
+    H, dtype = packed // 4, problem["a_x"].dtype
+    shapes = {"h": (T + 1, B, H), "c": (T + 1, B, H), "gates": (T, 4, B, H), "s": (T, B, H)}
+    arrays = {name: xp.empty(shape, dtype=dtype) for name, shape in shapes.items()}
+    arrays["h"][0], arrays["c"][0] = xp.asarray(problem["h0"]), xp.asarray(problem["c0"])
+    weights = lstm.Weights(W_x=None, W_h=xp.asarray(problem["W_h"]), bias=None)
+    return lstm.Cache(x=None, weights=weights, **arrays)
 
 
 def both_ways(xp, problem, output, on_chip=None):
     """Go through the steps and back on `xp`, on the chip if there is one: everything written, on the host."""
-    x = {name: xp.asarray(array) for name, array in problem.items()}
-    T, B, packed = problem["a_x"].shape
-    made = empty_like_a_layer(xp, T, B, packed // 4, problem["a_x"].dtype)
-    gates, h, c, s, da = made.values()
-    h[0], c[0] = x["h0"], x["c0"]
-    dh_t, dc_t = x["dh"][T].copy(), x["dc"].copy()
+    a_x, dh, dc = (xp.asarray(problem[name]) for name in ("a_x", "dh", "dc"))
+    cache, da = layer_of(xp, problem), xp.empty(a_x.shape, dtype=a_x.dtype)
+    workspace = Workspace(xp, a_x.dtype)
     if on_chip:
-        on_chip.forward(x["a_x"], x["W_h"], gates, h, c, s, output)
-        on_chip.backward(x["dh"], dh_t, dc_t, x["W_h"], gates, c, s, da, output)
+        on_chip.forward(a_x, cache, output)
+        dh0, dc0 = dh[-1].copy(), dc.copy()
+        on_chip.backward(dh, dh0, dc0, cache, da, output)
+    elif xp is np:
+        lstm.forward_steps(a_x, cache, output, workspace)
+        dh0, dc0 = lstm.backward_steps(dh, dc, cache, da, output, workspace)
     else:
-        workspace = Workspace(xp, problem["a_x"].dtype)
-        lstm.forward_steps(x["a_x"], x["W_h"], gates, h, c, s, output, workspace)
-        lstm.backward_steps(x["dh"], dh_t, dc_t, x["W_h"], gates, c, s, da, output, workspace)
-    return {name: to_host(array) for name, array in (made | {"dh0": dh_t, "dc0": dc_t}).items()}
+        cuda.forward_steps(a_x, cache, output, workspace)
+        dh0, dc0 = cuda.backward_steps(dh, dc, cache, da, output)
+    arrays = {name: getattr(cache, name) for name in ("h", "c", "gates", "s")} | {"da": da, "dh0": dh0, "dc0": dc0}
+    return {name: to_host(array) for name, array in arrays.items()}
 
 
 def on_make_believe(cupy, T, B, H, dtype, chip, tf32=False):
@@ -234,7 +242,3 @@ def test_an_older_gpu_goes_step_by_step(fake_cupy, monkeypatch, lacking):
     other.Device = older
     monkeypatch.setattr(fake_cupy, "cuda", other)
     assert recurrence(fake_cupy.zeros((3, UNITS))) is None
-
-
-def test_numpy_goes_step_by_step():
-    assert recurrence(np.zeros((2, UNITS))) is None

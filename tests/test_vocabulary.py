@@ -21,14 +21,14 @@ def test_text_survives_encoding_decoding_and_streaming(text, tokens):
     assert "".join(decoder.feed(symbol) for symbol in ids) == text
 
 
-def test_ids_are_places_in_ascending_order():
+def test_ids_are_positions_in_ascending_order():
     vocabulary = Vocabulary.from_text("banana€", "chars")
     assert vocabulary.symbols == (ord("a"), ord("b"), ord("n"), 0x20AC)
     assert len(vocabulary) == 4
     assert vocabulary.encode("ban€").tolist() == [1, 0, 2, 3]
 
 
-def test_bytes_are_the_utf8_form():
+def test_bytes_are_the_utf8_encoding():
     vocabulary = Vocabulary.from_text("€", "bytes")
     assert vocabulary.symbols == (0x82, 0xAC, 0xE2)
     assert vocabulary.encode("€").tolist() == [2, 0, 1]
@@ -57,7 +57,7 @@ def test_unknown_characters_are_named(tokens):
     assert "'é' (U+00E9), '\\n' (U+000A)" in str(problem.value)
 
 
-def test_what_is_unknown_can_be_skipped():
+def test_unknown_characters_can_be_left_out():
     vocabulary = Vocabulary.from_text("abc")
     unknown = vocabulary.unknown("a-b-c")
     assert vocabulary.encode("".join(c for c in "a-b-c" if c not in unknown)).tolist() == [0, 1, 2]
@@ -69,7 +69,7 @@ def test_a_lone_surrogate_is_unknown_not_a_crash(tokens):
         Vocabulary.from_text("abc", tokens).encode("a\udce9")
 
 
-def test_many_unknown_characters_are_cut_short():
+def test_a_long_list_of_unknown_characters_is_cut_short():
     with pytest.raises(UserError, match="and 18 more"):
         Vocabulary.from_text("0").encode("abcdefghijklmnopqrstuvwxyz")
 
@@ -85,16 +85,16 @@ def test_json_gives_the_same_vocabulary(tokens):
     ("tokens", "symbols"),
     [("words", (1,)), ("chars", (2, 1)), ("chars", (1, 1)), ("bytes", (256,)), ("chars", (-1,))],
 )
-def test_what_is_not_a_vocabulary_is_refused(tokens, symbols):
+def test_invalid_vocabularies_are_refused(tokens, symbols):
     with pytest.raises(UserError):
         Vocabulary(tokens, symbols)
 
 
-def test_differences_are_said():
+def test_differences_are_described():
     one, two = Vocabulary.from_text("abc\n"), Vocabulary.from_text("bcdé")
     assert one.difference(Vocabulary.from_text("\ncba")) == ""
     assert one.difference(Vocabulary.from_text("abc\n", "bytes")) == (
-        "the model's is made of chars, the text's of bytes"
+        "the model's tokens are chars, the text's are bytes"
     )
     assert one.difference(two) == (
         "the model knows 4 chars, the text has 4; only in the model's: '\\n' (U+000A), 'a' (U+0061); "

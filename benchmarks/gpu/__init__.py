@@ -1,1 +1,4 @@
-"""Measurements on an NVIDIA GPU: ``benchmarks/gpu.sh`` runs them, ``benchmarks/gpu.md`` explains them."""
+"""Benchmarks on an NVIDIA GPU, explained in ``benchmarks/gpu.md``.
+
+Every module here is a command that ``benchmarks/gpu.sh`` calls; their common code is in ``helpers``.
+"""

@@ -1,9 +1,9 @@
 """Measure cases on a GPU, and print a line of JSON for each as soon as it is measured.
 
 ``python -m benchmarks.gpu.measure --sides minigrid,eager --precisions float32 lstm:2x128 grid:3x512:B=200``
-measures case after case; sides are those of sides.py, and the side ``floor`` has cases of its own,
-``floor:1xSIZE``. Cases share a process, but one that fails or does not answer in time costs only itself: a new
-process does the rest. The exit code is 1 if a case has no figures.
+measures one case after the other. helpers/sides.py defines the sides; the side ``floor`` has cases of its own,
+``floor:1xSIZE``. Cases share a process. If a case fails or takes too long, a new process measures the remaining ones.
+The exit code is 1 if a case has no figures.
 """
 
 import argparse
@@ -14,29 +14,30 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from benchmarks.gpu.sides import PRECISIONS, SIDES, WITH_CUPY, Case
+from benchmarks.gpu.helpers.lines import Line, say
+from benchmarks.gpu.helpers.sides import PRECISIONS, SIDES, WITH_CUPY, Case
 
 ROOT = Path(__file__).parent.parent.parent
 
-WORKER = (sys.executable, "-m", "benchmarks.gpu.worker")
+WORKER = (sys.executable, "-m", "benchmarks.gpu.helpers.worker")
 
 Job = tuple[str, str, str]
 """Side, precision, case."""
 
 
 class NoAnswerError(Exception):
-    """A worker has ended, or has said nothing for too long; says which."""
+    """A worker has ended, or has not answered in time; the message says which."""
 
 
 class TimeIsUpError(BaseException):
-    """This process has been told to end."""
+    """This process was told to stop."""
 
 
 class Worker:
-    """A process that measures jobs one after the other, see worker.py."""
+    """A process that measures one job after the other; see helpers/worker.py."""
 
     def __init__(self, jobs: list[Job], options: list[str]):
         command = [*WORKER, *options, *map("/".join, jobs)]
@@ -49,13 +50,13 @@ class Worker:
             self._lines.put(line)
         self._lines.put(None)
 
-    def answer(self, patience: float) -> dict[str, Any]:
-        """Wait for the next line of JSON, so many seconds at most.
+    def answer(self, patience: float) -> Line:
+        """Return the next line of JSON, waiting at most `patience` seconds.
 
         Raises
         ------
         NoAnswerError
-            There is none, or none in time.
+            The process has ended, or has not answered in time.
         """
         while True:
             try:
@@ -66,7 +67,7 @@ class Worker:
                 raise NoAnswerError(f"its process ended with exit code {self.end()}")
             if line.startswith("{"):
                 return json.loads(line)
-            sys.stderr.write(line)  # a library has printed something
+            sys.stderr.write(line)  # printed by a library
 
     def end(self) -> int:
         """Kill the process if it still runs; return its exit code."""
@@ -75,26 +76,33 @@ class Worker:
         return self._process.wait()
 
 
-def say(line: dict[str, Any]) -> None:
-    """Print a line of JSON, at once."""
-    print(json.dumps(line), flush=True)
-
-
 def failed(jobs: list[Job], error: str) -> None:
-    """Print a line for each of some jobs that have no figures."""
+    """Print a line with an error for each of these jobs."""
     for side, precision, text in jobs:
         say({"side": side, "precision": precision, "case": text, "error": error})
 
 
 def measure(jobs: list[Job], options: list[str], patience: float, patience_at_start: float = 60) -> bool:
-    """Print a line for each job, its figures or an error; begin a new process after an error.
+    """Print a line with figures or an error for each job; start a new process after an error.
 
-    Returns whether there are figures for all of them.
+    Parameters
+    ----------
+    jobs : list
+        Jobs that can share a process.
+    options : list of str
+        Options of the worker.
+    patience, patience_at_start : float
+        Seconds to wait for the figures of a job, and for the start of a process.
+
+    Returns
+    -------
+    bool
+        Whether all jobs have figures.
     """
     left, complete = jobs, True
     while left:
         worker = Worker(left, options)
-        lost = left  # where it cannot even start, a second one cannot either
+        lost = left  # if it cannot start, neither can another one
         try:
             began = worker.answer(patience_at_start)
             if "error" in began:
@@ -113,7 +121,7 @@ def measure(jobs: list[Job], options: list[str], patience: float, patience_at_st
             left = left[len(lost) :]
             failed(lost, str(error))
         except TimeIsUpError:
-            failed(left, "not done when the time was up")
+            failed(left, "not measured before the time was up")
             raise
         finally:
             worker.end()
@@ -121,18 +129,18 @@ def measure(jobs: list[Job], options: list[str], patience: float, patience_at_st
 
 
 def batches(jobs: list[Job]) -> list[list[Job]]:
-    """Cut jobs into runs that can share a process: CuPy reads once which precision it is to have."""
+    """Group jobs that can share a process; CuPy reads its precision only once."""
 
     def process(job: Job) -> tuple[bool, str, str]:
         side, precision, text = job
-        # a profiler slows down what comes after it
+        # a profiler slows down the jobs after it
         return side in WITH_CUPY, precision if side in WITH_CUPY else "", text if side == "profile" else ""
 
     return [list(run) for _, run in itertools.groupby(sorted(jobs, key=lambda job: not process(job)[0]), process)]
 
 
-def names(allowed: tuple[str, ...]) -> Any:
-    """Return what reads a list of names with commas."""
+def names(allowed: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """Return a function that parses a comma-separated list of allowed names."""
 
     def read(text: str) -> list[str]:
         if unknown := set(text.split(",")) - set(allowed):
@@ -143,7 +151,7 @@ def names(allowed: tuple[str, ...]) -> Any:
 
 
 def case(text: str) -> str:
-    """Check the text of a case."""
+    """Return the text of a case if it is valid."""
     try:
         Case.parse(text)
     except (ValueError, TypeError) as error:
@@ -154,19 +162,21 @@ def case(text: str) -> str:
 
 
 def time_is_up(*_: object) -> None:
-    """Stop, as the signal of an outer ``timeout`` asks for, leaving no worker behind."""
+    """Stop at a signal, such as that of an outer ``timeout``, and leave no worker behind."""
     raise TimeIsUpError
 
 
 def main() -> None:
-    """Measure what the arguments say."""
+    """Measure the cases of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="+", type=case, metavar="MODEL:LAYERSxUNITS[:B=..,T=..]")
     parser.add_argument("--sides", type=names(tuple(SIDES)), default=["minigrid"], help=", ".join(SIDES))
     parser.add_argument("--precisions", type=names(PRECISIONS), default=["float32"], help=", ".join(PRECISIONS))
-    parser.add_argument("--budget", type=float, default=0.6, help="seconds to measure each case for (default 0.6)")
-    parser.add_argument("--patience", type=float, default=25, help="seconds until a case is given up (default 25)")
-    parser.add_argument("--device", default="cuda", help='PyTorch\'s device (default "cuda"; "cpu" to rehearse)')
+    parser.add_argument("--budget", type=float, default=0.6, help="seconds of measuring per case (default: 0.6)")
+    parser.add_argument(
+        "--patience", type=float, default=25, help="seconds after which a case is given up (default: 25)"
+    )
+    parser.add_argument("--device", default="cuda", help='device of PyTorch (default: "cuda"; "cpu" for a rehearsal)')
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, time_is_up)
     jobs = [

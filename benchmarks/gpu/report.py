@@ -1,49 +1,36 @@
-"""Turn what ``benchmarks/gpu.sh`` has written into tables.
+"""Turn the results of ``benchmarks/gpu.sh`` into tables.
 
-``python -m benchmarks.gpu.report DIR ...`` reads the JSON lines in one folder or several, prints Markdown, and with
-``--write`` puts it into ``benchmarks/gpu.md`` too. Each folder has a section of its own: times of two calls are not
-compared, because they may come from different GPUs.
+``python -m benchmarks.gpu.report DIR ...`` reads the JSON lines in these folders and prints Markdown. With ``--write``
+it also fills in ``benchmarks/gpu.md``. Each folder has a section of its own: times of different calls are not compared,
+because they may come from different GPUs.
 """
 
 import argparse
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from benchmarks.floor import operations
-from benchmarks.gpu.sides import Case
-from experiments.report import fill, table
+from benchmarks.gpu.helpers.lines import Line, lines_of
+from benchmarks.gpu.helpers.sides import Case
+from benchmarks.helpers.floor import operations
+from docs.markdown import fill, table
 
 PAGE = Path(__file__).parent.parent / "gpu.md"
 PEERS = ("steps", "eager", "graph", "compiled", "cells")
-KERNELS = 8  # of a profile
+KERNELS = 8  # per profile
 
-Line = dict[str, Any]
 Figures = dict[tuple[str, str, str], Line]
-"""By side, precision and case."""
-
-
-def lines_of(folder: Path) -> Iterator[Line]:
-    """Read a folder's JSON lines; one that was cut off is left out."""
-    path = folder / "cases.jsonl"
-    for text in path.read_text().splitlines() if path.exists() else ():
-        try:
-            yield json.loads(text)
-        except ValueError:
-            continue
+"""Side, precision and case -> line."""
 
 
 def ms(seconds: float) -> str:
-    """Milliseconds."""
+    """Format a time in milliseconds."""
     return f"{1e3 * seconds:.2f}"
 
 
 def floor(line: Line, rates: Line) -> float:
-    """Seconds that a training step takes at least.
+    """Return a lower bound of the time of a training step, in seconds.
 
-    The larger of two times: its products at the rate of one large product, and all of its arrays written and read once
-    at the rate of a copy.
+    It is the larger of two times: for the step's products at the rate of one large product, and for reading and writing
+    all its arrays once at the rate of a copy.
     """
     case = Case.parse(line["case"])
     sizes = case._asdict()
@@ -52,7 +39,7 @@ def floor(line: Line, rates: Line) -> float:
 
 
 def training_steps(figures: Figures) -> str:
-    """Table of minigrid's training step beside its peers'; nothing where none was measured."""
+    """Return a table of the training steps of minigrid and its peers; empty if none was measured."""
     rates = {precision: line for (side, precision, _), line in figures.items() if side == "floor"}
     rows = []
     for (side, precision, case), own in figures.items():
@@ -68,7 +55,7 @@ def training_steps(figures: Figures) -> str:
 
 
 def errors_of_gradients(figures: Figures) -> str:
-    """Table of the largest errors."""
+    """Return a table of the largest errors of gradients; empty if none was measured."""
     rows = [
         [precision, case, f"{line['relative_error']:.1e}", line["worst"]]
         for (side, precision, case), line in figures.items()
@@ -78,7 +65,7 @@ def errors_of_gradients(figures: Figures) -> str:
 
 
 def profiles(figures: Figures) -> str:
-    """Tables of where a training step's time goes."""
+    """Return tables of the profiles; empty if there is none."""
     rows, kernels = [], []
     for (side, precision, case), line in figures.items():
         if side != "profile":
@@ -95,7 +82,7 @@ def profiles(figures: Figures) -> str:
 
 
 def trainings(lines: list[Line]) -> str:
-    """Say how the training runs went."""
+    """Return a sentence on each training run."""
     return "\n".join(
         f"Training, {line['step']} steps: loss {line['losses'][0][1]} to {line['losses'][-1][1]} nats, validation "
         f"{line['validation'][-1][1] if line['validation'] else 'none'}, "
@@ -106,12 +93,12 @@ def trainings(lines: list[Line]) -> str:
 
 
 def part_went_well(part: str) -> bool:
-    """Whether a line of parts.txt tells of no failure; the training is stopped as by Ctrl-C."""
+    """Return whether a line of parts.txt reports success; the training run is stopped as by Ctrl-C."""
     return ": exit code 0 " in part or part.startswith("training: exit code 130 ")
 
 
 def failures(folder: Path, lines: list[Line]) -> str:
-    """List what has no figures, and the parts that failed."""
+    """Return a list of the cases that have no figures and of the parts that failed."""
     found = [
         f"- {line['side']}, {line['precision']}, {line['case']}: {line['error']}" for line in lines if "error" in line
     ]
@@ -122,7 +109,7 @@ def failures(folder: Path, lines: list[Line]) -> str:
 
 
 def section(folder: Path) -> str:
-    """Return what one call of ``gpu.sh`` has measured."""
+    """Return the results of one call of ``gpu.sh``."""
     lines = list(lines_of(folder))
     figures = {
         (line["side"], line["precision"], line["case"]): line
@@ -143,10 +130,10 @@ def section(folder: Path) -> str:
 
 
 def main() -> None:
-    """Print the report, and write it into the page if that was asked for."""
+    """Print the report, and with ``--write`` fill it into the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path, help="what --out named")
-    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.name} too")
+    parser.add_argument("folders", nargs="+", type=Path, help="folders with results, as given to --out")
+    parser.add_argument("--write", action="store_true", help=f"fill the tables into {PAGE.name} too")
     args = parser.parse_args()
     text = "\n\n".join(map(section, args.folders))
     print(text)

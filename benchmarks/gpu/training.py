@@ -1,6 +1,6 @@
-"""Say how a training run on a GPU went, and whether its checkpoint gives the same loss on NumPy; one line of JSON.
+"""Summarize a training run on a GPU, and compare the loss of its checkpoint on CuPy and on NumPy.
 
-``python -m benchmarks.gpu.training RUN``
+``python -m benchmarks.gpu.training RUN`` prints lines of JSON, each more complete than the one before.
 """
 
 import argparse
@@ -9,17 +9,17 @@ import statistics
 import time
 from pathlib import Path
 
-from benchmarks.gpu.measure import say
+from benchmarks.gpu.helpers.lines import say
 from minigrid import load
 from minigrid.runs.checkpoint import read_checkpoint
 from minigrid.runs.folder import METRICS
 from minigrid.runs.tasks import task_of
 
-MINIBATCHES = 2  # of the validation text, for the comparison
+MINIBATCHES = 2  # of the validation split, for the comparison
 
 
 def loss_of(checkpoint: Path, backend: str) -> tuple[float, float]:
-    """Mean loss of the first validation minibatches in nats, and the seconds it took to load the checkpoint."""
+    """Return the mean loss of the first validation minibatches, in nats, and the seconds it took to load the model."""
     started = time.perf_counter()
     model, _ = load(checkpoint, backend)
     seconds = time.perf_counter() - started
@@ -32,13 +32,13 @@ def loss_of(checkpoint: Path, backend: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print the line."""
+    """Print the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="the run's folder")
+    parser.add_argument("run", type=Path, help="folder of the run")
     run = parser.parse_args().run
     records = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
     if not records:
-        raise SystemExit(f"{run} has no record of its training: it was stopped too early")
+        raise SystemExit(f"{run} has no training records: the run was stopped too early")
     train, val = ([record for record in records if record["split"] == split] for split in ("train", "val"))
     line = {
         "side": "training",
@@ -50,7 +50,7 @@ def main() -> None:
     }
     for backend in ("cupy", "numpy"):
         line[f"loss_on_{backend}"], line[f"seconds_to_load_on_{backend}"] = loss_of(run / "last.npz", backend)
-        say(line)  # the last line holds everything; the first, if NumPy takes too long
+        say(line)  # the last line is complete; the first remains if NumPy takes too long
 
 
 if __name__ == "__main__":

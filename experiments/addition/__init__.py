@@ -1,1 +1,1 @@
-"""Does depth help to add, and does it matter which weights the layers share?"""
+"""Does depth help a model to learn addition, and does it matter which weights the layers share?"""

@@ -1,4 +1,4 @@
-"""Digits right over problems trained on: what figure 4 of the paper stands for."""
+"""The learning curves of the addition runs, the counterpart of figure 4 of the paper."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ TITLES = {
 
 
 def learning_curves(metrics: Mapping[str, list[Record]], batch: int) -> Figure:
-    """Draw a panel for each model, with a line for each number of layers, and one panel for what was reached."""
+    """Draw the share of right digits: a panel for each model with a line for each depth, and a panel for the end."""
     figure = Figure(figsize=(11, 6.5), layout="constrained")
     panels = figure.subplots(2, 3)
     curves, summary = [*panels[:, 0], *panels[:, 1]], panels[0, 2]

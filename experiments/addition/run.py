@@ -1,13 +1,14 @@
-"""Teach addition to stacks and to grids, untied and tied, of 1 to 12 layers, and draw digits right over problems seen.
+"""Train stacks and grids, untied and tied, of 1 to 12 layers to add, and draw their learning curves.
 
-``python -m experiments.addition.run --jobs 2``; call it again after a stop. Takes about two hours on two cores; the
-runs go from shallow to deep, so that the picture grows from one side.
+Run ``python -m experiments.addition.run --jobs 2``; after a stop, run it again to continue. It takes about two hours on
+two cores and trains the shallow models first.
 """
 
 from pathlib import Path
 
+from docs.markdown import fill, table
 from experiments.addition.figure import learning_curves
-from experiments.report import compute, fill, table
+from experiments.report import compute
 from experiments.runner import Experiment, main
 from minigrid.runs.folder import Record
 
@@ -30,7 +31,7 @@ EXPERIMENT = Experiment(
         f"{kind}-{layers}": COMMON | own | {"layers": layers, "eval_every": 250, "seed": 1}
         for layers in LAYERS
         for kind, own in KINDS.items()
-        if layers > 1 or kind in ("lstm", "grid-layers")  # in a grid of one layer there is nothing to share
+        if layers > 1 or kind in ("lstm", "grid-layers")  # a grid of one layer has nothing to share
     }
     | LONG,
 )
@@ -42,12 +43,12 @@ def validations(records: list[Record]) -> list[Record]:
 
 
 def problems_until(records: list[Record], digits: float) -> int | None:
-    """Return how many problems a run had been trained on when it first got this share of the digits right."""
+    """Return the number of problems until a run first got this share of the digits right; None if it never did."""
     return next((record["step"] * BATCH for record in validations(records) if record["digits"] >= digits), None)
 
 
 def score(records: list[Record]) -> list[str]:
-    """Write what a run gets right at its end, and after how many problems it first got 99 % of the digits."""
+    """Return cells with the scores at the end of a run, and the problems until 99 % of the digits were right."""
     last, first = validations(records)[-1], problems_until(records, 0.99)
     share = [f"{last['step'] * BATCH:,}", f"{last['digits']:.2%}", f"{last['answers']:.2%}"]
     return [*share, f"{first:,}" if first else "never"]
@@ -57,7 +58,7 @@ HEADER = ["problems trained on", "digits right", "whole answers right", "99 % of
 
 
 def report() -> None:
-    """Draw what is finished, and fill in the page."""
+    """Draw the finished runs and fill in the page."""
     metrics = EXPERIMENT.metrics()
     page = EXPERIMENT.folder / "README.md"
     long = {name: metrics.pop(name) for name in LONG if name in metrics}

@@ -1,4 +1,4 @@
-"""What one model knows, where it keeps it, and what it loses when a gate is clamped."""
+"""What the states of a model tell about the text, and how much the loss rises when a gate is clamped."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -13,19 +13,19 @@ from minigrid.analysis.trace import kept_to_end
 from minigrid.nn.ops import cross_entropy_forward
 
 PIECE = 100  # steps that are traced at a time
-BLUR = 0.1  # noise on every unit: what is written in smaller letters no later layer could read
+BLUR = 0.1  # noise on every unit; differences much smaller than this could not be used by a later layer
 STATES = {"grid": ("time.c", "time.h", "depth.c", "depth.h"), "lstm": ("lstm.c", "lstm.h")}
 FORGET_GATES = {"grid": ("time.f", "depth.f"), "lstm": ("lstm.f",)}
 FEW = 8  # units of 64 or 71
-DRAWS = 3  # of as many units at random
+DRAWS = 3  # of FEW units at random
 SEED = 5
 
 Traced = Mapping[str, np.ndarray]
-"""Name -> (L, N, H) array: what happened at the N judged symbols of a reading."""
+"""Name -> (L, N, H) array with the values at the N judged symbols of a reading."""
 
 
 def traced(model: CharModel, reading: Reading, names: tuple[str, ...]) -> Traced:
-    """Let a model read, and keep the arrays of these names, streams and steps in one axis."""
+    """Trace a model on a text; return the arrays of these names, with streams and steps in one axis."""
     state, pieces = None, {name: [] for name in names}
     for start in range(0, len(reading.x), PIECE):
         seen = trace(model, reading.x[start : start + PIECE], state)
@@ -37,24 +37,24 @@ def traced(model: CharModel, reading: Reading, names: tuple[str, ...]) -> Traced
 
 
 def judged(fact: np.ndarray) -> np.ndarray:
-    """Return the (N,) entries of a (T, B) array that belong to the judged symbols."""
+    """Return the (N,) entries of a (T, B) array at the judged symbols."""
     return fact[WARM_UP:].ravel()
 
 
 def blurred(states: np.ndarray, blur: float = BLUR, seed: int = SEED) -> np.ndarray:
-    """Add noise of standard deviation `blur`."""
+    """Return the states with noise of standard deviation `blur` added."""
     return states + blur * np.random.default_rng(seed).standard_normal(states.shape, states.dtype)
 
 
 class Question(NamedTuple):
-    """A fact to read off states, and the symbols at which to ask for it.
+    """A fact to read off states, and the symbols to ask about.
 
     Attributes
     ----------
     fit, judge : (N,) bool arrays
-        Whether it is so, in either text.
+        Whether the fact holds at each symbol of the text to fit on, and of the text to judge by.
     fit_at, judge_at : (N,) bool arrays
-        Where to ask.
+        Which symbols of these texts to ask about.
     """
 
     fit: np.ndarray
@@ -66,7 +66,7 @@ class Question(NamedTuple):
 def ask(
     fit: Reading, judge: Reading, fact: str = "in_url", letters: Callable = lambda letters: letters >= 0
 ) -> Question:
-    """Ask for a fact at the symbols where the number of letters in a row says so; everywhere by default."""
+    """Return the question whether a fact holds where `letters`, given the number of letters in a row, is true."""
     facts = (judged(reading.facts[fact]) for reading in (fit, judge))
     return Question(*facts, *(letters(judged(reading.letters)) for reading in (fit, judge)))
 
@@ -77,11 +77,11 @@ def probe_states(fit: Traced, judge: Traced, question: Question, blur: float = B
     Parameters
     ----------
     fit, judge : Traced
-        The states on either text.
+        The states on both texts.
     question : Question
-        What is asked, and where.
+        The fact, and the symbols to ask about.
     blur : float
-        Standard deviation of the noise that is added to every unit on either text.
+        Standard deviation of the noise that is added to every unit on both texts.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def probe_states(fit: Traced, judge: Traced, question: Question, blur: float = B
 
 
 def best_units(fit: Traced, judge: Traced, question: Question) -> dict[str, dict[str, list]]:
-    """Find the unit that tells best by itself: state -> ``unit`` and its ``accuracy``, one entry per layer."""
+    """Find the best single unit: state -> ``unit`` and its ``accuracy``, one entry per layer."""
     result: dict[str, dict[str, list]] = {}
     for name in fit:
         row = result[name] = {"unit": [], "accuracy": []}
@@ -117,7 +117,7 @@ def best_units(fit: Traced, judge: Traced, question: Question) -> dict[str, dict
 
 
 def along_depth(gates: Traced, memory: np.ndarray, question: Question) -> dict[str, Any]:
-    """Follow what is written to the depth memory upward, inside URLs and outside, where the question is asked.
+    """Follow the memory along depth upward, inside URLs and outside, at the symbols that the question is about.
 
     Parameters
     ----------
@@ -126,17 +126,17 @@ def along_depth(gates: Traced, memory: np.ndarray, question: Question) -> dict[s
     memory : (L, N, H) array
         ``depth.c`` on the text to fit on.
     question : Question
-        Whether it is inside a URL.
+        Whether a symbol is inside a URL.
 
     Returns
     -------
     dict
-        ``forget``, ``read``, ``written``, ``kept``: means over units of f, o, abs(i g), and of the share of it that is
-        kept up to the top; ``share``: how much of the memory at the top each layer has written, in absolute values.
-        Each for ``inside`` and ``outside``, one entry per layer. ``moved``: the unit of each layer whose forget gate
-        differs most between inside and outside, and its means there, as (unit, inside, outside). ``signal``, row r: by
-        how much the probe of layer r is higher inside than outside, and which shares of that were written in layers 0
-        to r.
+        ``forget``, ``read``, ``written``, ``kept``: means over units of f, o, abs(i g), and of the share of i g that
+        reaches the top. ``share``: the share of the memory at the top that each layer wrote, in absolute values. Each
+        of these for ``inside`` and ``outside``, with one entry per layer. ``moved``: for each layer, the unit whose
+        forget gate differs most between inside and outside, and its means there, as (unit, inside, outside).
+        ``signal``, row r: the difference of the scores of the probe of layer r inside and outside, as shares that were
+        written in layers 0 to r.
     """
     here = question.fit_at
     probes = [fit_probe(blurred(layer[here]), question.fit[here]) for layer in memory]
@@ -162,9 +162,9 @@ def along_depth(gates: Traced, memory: np.ndarray, question: Question) -> dict[s
 
 
 def _signal(written: np.ndarray, f: np.ndarray, in_url: np.ndarray, probe: Probe, layers: int) -> np.ndarray:
-    """Return which part of a probe's difference between inside and outside was written in which of the lowest layers.
+    """Return the share of each of the lowest layers in the difference of a probe's score inside and outside.
 
-    The memory is a sum over the layers that wrote it, and the probe is linear, so its score is a sum too.
+    The memory is a sum over the layers that wrote to it, and the probe is linear, so its score is a sum too.
     """
     parts = (written[:layers] * kept_to_end(f[:layers])) @ probe.weights  # (layers, N)
     gap = parts[:, in_url].mean(axis=1) - parts[:, ~in_url].mean(axis=1)
@@ -172,7 +172,7 @@ def _signal(written: np.ndarray, f: np.ndarray, in_url: np.ndarray, probe: Probe
 
 
 def losses(model: CharModel, reading: Reading) -> dict[str, float]:
-    """Mean loss, in nats, of what is predicted inside URLs and outside."""
+    """Return the mean loss, in nats, of the predictions at symbols inside URLs and outside."""
     logits, _ = model.predict(reading.x, model.initial_state(reading.x.shape[1]))
     in_url = reading.facts["in_url"]
     return {
@@ -184,8 +184,8 @@ def losses(model: CharModel, reading: Reading) -> dict[str, float]:
 def clamped_gates(model: CharModel, fit: Traced, question: Question, reading: Reading) -> list[dict[str, Any]]:
     """Clamp forget gates closed, open, and at their means, and measure the losses.
 
-    In all layers, then in each: all units, the FEW whose memory tells best whether one is inside a URL, and as many at
-    random, DRAWS times.
+    This is done with all units of all layers; then, layer by layer, with all units, with the FEW units whose memory
+    tells best whether a symbol is inside a URL, and DRAWS times with FEW random units.
     """
     result = []
     for gate in FORGET_GATES[model.options.model]:
@@ -205,13 +205,13 @@ def clamped_gates(model: CharModel, fit: Traced, question: Question, reading: Re
 def choices(
     model: CharModel, gate: str, fit: Traced, question: Question
 ) -> Iterator[tuple[list[int], str, np.ndarray]]:
-    """Yield what to clamp: layers, what the units are called, units."""
+    """Yield the layers to clamp, the name of the choice of units, and the units."""
     kind = gate.split(".")[0]
     every = np.arange(model.hidden)
     yield list(range(model.layers)), "all", every
     for layer in range(model.layers):
         yield [layer], "all", every
-        # what a gate along depth keeps or forgets is the memory of the layer below
+        # a gate along depth keeps or forgets the memory of the layer below
         guarded = layer - 1 if kind == "depth" else layer
         if guarded >= 0:
             memory = fit[f"{kind}.c"][guarded][question.fit_at]

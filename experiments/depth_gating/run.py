@@ -1,10 +1,9 @@
-"""Measure every model that comes with minigrid on toywiki and wiki-excerpt, and fill in the page.
+"""Measure the pretrained models of toywiki and wiki-excerpt, and fill in the page.
 
-``python -m experiments.depth_gating.run``; call it again after a stop, it goes on with the models that are missing.
+Run ``python -m experiments.depth_gating.run``; after a stop, run it again to measure the models that are still missing.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from docs.markdown import fill
 from experiments.depth_gating import tables
 from experiments.depth_gating.measures import (
     FORGET_GATES,
@@ -28,11 +28,10 @@ from experiments.depth_gating.measures import (
     traced,
 )
 from experiments.depth_gating.texts import WARM_UP, Reading, readings
-from experiments.report import fill, rounded
+from experiments.store import read_results, rounded, write_results
 from minigrid import CharModel, load
 from minigrid.analysis.interventions import clamp_gate
 from minigrid.analysis.probes import balanced_accuracy, context_says, fit_context
-from minigrid.files import written_whole
 from minigrid.runs.checkpoint import PRETRAINED, PRETRAINED_FOLDER
 
 HERE = Path(__file__).parent
@@ -41,18 +40,19 @@ MODELS = ("grid", "lstm")
 SEEDS = (1, 2, 3)
 CONTEXTS = (1, 2, 3, 4, 5)  # symbols
 ROWS = (0, 1, 2, 3, 4, 5, 6, 7)  # letters
+DIGITS = 5  # significant, of a measure
 
 Metrics = dict[str, Any]
 
 
 def names() -> list[str]:
-    """Models that come with minigrid, of those that are wanted."""
+    """Return the names of the pretrained models that this experiment is about."""
     wanted = [f"{corpus}-{model}-{seed}" for corpus in CORPORA for seed in SEEDS for model in MODELS]
     return [name for name in wanted if (PRETRAINED_FOLDER / f"{name}.npz").exists()]
 
 
 def measure_text(fit: Reading, judge: Reading) -> Metrics:
-    """Measure what a text alone tells: how frequent each fact is, and how well the last symbols give it away."""
+    """Measure the text alone: how frequent each fact is, and how well the last symbols predict it."""
     facts = {}
     for fact in judge.facts:
         question = ask(fit, judge, fact)
@@ -68,7 +68,7 @@ def measure_text(fit: Reading, judge: Reading) -> Metrics:
 
 
 def last_symbols(fit: Reading, judge: Reading, question: Question, fact: str = "in_url") -> Metrics:
-    """Return the balanced accuracy of what the last symbols tell, by how many of them one remembers."""
+    """Return the balanced accuracy of a prediction from the last symbols, by their number."""
     result = {}
     for length in CONTEXTS:
         said = context_says(fit_context(fit.x, fit.facts[fact], length), judge.x, length)
@@ -78,7 +78,7 @@ def last_symbols(fit: Reading, judge: Reading, question: Question, fact: str = "
 
 
 def measure_model(name: str, fit: Reading, judge: Reading) -> Metrics:
-    """Measure one model: what it knows, how that goes upward, and what it loses when gates are clamped."""
+    """Measure one model: what its states tell, how that moves up, and the loss when gates are clamped."""
     model, _ = load(PRETRAINED + name)
     kind = model.options.model
     deep, anywhere = ask(fit, judge, letters=deep_in_word), ask(fit, judge)
@@ -105,38 +105,42 @@ def measure_model(name: str, fit: Reading, judge: Reading) -> Metrics:
 
 
 def states_of(model: CharModel, fit: Reading, judge: Reading) -> tuple[Traced, Traced]:
-    """Let a model read both texts."""
+    """Return the states of a model on the texts to fit on and to judge by."""
     fitted, judged_by = (traced(model, reading, STATES[model.options.model]) for reading in (fit, judge))
     return fitted, judged_by
 
 
 def without_depth_memory(model: CharModel) -> CharModel:
-    """Close the forget gates along depth in all layers."""
+    """Return the model with the forget gates along depth closed in all layers."""
     for layer in range(model.layers):
         model = clamp_gate(model, "depth.f", layer, 0)
     return model
 
 
 def row(count: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Pick the symbols with which exactly so many letters in a row end; of the last of ROWS, at least so many."""
+    """Return a function that picks the symbols after `count` letters in a row; or more, for the last of ROWS."""
     return lambda letters: letters >= count if count == ROWS[-1] else letters == count
 
 
 def deep_in_word(letters: np.ndarray) -> np.ndarray:
-    """Pick the symbols deep in a word, where the last letters tell little."""
+    """Pick the symbols deep in a word, where the last letters tell little about the facts."""
     return letters >= 5
 
 
+def kept(name: str) -> Path:
+    """Return the file of the measures of a model or a text."""
+    return HERE / "results" / f"{name}.json"
+
+
 def write(name: str, metrics: Metrics) -> None:
-    """Keep metrics beside the experiment's page, numbers with five significant digits."""
-    with written_whole(HERE / f"{name}.json") as temporary:
-        temporary.write_text(json.dumps(rounded(metrics, 5), indent=1) + "\n", encoding="utf-8")
+    """Keep the measures of a model or a text, rounded."""
+    write_results(kept(name), rounded(metrics, DIGITS))
 
 
 def report() -> None:
-    """Fill in the page with what is measured."""
+    """Fill in the page with the measures."""
     for corpus in CORPORA:
-        if (HERE / f"{corpus}.json").exists():
+        if kept(corpus).exists():
             models = {kind: [read(name) for name in measured(corpus, kind)] for kind in MODELS}
             if all(models.values()):
                 fill(HERE / "README.md", corpus, tables.page(read(corpus), models))
@@ -146,29 +150,29 @@ def report() -> None:
 
 
 def measured(corpus: str, kind: str) -> list[str]:
-    """Names of the measured models of a kind."""
+    """Return the names of the measured models of a kind."""
     wanted = (f"{corpus}-{kind}-{seed}" for seed in SEEDS)
-    return [name for name in wanted if (HERE / f"{name}.json").exists()]
+    return [name for name in wanted if kept(name).exists()]
 
 
 def read(name: str) -> Metrics:
-    """Read what :func:`write` has kept."""
-    return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
+    """Read the measures of a model or a text."""
+    return read_results(kept(name))
 
 
 def main() -> None:
-    """Measure what is missing, or only what is named; then report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", metavar="MODEL", nargs="*", help="default: all that are there")
-    parser.add_argument("--report", action="store_true", help="measure nothing, only fill in the page")
+    """Measure the missing models, or the missing ones of those named on the command line; then report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", metavar="MODEL", nargs="*", help="default: all of them")
+    parser.add_argument("--report", action="store_true", help="measure nothing; only fill in the page")
     options = parser.parse_args()
     for name in () if options.report else options.names or names():
-        if not (HERE / f"{name}.json").exists():
+        if not kept(name).exists():
             started = time.process_time()
             corpus = name.rsplit("-", 2)[0]
             _, vocabulary = load(PRETRAINED + name)
             texts = readings(corpus, vocabulary)
-            if not (HERE / f"{corpus}.json").exists():
+            if not kept(corpus).exists():
                 write(corpus, measure_text(**texts))
             write(name, measure_model(name, **texts))
             print(f"{name}: measured, {(time.process_time() - started) / 60:.1f} minutes of CPU time", flush=True)

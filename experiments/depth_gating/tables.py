@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from experiments.report import spread, table
+from docs.markdown import table
+from experiments.report import spread
 
 Metrics = Mapping[str, Any]
 LAYERS = range(4)
@@ -20,12 +21,12 @@ GATE_NAMES = {"depth.f": "grid, f along depth", "time.f": "grid, f along time", 
 
 
 def percent(values: Iterable[float]) -> str:
-    """Write a mean with the lowest and the highest, in percent."""
+    """Format a mean with the lowest and the highest value, in percent."""
     return spread([100 * value for value in values], ".1f")
 
 
 def states(models: Mapping[str, Sequence[Metrics]]) -> Iterator[tuple[str, Sequence[Metrics]]]:
-    """Yield every state with the models that have it."""
+    """Yield every state, with the models that have it."""
     for state in STATE_NAMES:
         kind = "lstm" if state.startswith("lstm") else "grid"
         if models[kind]:
@@ -33,7 +34,7 @@ def states(models: Mapping[str, Sequence[Metrics]]) -> Iterator[tuple[str, Seque
 
 
 def by_layer(models: Mapping[str, Sequence[Metrics]], pick: Callable[[Metrics, str], Sequence[float]]) -> str:
-    """Tabulate one balanced accuracy per state and layer."""
+    """Return a table of a balanced accuracy for each state and layer."""
     rows = [
         [STATE_NAMES[state], *(percent(pick(one, state)[layer] for one in those) for layer in LAYERS)]
         for state, those in states(models)
@@ -42,7 +43,7 @@ def by_layer(models: Mapping[str, Sequence[Metrics]], pick: Callable[[Metrics, s
 
 
 def by_letters(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
-    """Tabulate what the top layer's states tell, by how many letters in a row have been read."""
+    """Return a table of what the states of the top layer tell, by the number of letters in a row before."""
     counts = list(text["by_letters"])
     rows = [["the last symbols", *(f"{100 * max(text['by_letters'][count].values()):.1f}" for count in counts)]]
     for state, those in states(models):
@@ -53,12 +54,12 @@ def by_letters(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
 
 
 def facts(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
-    """Tabulate what else is known: for each fact and state the layer that knows it best, and what the text tells."""
+    """Return a table of all facts: what the best layer of each state tells, and what the text alone tells."""
     names = [state for state, _ in states(models) if state.endswith(".c")]
     rows = []
-    for fact, told in text["facts"].items():
-        length, best = max(told["letters"].items(), key=lambda entry: entry[1])
-        row = [fact.replace("_", " "), f"{100 * told['share']:.1f}", f"{100 * best:.1f} ({length})"]
+    for fact, alone in text["facts"].items():
+        length, best = max(alone["letters"].items(), key=lambda entry: entry[1])
+        row = [fact.replace("_", " "), f"{100 * alone['share']:.1f}", f"{100 * best:.1f} ({length})"]
         for state, those in states(models):
             if state in names:
                 row.append(percent(max(one["facts"][fact][state]) for one in those))
@@ -68,7 +69,7 @@ def facts(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
 
 
 def along_depth(grids: Sequence[Metrics]) -> str:
-    """Tabulate gates and shares along depth, inside URLs and outside."""
+    """Return a table of gates and shares along depth, inside URLs and outside."""
     what = {"forget": "forget gate f", "read": "output gate o", "share": "share of the memory at the top"}
     rows = []
     for name, label in what.items():
@@ -81,7 +82,7 @@ def along_depth(grids: Sequence[Metrics]) -> str:
 
 
 def clamped(models: Mapping[str, Sequence[Metrics]]) -> str:
-    """Tabulate by how much each clamped gate raises the loss inside URLs and outside."""
+    """Return a table of how much each clamped gate raises the loss, inside URLs and outside."""
     rows = []
     for gate, name in GATE_NAMES.items():
         those = models["lstm" if gate.startswith("lstm") else "grid"]
@@ -103,7 +104,7 @@ def clamped(models: Mapping[str, Sequence[Metrics]]) -> str:
 def costs(
     models: Sequence[Metrics], gate: str, layers: Sequence[int], which: str, value: str, side: str
 ) -> list[float]:
-    """Return the rise of the loss of each model, mean over draws of random units."""
+    """Return the increase in the loss of each model, the mean over draws of random units."""
     result = []
     for one in models:
         rises = [
@@ -117,7 +118,7 @@ def costs(
 
 
 def page(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
-    """Write all tables of one corpus."""
+    """Return all tables of one corpus."""
     loss = "; ".join(
         f"{KINDS[kind]}: {side} {spread([one['loss'][side] for one in those], '.3f')}"
         for kind, those in models.items()
@@ -134,13 +135,13 @@ def page(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
         by_layer(models, lambda one, state: one["best_units"][state]["accuracy"]),
         "All units, before training:",
         by_layer(models, lambda one, state: one["untrained"][state]),
-        "All units, when all forget gates along depth are closed (probes fitted anew):",
+        "All units, when all forget gates along depth are closed (probes fitted again):",
         by_layer(grids, lambda one, state: one["depth_closed"][state]),
         "**By the number of letters in a row**, top layer:",
         by_letters(text, models),
         "**Other facts**, everywhere in the text, in the layer that shows them best:",
         facts(text, models),
-        "Without the noise, whether one is inside a URL, everywhere in the text:",
+        "Without the noise: is a symbol inside a URL? Everywhere in the text:",
         by_layer(models, lambda one, state: one["sharp"][state]),
         "The same before training:",
         by_layer(models, lambda one, state: one["untrained_sharp"][state]),
@@ -153,7 +154,7 @@ def page(text: Metrics, models: Mapping[str, Sequence[Metrics]]) -> str:
 
 
 def without(trained: Sequence[Metrics], closed: Sequence[Metrics]) -> str:
-    """Compare grids with others whose forget gates along depth were closed in training."""
+    """Return a table of usual grids and of those whose forget gates along depth were closed in training."""
     rows = []
     for name, those in {"as usual": trained, "forget gates along depth closed": closed}.items():
         loss = (spread([one["loss"][side] for one in those], ".3f") for side in ("inside", "outside"))

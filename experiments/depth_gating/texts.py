@@ -1,4 +1,4 @@
-"""Two held-out texts for each corpus, one to fit probes on and one to judge them, with the truth about each symbol."""
+"""Two held-out texts of each corpus, one to fit probes on and one to judge them by, with facts about each symbol."""
 
 import functools
 import re
@@ -12,9 +12,9 @@ from minigrid.data.vocabulary import Vocabulary
 
 STREAMS = 50
 STEPS = {"toywiki": 1100, "wiki-excerpt": 2900}  # real text has fewer URLs
-WARM_UP = 100  # steps of each stream that only fill the state and are not judged
-TOYWIKI_SEEDS = {"fit": 1001, "judge": 1002}  # the models have read seed 0
-HELD_OUT = 0.05  # of wiki-excerpt, at its end, which the models have not read
+WARM_UP = 100  # steps of each stream that fill the state and are not judged
+TOYWIKI_SEEDS = {"fit": 1001, "judge": 1002}  # the models were trained on seed 0
+HELD_OUT = 0.05  # share of wiki-excerpt, at its end, that the models were not trained on
 
 IN_TOYWIKI = {
     "in_url": "in_url",
@@ -23,25 +23,25 @@ IN_TOYWIKI = {
     "in_quote": "in_quote",
     "in_comment": "in_comment",
 }
-"""The facts, and what toywiki calls them; they hold where its truth is above 0."""
+"""Fact -> its name in toywiki. It holds where toywiki's truth is above 0."""
 IN_WIKI = {
     "in_url": rb"https?://(?:&amp;|[^\s\[\]{}<>|\"&])+",
     "in_link": rb"\[\[[^\[\]]*\]\]",
 }
-"""What counts as a URL and as a link in wiki-excerpt, where & is written &amp;: patterns, not truth as in toywiki."""
+"""Fact -> pattern of the text where it holds in wiki-excerpt, in which & is written &amp;. The truth is unknown."""
 
 
 class Reading(NamedTuple):
-    """A text in streams side by side.
+    """A text, cut into parallel streams.
 
     Attributes
     ----------
     x, y : (T, B) int arrays
         Symbols read, and the ones after them.
     facts : dict
-        Name -> (T, B) bool array, of the symbols read.
+        Name -> (T, B) bool array: whether the fact holds at the symbol read.
     letters : (T, B) int array
-        How many letters in a row end with the symbol read; 0 where it is none.
+        Number of letters in a row up to the symbol read; 0 if it is not a letter.
     """
 
     x: np.ndarray
@@ -51,7 +51,7 @@ class Reading(NamedTuple):
 
 
 def streams(text: bytes, ids: np.ndarray, facts: dict[str, np.ndarray], steps: int) -> Reading:
-    """Cut the first STREAMS * `steps` symbols of a text into streams."""
+    """Cut the first ``STREAMS * steps`` symbols of a text into streams."""
 
     def cut(symbols: np.ndarray, first: int = 0) -> np.ndarray:
         return np.ascontiguousarray(symbols[first : first + STREAMS * steps].reshape(STREAMS, steps).T)
@@ -63,7 +63,7 @@ def streams(text: bytes, ids: np.ndarray, facts: dict[str, np.ndarray], steps: i
 
 @functools.cache
 def readings(corpus: str, vocabulary: Vocabulary) -> dict[str, Reading]:
-    """Return the texts to ``fit`` on and to ``judge`` by."""
+    """Return the text to ``fit`` probes on and the one to ``judge`` them by."""
     return _toywiki(vocabulary) if corpus == "toywiki" else _wiki_excerpt()
 
 
@@ -89,7 +89,7 @@ def _wiki_excerpt() -> dict[str, Reading]:
 
 
 def spans(pattern: bytes, text: bytes) -> np.ndarray:
-    """Mark the bytes of a text that matches of a pattern cover."""
+    """Return whether each byte of a text is part of a match of the pattern."""
     inside = np.zeros(len(text), bool)
     for match in re.finditer(pattern, text, re.DOTALL):
         inside[match.start() : match.end()] = True
@@ -97,8 +97,8 @@ def spans(pattern: bytes, text: bytes) -> np.ndarray:
 
 
 def letters_in_a_row(text: bytes) -> np.ndarray:
-    """Count for each byte how many letters in a row end with it."""
-    symbols = np.frombuffer(text, np.uint8) | 0x20  # small letters
+    """Return the number of letters in a row up to each byte; 0 if it is not a letter."""
+    symbols = np.frombuffer(text, np.uint8) | 0x20  # lower case
     place = np.arange(1, len(symbols) + 1)
     no_letter = (symbols < ord("a")) | (symbols > ord("z"))
     return place - np.maximum.accumulate(np.where(no_letter, place, 0))

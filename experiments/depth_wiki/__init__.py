@@ -1,1 +1,1 @@
-"""Is a deep grid better than a deep stack on Wikipedia text?"""
+"""Does a deep grid predict Wikipedia text better than a deep stack?"""

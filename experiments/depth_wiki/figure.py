@@ -1,4 +1,4 @@
-"""The validation losses of all runs in one picture."""
+"""The validation losses of all runs in one figure."""
 
 from collections.abc import Mapping
 
@@ -18,11 +18,14 @@ STYLES = {
     "lstm-6": (COLOURS[1], "-"),
     "lstm-3": (COLOURS[4], "--"),
 }
-"""Colour and line of the runs whose names begin so, the first that fits. 6 layers are solid, 3 layers dashed."""
+"""Prefix of a run's name -> colour and line; the first match counts. 6 layers are solid, 3 layers dashed."""
 
 
 def val_curves(metrics: Mapping[str, list[Record]]) -> Figure:
-    """Draw validation loss over epochs, one line per run; a panel for each width, that of 128 with what is as large."""
+    """Draw validation loss over epochs, one line per run and one panel per width.
+
+    Models of other widths that are as large as ``grid-6x128`` are in the panel of 128 units.
+    """
     panels: dict[int, list[str]] = {}
     for name in metrics:
         units = int(_kind(name).split("x")[1])

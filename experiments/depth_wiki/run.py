@@ -1,18 +1,19 @@
 """Train stacked and grid LSTMs of 3 and 6 layers on wiki-excerpt, then tabulate and draw the validation losses.
 
-``python -m experiments.depth_wiki.run --jobs 2``; call it again after a stop. Takes hours on two cores: the runs are
-ordered so that the first few already answer the question once. Those of 1000 units, which need a GPU, are trained only
-where they are named.
+Run ``python -m experiments.depth_wiki.run --jobs 2``; after a stop, run it again to continue. It takes hours on two
+cores, but the first few runs already answer the question once. Models of 1000 units need a GPU and are trained only if
+you name them.
 """
 
 import itertools
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from docs.markdown import fill, table
 from experiments.depth_wiki.figure import val_curves
-from experiments.report import compute, fill, spread, table
-from experiments.runner import ROOT, Experiment, main
+from experiments.report import compute, spread
+from experiments.runner import Experiment, main
 from minigrid.runs.evaluation import bits
 from minigrid.runs.folder import Record
 
@@ -25,7 +26,7 @@ def settings(model: str, layers: int, hidden: int, seed: int, epochs: int) -> di
 
 
 def group(hidden: int, seed: int, epochs: int) -> dict[str, dict[str, object]]:
-    """Return the four runs that the question is about, at one size and with one seed; the deepest first."""
+    """Return the four runs that the question is about, of one width and one seed; the deepest first."""
     return {
         f"{model}-{layers}x{hidden}-{seed}": settings(model, layers, hidden, seed, epochs)
         for layers, model in itertools.product((6, 3), ("grid", "lstm"))
@@ -33,7 +34,7 @@ def group(hidden: int, seed: int, epochs: int) -> dict[str, dict[str, object]]:
 
 
 def same_size(seed: int, depths: tuple[int, ...]) -> dict[str, dict[str, object]]:
-    """Return runs with as many parameters as the grid of 6 layers of 128 units: its 972,745, within 0.14 %."""
+    """Return runs of the same size as ``grid-6x128``, which has 972,745 parameters; they differ by at most 0.14 %."""
     return {
         f"{model}-{layers}x{hidden}-{seed}": settings(model, layers, hidden, seed, epochs=4)
         for model, layers, hidden in (("lstm", 6, 138), ("lstm", 3, 193), ("grid", 3, 168))
@@ -55,10 +56,9 @@ EXPERIMENT = Experiment(
     on_request=group(1000, seed=1, epochs=3),
 )
 
-README = ROOT / "README.md"
 CLAIMED = "(grid-lstm's README, 1000 units: -4.61 %, a grid of 6 layers against a stack of 3.)"
+PICTURE = "val_curves.png"
 HEADER = ["model", "parameters", "seeds", "epochs", "nats", "bits per byte", "minutes per run"]
-
 
 Losses = dict[str, dict[str, float]]
 """Kind of run -> seed -> best validation loss, nats."""
@@ -89,7 +89,7 @@ def rows(metrics: Mapping[str, list[Record]]) -> Iterator[list[str]]:
 
 
 def verdict(losses: Losses, where: str, grids: Sequence[str], stacks: Sequence[str]) -> str:
-    """Compare the better of these grids with the better of these stacks, seed by seed; "" where a kind is missing."""
+    """Compare the better grid with the better stack, seed by seed; return "" if the runs of a kind are missing."""
     if not all(kind in losses for kind in (*grids, *stacks)):
         return ""
     grid, stack = (min(kinds, key=lambda kind: statistics.mean(losses[kind].values())) for kinds in (grids, stacks))
@@ -104,7 +104,7 @@ def verdict(losses: Losses, where: str, grids: Sequence[str], stacks: Sequence[s
 
 
 def verdicts(losses: Losses) -> list[str]:
-    """Compare grids and stacks of equal width, as grid-lstm does, and of equal size."""
+    """Compare grids and stacks of equal width, as grid-lstm's README does, and of equal size."""
     widths = [
         (f"At {hidden} units", *([f"{model}-{layers}x{hidden}" for layers in (3, 6)] for model in ("grid", "lstm")))
         for hidden in (128, 256, 1000)
@@ -113,19 +113,26 @@ def verdicts(losses: Losses) -> list[str]:
     return [text for compared in (*widths, size) if (text := verdict(losses, *compared))]
 
 
+def comparison(metrics: Mapping[str, list[Record]]) -> str:
+    """Return the table of all runs and the comparisons of grids and stacks, for the page and for the README."""
+    parts = [table(HEADER, rows(metrics))]
+    if found := verdicts(best_losses(metrics)):
+        parts.append(" ".join([*found, CLAIMED]))
+    return "\n\n".join(parts)
+
+
+def picture(folder: str = ".") -> str:
+    """Return the Markdown of the figure for a page from which the figure is in `folder`."""
+    return f"![Validation loss over epochs, one line per run]({PurePosixPath(folder) / PICTURE})"
+
+
 def report() -> None:
-    """Draw what is finished, and fill in the page and the README."""
+    """Draw the finished runs and fill in the page."""
     metrics = EXPERIMENT.metrics()
     if not metrics:
         return
-    losses = best_losses(metrics)
-    picture = "![Validation loss over epochs, one line per run](val_curves.png)"
-    val_curves(metrics).savefig(EXPERIMENT.folder / "val_curves.png", dpi=110)
-    parts = [table(HEADER, rows(metrics))]
-    if found := verdicts(losses):
-        parts.append(" ".join([*found, CLAIMED]))
-    fill(EXPERIMENT.folder / "README.md", "results", "\n\n".join([*parts, compute(metrics), picture]))
-    fill(README, "results", "\n\n".join([*parts, picture.replace("val_curves", "experiments/depth_wiki/val_curves")]))
+    val_curves(metrics).savefig(EXPERIMENT.folder / PICTURE, dpi=110)
+    fill(EXPERIMENT.folder / "README.md", "results", "\n\n".join([comparison(metrics), compute(metrics), picture()]))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""What reaches the lowest layer of grids and stacks of 2 to 24 layers, before and after a short training?"""
+"""How much of the gradient reaches the lowest layer of grids and stacks of 2 to 24 layers?"""

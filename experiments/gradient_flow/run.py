@@ -1,32 +1,33 @@
-"""Train grids and stacks of 2 to 24 layers for a short while, and measure what reaches which layer before and after.
+"""Train grids and stacks of 2 to 24 layers briefly, and measure the gradient in each layer before and after.
 
-``python -m experiments.gradient_flow.run``; call it again after a stop. Takes about 15 minutes on one core.
+Run ``python -m experiments.gradient_flow.run``; after a stop, run it again to continue. It takes about 15 minutes on
+one core.
 """
 
-import json
 import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from docs.markdown import fill, table
 from experiments.entropy import unigram_entropy
-from experiments.report import fill, report_only, rounded, table
+from experiments.report import report_only
+from experiments.store import read_results, rounded, write_by_line
 from minigrid import CharModel, TrainStep
 from minigrid.analysis.gradient_flow import norms_by_layer
 from minigrid.analysis.trace import kept_to_end, trace
 from minigrid.data.toywiki import generate
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.files import written_whole
 
 HERE = Path(__file__).parent
-MEASURES = HERE / "measures.json"
+MEASURES = HERE / "results" / "measures.json"
 
 DEPTHS = (2, 4, 8, 16, 24)
 KINDS = {
     "lstm": {"model": "lstm"},
     "grid": {"model": "grid"},
-    "grid-open": {"model": "grid"},  # its forget gates along depth begin at bias 3
+    "grid-open": {"model": "grid"},  # with a bias of 3 on the forget gates along depth
 }
 RUNS = {
     f"{kind}-{layers}-{dropout}-{seed}": (kind, layers, dropout, seed)
@@ -36,11 +37,11 @@ RUNS = {
     for dropout in ((0, 0.25) if kind != "grid-open" else (0,))
 }
 HIDDEN, BATCH, STEPS, MINIBATCHES = 32, 32, 20, 400
-LAST = 50  # minibatches whose mean loss is the loss that a training has reached
+LAST = 50  # minibatches that the loss at the end is the mean of
 
 
 class Text(NamedTuple):
-    """Characters of toywiki for BATCH streams, (time, BATCH)."""
+    """Characters of toywiki in BATCH streams, (T, BATCH) arrays."""
 
     train: np.ndarray
     held_out: np.ndarray
@@ -48,7 +49,7 @@ class Text(NamedTuple):
 
 
 def read_text() -> Text:
-    """Make the text, and another one by the same rules to measure on."""
+    """Generate a text to train on and another one to measure on."""
     texts = [generate(BATCH * length, seed)[0] for seed, length in ((1, MINIBATCHES * STEPS + 1), (2, 2 * STEPS + 1))]
     vocabulary = Vocabulary.from_text("".join(texts), tokens="chars")
     train, held_out = (vocabulary.encode(text).reshape(BATCH, -1).T for text in texts)
@@ -56,14 +57,14 @@ def read_text() -> Text:
 
 
 def measure(model: CharModel, text: Text) -> dict[str, list[float]]:
-    """Measure by layer, from the bottom up, on the held-out text and without dropout.
+    """Measure each layer, from the bottom up, on the held-out text and without dropout.
 
     Returns
     -------
     dict
-        ``h`` and, of a grid, ``c``: norm of the gradient of the last step's loss with respect to what a layer hands
-        upward at that step, mean over the streams, nats. Of a grid, ``kept``: the share of a layer's write to the
-        memory cell along depth that arrives at the top, mean over steps, streams and units.
+        ``h`` and, for a grid, ``c``: norm of the gradient of the last step's loss, in nats, with respect to the output
+        of a layer at that step, mean over the streams. ``kept``, for a grid: the share of what a layer writes to the
+        memory cell along depth that reaches the top, mean over steps, streams and units.
     """
     x = text.held_out
     norms = norms_by_layer(model, x[:-1], x[-1])
@@ -74,11 +75,11 @@ def measure(model: CharModel, text: Text) -> dict[str, list[float]]:
 
 
 def train_and_measure(text: Text, kind: str, layers: int, dropout: float, seed: int) -> dict[str, Any]:
-    """Train one model; return ``before`` and ``after`` as measured, and the ``losses`` of its minibatches in nats."""
+    """Train one model; return its measures ``before`` and ``after``, and the ``losses`` of its minibatches in nats."""
     options = KINDS[kind] | {"layers": layers, "dropout": dropout, "seed": seed}
     model = CharModel(vocab_size=text.vocab_size, hidden=HIDDEN, **options)
     if kind == "grid-open":
-        model.params["depth.bias"][HIDDEN : 2 * HIDDEN] += 2  # they begin at 1
+        model.params["depth.bias"][HIDDEN : 2 * HIDDEN] += 2  # from 1
     before, step = measure(model, text), TrainStep(model)
     losses = []
     for first in range(0, MINIBATCHES * STEPS, STEPS):
@@ -88,12 +89,12 @@ def train_and_measure(text: Text, kind: str, layers: int, dropout: float, seed: 
         "parameters": model.params.flat.size,
         "before": before,
         "after": measure(model, text),
-        "losses": np.reshape(losses, (-1, 10)).mean(axis=1).tolist(),  # of 10 minibatches each
+        "losses": np.reshape(losses, (-1, 10)).mean(axis=1).tolist(),  # each of 10 minibatches
     }
 
 
 def report(measures: dict[str, Any]) -> None:
-    """Fill in the page: the loss that was reached, and the share of the gradient that reaches the lowest layer."""
+    """Fill in the page: the loss at the end, and the share of the gradient that reaches the lowest layer."""
     rows = []
     for kind in KINDS:
         for dropout in (0, 0.25):
@@ -117,23 +118,18 @@ def _cells(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def measure_missing() -> None:
-    """Do what is missing, keeping every result as soon as it is there."""
+    """Train and measure the missing models, and keep each result as soon as it is known."""
     text = read_text()
-    measures = (
-        json.loads(MEASURES.read_text())
-        if MEASURES.exists()
-        else {"unigram": round(unigram_entropy(text.train[1:]), 4)}
-    )
+    measures = read_results(MEASURES) if MEASURES.exists() else {}
+    measures.setdefault("unigram", round(unigram_entropy(text.train[1:]), 4))
     for name, (kind, layers, dropout, seed) in RUNS.items():
         if name not in measures:
             measures[name] = rounded(train_and_measure(text, kind, layers, dropout, seed), 4)
             print(name, measures[name]["losses"][-1], flush=True)
-            with written_whole(MEASURES) as temporary:
-                lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in measures.items()]
-                temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+            write_by_line(MEASURES, measures)
 
 
 if __name__ == "__main__":
     if not report_only(__doc__):
         measure_missing()
-    report(json.loads(MEASURES.read_text()))
+    report(read_results(MEASURES))

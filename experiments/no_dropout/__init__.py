@@ -1,1 +1,1 @@
-"""Does a stack of 6 layers train without dropout, and where does its flat line come from?"""
+"""Does a stack of 6 layers train without dropout, and why does its loss stay flat at first?"""

@@ -1,38 +1,55 @@
-"""The pictures of the experiment: losses from each start, and what reaches which layer."""
+"""The figures of the experiment: the loss from each start, and the signal and the gradient in each layer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from minigrid.plots import COLOURS
-from minigrid.runs.folder import Record
 
 MODEL_COLOURS = {"lstm": COLOURS[1], "grid": COLOURS[0]}
 MODEL_NAMES = {"lstm": "stacked LSTM", "grid": "grid"}
+MINIBATCHES = 10  # that each recorded loss is the mean of
+WINDOW = 5  # recorded losses that each point of a curve is the mean of
 
 
 def split_name(name: str) -> tuple[str, str, int]:
-    """Take a run's name apart: model, change, seed."""
+    """Split the name of a run into model, change and seed."""
     model, rest = name.split("-", 1)
     change, seed = rest.rsplit("-", 1)
     return model, change, int(seed)
 
 
-def loss_panels(metrics: Mapping[str, list[Record]], unigram: float) -> Figure:
-    """Draw the training loss of stack and grid, one panel for each start, and the unigram entropy as a dotted line."""
-    changes = list(dict.fromkeys(split_name(name)[1] for name in metrics))
+def moving_average(losses: Sequence[float]) -> np.ndarray:
+    """Average every `WINDOW` recorded losses in a row."""
+    return np.convolve(losses, np.full(WINDOW, 1 / WINDOW), "valid")
+
+
+def loss_panels(losses: Mapping[str, Sequence[float]], unigram: float) -> Figure:
+    """Draw the training loss of stacks and grids, with a panel for each start.
+
+    Parameters
+    ----------
+    losses : mapping
+        Name of a run -> its recorded training losses, in nats, each the mean of `MINIBATCHES` minibatches.
+    unigram : float
+        Entropy of single bytes, in nats, drawn as a dotted line.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    changes = list(dict.fromkeys(split_name(name)[1] for name in losses))
     columns = min(3, len(changes))
     figure = Figure(figsize=(3.6 * columns, 2.8 * -(-len(changes) // columns)), layout="constrained")
     panels = figure.subplots(-(-len(changes) // columns), columns, sharex=True, sharey=True, squeeze=False).ravel()
     lowest = unigram
     for axes, change in zip(panels, changes, strict=False):
-        for name in (name for name in metrics if split_name(name)[1] == change):
-            train = [record for record in metrics[name] if record["split"] == "train"]
-            means = np.convolve([record["loss"] for record in train], np.full(5, 1 / 5), "valid")
-            colour = MODEL_COLOURS[split_name(name)[0]]
-            axes.plot([record["step"] for record in train][4:], means, color=colour, linewidth=1.2)
+        for name in (name for name in losses if split_name(name)[1] == change):
+            means = moving_average(losses[name])
+            steps = MINIBATCHES * (np.arange(len(means)) + WINDOW)
+            axes.plot(steps, means, color=MODEL_COLOURS[split_name(name)[0]], linewidth=1.2)
             lowest = min(lowest, means.min())
         axes.axhline(unigram, color="black", linestyle=":", linewidth=1)
         axes.set_title(change, fontsize=10)
@@ -49,9 +66,18 @@ def loss_panels(metrics: Mapping[str, list[Record]], unigram: float) -> Figure:
 
 
 def signal_by_layer(runs: Mapping[str, Any], stuck: str) -> Figure:
-    """Draw how much each layer's output varies and how large its gradient is, from the base start, before and after.
+    """Draw how much the output of each layer varies and how large its gradient is, before and after training.
 
-    `runs` are the measures by name of run; from the start `stuck` only the stack is drawn, after training.
+    Parameters
+    ----------
+    runs : mapping
+        Name of a run -> its measures ``before`` and ``after`` training. Runs from the base start are drawn.
+    stuck : str
+        Another start; its stacks are drawn too, after training only.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
     """
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     panels = figure.subplots(1, 2)

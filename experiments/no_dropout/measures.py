@@ -1,4 +1,4 @@
-"""What reaches which layer."""
+"""How much of the signal and of the gradient reaches each layer."""
 
 import numpy as np
 
@@ -6,16 +6,23 @@ from minigrid import CharModel
 
 
 def measure(model: CharModel, x: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
-    """Measure what reaches which layer on one minibatch, from a state of zeros.
+    """Measure the signal and the gradient in each layer on one minibatch, from a state of zeros.
+
+    Parameters
+    ----------
+    model : CharModel
+        A stacked LSTM or a grid.
+    x, y : (T, B) int arrays
+        Symbols read, and the ones after them.
 
     Returns
     -------
     dict
-        ``variation``: how much what each layer hands upwards depends on what was read: standard deviation over the
-        streams of the minibatch, mean over steps and units, from the embedding (layer 0) to the top. 0 would be the
-        same output whatever was read.
-        ``gradient``: norm of the gradient (of the mean loss, nats) of the weights between steps of each layer, from the
-        bottom up.
+        ``variation``: how much the output of each layer depends on the input, from the embedding (layer 0) to the top:
+        standard deviation over the streams of the minibatch, mean over steps and units. 0 means that the output is
+        the same for every input.
+        ``gradient``: norm of the gradient of the recurrent weights of each layer, from the bottom up, for the mean
+        loss in nats.
     """
     _, grads, _ = model.loss_and_grads(x, y, model.initial_state(x.shape[1]))
     recurrent = "lstm.{}.W_h" if model.options.model == "lstm" else "time.{}.W_time"
@@ -27,7 +34,7 @@ def measure(model: CharModel, x: np.ndarray, y: np.ndarray) -> dict[str, list[fl
 
 
 def lower_layers(model: CharModel, layers: int, x: np.ndarray) -> np.ndarray:
-    """Return what the lowest `layers` layers of a model hand upwards, (T, B, H)."""
+    """Return the output of the lowest `layers` layers of a model, (T, B, H)."""
     lower = CharModel.from_options(model.options, layers=layers)
     for name, array in lower.params.items():
         array[...] = model.params[name]

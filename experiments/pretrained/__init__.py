@@ -1,1 +1,1 @@
-"""The small models that come with minigrid, and how they were made."""
+"""How the small models that come with minigrid are trained."""

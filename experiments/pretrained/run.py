@@ -1,6 +1,7 @@
-"""Train the small models that come with minigrid, and put their parameters into the package.
+"""Train the small models that come with minigrid, and export their parameters into the package.
 
-``python -m experiments.pretrained.run``; call it again after a stop. Takes about four hours on one core.
+Run ``python -m experiments.pretrained.run``; after a stop, run it again to continue. It takes about four hours on one
+core.
 """
 
 import dataclasses
@@ -10,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.report import fill, spread, table
+from docs.markdown import fill, table
+from experiments.report import spread
 from experiments.runner import Experiment, main
 from minigrid.runs.checkpoint import BEST, PRETRAINED_FOLDER, Checkpoint, read_checkpoint, write_checkpoint
 from minigrid.runs.evaluation import bits, evaluate
 from minigrid.runs.tasks import Task, task_of
 
-HIDDEN = {"grid": 64, "lstm": 71}  # equal numbers of parameters, within 1.1 %
+HIDDEN = {"grid": 64, "lstm": 71}  # numbers of parameters that differ by at most 1.1 %
 TRAINING = {
     "toywiki": {"epochs": 12, "lr_decay_after": 6, "lr_decay": 0.6},
     "shakespeare": {"epochs": 4, "lr_decay_after": 2, "lr_decay": 0.5},
@@ -59,12 +61,12 @@ TEXTS = {
         "CC BY-SA",
     ),
 }
-"""What each text is, by whom, and under what licence."""
-LARGEST_CHANGE = 1e-3  # of the validation loss by rounding, nats
+"""Text -> its description, its authors and its licence."""
+LARGEST_CHANGE = 1e-3  # nats by which rounding may change the validation loss
 
 
 def export(name: str, made: dict[str, Any]) -> None:
-    """Write the parameters of a finished run into the package, in half precision, with what is known of them."""
+    """Write the parameters of a finished run into the package, in half precision, with a record of their making."""
     best = read_checkpoint(EXPERIMENT.run_folder(name) / BEST)
     rounded = best._replace(
         arrays={key: array.astype(np.float16) for key, array in best.arrays.items() if key.startswith("params/")}
@@ -82,7 +84,7 @@ def export(name: str, made: dict[str, Any]) -> None:
 
 
 def validation_loss(checkpoint: Checkpoint, task: Task) -> float:
-    """Measure a checkpoint on its run's validation part, nats."""
+    """Return the loss of a checkpoint on the validation split of its run, in nats."""
     return evaluate(checkpoint.model(), task.val).loss
 
 
@@ -92,7 +94,7 @@ def made_of(file: Path) -> dict[str, Any]:
 
 
 def row(name: str, file: Path) -> list[str]:
-    """Return a model's row of the table."""
+    """Return the row of a model in the table."""
     made = made_of(file)
     loss, change = made["validation_loss"], made["validation_loss"] - made["validation_loss_before_rounding"]
     return [
@@ -108,7 +110,7 @@ def row(name: str, file: Path) -> list[str]:
 
 
 def losses(made: Mapping[str, Mapping[str, Any]], corpus: str, model: str) -> str:
-    """Write the validation losses of one model on one text, nats: mean, lowest and highest over seeds."""
+    """Format the validation losses of one kind of model on one text, in nats: mean, lowest and highest over seeds."""
     found = [how["validation_loss"] for name, how in made.items() if name.startswith(f"{corpus}-{model}-")]
     return spread(found) if found else ""
 
@@ -117,7 +119,7 @@ HEADER = ["name", "parameters", "kB", "nats", "bits", "rounding", "minutes", "co
 
 
 def report() -> None:
-    """Export what is finished and not in the package yet, and fill in the page."""
+    """Export the finished models that are not in the package yet, and fill in the page."""
     for name, metrics in EXPERIMENT.metrics().items():
         if not (PRETRAINED_FOLDER / f"{name}.npz").exists():
             export(name, {key: value for key, value in metrics[-1].items() if key != "split"})

@@ -1,1 +1,1 @@
-"""Does the deep grid write better text than the deep stack?"""
+"""Does a deep grid write better text than a deep stack?"""

@@ -1,4 +1,4 @@
-"""How much like Wikipedia's source a piece of text is, measured without a reader."""
+"""Counts that show how similar a text is to the source of Wikipedia."""
 
 import re
 from collections.abc import Iterator
@@ -18,22 +18,22 @@ _OPENING = {"]]": "[[", "}}": "{{"}
 
 
 def words(text: str) -> list[str]:
-    """Return the words of two letters and more, in lower case."""
+    """Return the words of at least two letters, in lower case."""
     return _WORD.findall(text.lower())
 
 
 def known_share(text: str, known: set[str]) -> float:
-    """Return the share of a text's words that are among those known."""
+    """Return the share of the words of a text that are known."""
     found = words(text)
     return sum(word in known for word in found) / max(1, len(found))
 
 
 def closings(text: str) -> tuple[int, int]:
-    """Count the links, templates and tags that are closed in the right order, and those that are not.
+    """Count the links, templates and tags that are closed in the right order, and the errors.
 
-    Wrong is an element over which an outer one is closed, a link that is open at a blank line, and ``]]`` or ``}}``
-    without an opening. What is open at the end of the text does not count, nor does the end of a tag that may have
-    begun before it.
+    It is an error to close an outer element before an inner one, to leave a link open at a blank line, and to close a
+    link or a template that is not open. Elements that are open at the end of the text do not count, nor do end tags
+    without a start, which may be before the beginning of the text.
     """
     closed = wrong = 0
     open_elements: list[str] = []
@@ -53,7 +53,7 @@ def closings(text: str) -> tuple[int, int]:
 
 
 def _marks(text: str) -> Iterator[tuple[str, str]]:
-    """Yield what opens and closes elements, and blank lines; tags count in their plain and in their escaped form."""
+    """Yield the starts and ends of elements, and blank lines; tags may be plain or escaped."""
     for match in _MARK.finditer(text):
         if match["blank"]:
             yield "blank", ""
@@ -67,14 +67,14 @@ def _marks(text: str) -> Iterator[tuple[str, str]]:
 
 
 def repeated_share(text: str, length: int = 4) -> float:
-    """Return the share of runs of `length` words that have occurred before in the same text."""
+    """Return the share of sequences of `length` words that occurred before in the same text."""
     found = words(text)
     runs = list(zip(*(islice(found, start, None) for start in range(length)), strict=False))
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
 def measures(text: str, known: set[str]) -> dict[str, float]:
-    """Return the three shares, and how many ``elements`` that of the closed ones is about (without any, it is 1)."""
+    """Return the three shares, and the number of ``elements``; without any, the share of ``closed`` ones is 1."""
     closed, wrong = closings(text)
     return {
         "known": known_share(text, known),

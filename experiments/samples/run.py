@@ -1,49 +1,49 @@
-"""Let every finished model of experiments/depth_wiki write, and measure what it has written.
+"""Sample text from every finished model of experiments/depth_wiki, and measure it.
 
-``python -m experiments.samples.run``; takes a minute or two per model. Models that have written are not asked again.
+Run ``python -m experiments.samples.run``. It takes a minute or two per model, and skips models that have samples.
 """
 
-import json
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from docs.markdown import fill, table
 from experiments.depth_wiki.run import EXPERIMENT as DEPTH
-from experiments.report import fill, report_only, spread, table
+from experiments.report import report_only, spread
 from experiments.samples.measures import measures, words
+from experiments.store import read_results, write_results
 from minigrid import CharModel, load
 from minigrid.data.corpora import load_corpus
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.files import written_whole
 from minigrid.runs.checkpoint import BEST
 from minigrid.runs.sampling import Sampler, generate
 
 HERE = Path(__file__).parent
 TEMPERATURES, SEEDS = (0.5, 0.8, 1.0), (1, 2, 3)
 LENGTH = 2000  # bytes
-SHOWN = 500  # characters of a text on the page
+SHOWN = 500  # characters of a sample on the page
 HELD_OUT = 0.05  # share of the text, at its end
 
 Sample = dict[str, Any]
-"""``temperature``, ``seed``, ``text``, and what :func:`experiments.samples.measures.measures` gives."""
+"""``temperature``, ``seed``, ``text``, and the values of :func:`experiments.samples.measures.measures`."""
 
 
 def split_text() -> tuple[str, str]:
-    """Return what the models were trained on, and what was held out."""
+    """Return the text that the models were trained on, and the held-out text."""
     corpus = load_corpus("wiki-excerpt")
     cut = len(corpus.ids) - round(len(corpus.ids) * HELD_OUT)
     return corpus.vocabulary.decode(corpus.ids[:cut]), corpus.vocabulary.decode(corpus.ids[cut:])
 
 
 def pieces(text: str, count: int) -> list[str]:
-    """Cut `count` pieces of `LENGTH` characters out of a text, evenly spaced, each beginning after a blank line."""
+    """Return `count` evenly spaced pieces of a text, of `LENGTH` characters each, that start after a blank line."""
     stride = (len(text) - 2 * LENGTH) // (count - 1)
     starts = [text.index("\n\n", k * stride) + 2 for k in range(count)]
     return [text[start : start + LENGTH] for start in starts]
 
 
 def samples_of(model: CharModel, vocabulary: Vocabulary, known: set[str]) -> list[Sample]:
-    """Let a model write at every temperature from every seed, as after a line break, and measure it."""
+    """Sample from a model at every temperature with every seed, and measure the samples."""
     result = []
     for temperature in TEMPERATURES:
         for seed in SEEDS:
@@ -53,19 +53,18 @@ def samples_of(model: CharModel, vocabulary: Vocabulary, known: set[str]) -> lis
 
 
 def kept(name: str) -> Path:
-    """The file of a model's samples."""
-    return HERE / f"{name}.json"
+    """Return the file of a model's samples."""
+    return HERE / "results" / f"{name}.json"
 
 
 def keep(name: str, samples: list[Sample]) -> None:
-    """Write a model's samples down."""
-    with written_whole(kept(name)) as temporary:
-        temporary.write_text(json.dumps(samples, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write a model's samples to their file."""
+    write_results(kept(name), samples)
     print(f"{name}: {len(samples)} samples in {kept(name)}")
 
 
 def write_missing() -> None:
-    """Write and measure what is missing: the held-out text, and the models whose training has left a checkpoint."""
+    """Measure what is missing: pieces of the held-out text, and samples of the models that have a checkpoint."""
     finished = DEPTH.metrics()
     runs = [name for name in finished if not kept(name).exists() and (DEPTH.run_folder(name) / BEST).exists()]
     if runs or not kept("held-out").exists():
@@ -88,17 +87,17 @@ HEADER = [
 
 
 def report() -> None:
-    """Tabulate the measures, in per cent, over all trainings of a model, and show how the first of each begins."""
+    """Fill in the page: the measures of all samples of a model, in per cent, and the start of one sample."""
     files = {name: kept(name) for name in DEPTH.all_runs if kept(name).exists()}
     written: dict[str, list[list[Sample]]] = {}
     for name, file in files.items():
-        written.setdefault(name.rsplit("-", 1)[0], []).append(json.loads(file.read_text(encoding="utf-8")))
+        written.setdefault(name.rsplit("-", 1)[0], []).append(read_results(file))
     rows = [
         [kind, str(len(runs)), str(temperature), *columns([s for s in chain(*runs) if s["temperature"] == temperature])]
         for kind, runs in written.items()
         for temperature in TEMPERATURES
     ]
-    held_out = json.loads(kept("held-out").read_text(encoding="utf-8"))
+    held_out = read_results(kept("held-out"))
     rows.append(["held-out text", "", "", *columns(held_out)])
     fill(HERE / "README.md", "results", table(HEADER, rows))
     shown = {kind: next(s for s in runs[0] if s["temperature"] == 0.8) for kind, runs in written.items()}
@@ -107,7 +106,7 @@ def report() -> None:
 
 
 def columns(samples: list[Sample]) -> list[str]:
-    """Write the measures of some samples, the shares in per cent."""
+    """Return the cells of a row for some samples, the shares in per cent."""
     known, closed, repeated = ([100 * sample[share] for sample in samples] for share in ("known", "closed", "repeated"))
     elements = sum(sample["elements"] for sample in samples) / len(samples)
     return [spread(known, ".1f"), spread(closed, ".1f"), f"{elements:.0f}", spread(repeated, ".1f")]

@@ -1,1 +1,1 @@
-"""Does minigrid train as the Torch7 program grid-lstm does?"""
+"""Does minigrid learn at the same rate as the Torch7 program grid-lstm?"""

@@ -1,12 +1,13 @@
-"""Train the grid and the stacked LSTM as the Torch program grid-lstm does, three seeds each, and tabulate the losses.
+"""Train the grid and the stacked LSTM with the settings of the Torch program grid-lstm, and tabulate the losses.
 
-``python -m experiments.torch_curves.run``; call it again after a stop. Takes about 20 minutes on two cores.
+Run ``python -m experiments.torch_curves.run``; after a stop, run it again to continue. Three seeds each take about 20
+minutes on two cores.
 """
 
 import statistics
 from pathlib import Path
 
-from experiments.report import table
+from docs.markdown import table
 from experiments.runner import Experiment, main
 from minigrid.runs.folder import Record
 
@@ -23,7 +24,7 @@ EXPERIMENT = Experiment(
 
 
 def report() -> None:
-    """Print the validation losses, nats, after each of EPOCHS, as a Markdown table."""
+    """Print a Markdown table of the validation losses after each of EPOCHS, in nats."""
     metrics = EXPERIMENT.metrics()
     rows = []
     for model in ("lstm", "grid"):

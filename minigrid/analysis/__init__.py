@@ -1,1 +1,1 @@
-"""Look inside a model: traces, gradients by lag, probes, clamped gates, finite differences."""
+"""Look inside a model: traces, gradient norms, probes, clamped gates and gradient checks."""

@@ -1,11 +1,11 @@
-"""Finite differences: is the gradient that was derived by hand the gradient of the function that is computed?
+"""Check a gradient derived by hand against finite differences.
 
-Every check compares ``a``, the gradient that the code gives, with ``n``, a difference quotient. Its error is
-``max|a - n| / max(|a| + |n|)`` over an array. In float64 a right gradient has an error near 1e-11, and the mistakes one
-makes by hand (a lost term, a wrong time step, = for +=) have one above 1e-4.
+Every check compares an analytic gradient ``a`` with a difference quotient ``n``. The error of an array is
+``max|a - n| / max(|a| + |n|)``. In float64, a correct gradient has an error of about 1e-11. The usual mistakes (a lost
+term, a wrong time step, ``=`` instead of ``+=``) give an error above 1e-4.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,43 +14,46 @@ from minigrid.backend import Array, array_module
 from minigrid.errors import UserError
 from minigrid.nn.model import CharModel, State
 from minigrid.nn.ops import cross_entropy_forward
+from minigrid.nn.options import check_sizes
 from minigrid.training.step import TrainStep
 
 STEP = 1e-3
 TOLERANCE = 1e-8
 WIDE = 8
-"""Rows of a matrix from which on :func:`enlarge` narrows it."""
+"""Matrices with more rows than this are scaled down by :func:`enlarge`."""
+
+Place = tuple[str, tuple[int, ...]]  # name of an array, and the position of one entry in it
 
 
 class Entry(NamedTuple):
-    """One number of one array: where it is, and what the two gradients say."""
+    """The two gradients of one entry of an array: the one derived by hand, and the difference quotient."""
 
     name: str
-    index: tuple[int, ...]
+    position: tuple[int, ...]  # or, from check_directions, the number of the direction
     analytic: float
     numeric: float
 
     @property
     def difference(self) -> float:
-        """|a - n|."""
+        """|analytic - numeric|."""
         return abs(self.analytic - self.numeric)
 
     def __str__(self) -> str:
-        index = ", ".join(map(str, self.index))
-        return f"{self.name}[{index}]: by hand {self.analytic:.10g}, by differences {self.numeric:.10g}"
+        position = ", ".join(map(str, self.position))
+        return f"{self.name}[{position}]: by hand {self.analytic:.10g}, by differences {self.numeric:.10g}"
 
 
 class Report(NamedTuple):
-    """What a check found.
+    """The result of a check.
 
     Attributes
     ----------
     errors : dict
         Array name -> ``max|a - n| / max(|a| + |n|)``.
     worst : list of Entry
-        The entries that differ most, relative to the scale of their array, worst first.
+        Entries with the largest difference relative to the scale of their array, worst first.
     checked : int
-        How many numbers were compared.
+        Number of entries (or directions) compared.
     """
 
     errors: dict[str, float]
@@ -59,19 +62,19 @@ class Report(NamedTuple):
 
     @property
     def error(self) -> float:
-        """The largest of `errors`; not a number if any of them is not."""
+        """The largest of `errors`; NaN if any of them is NaN."""
         return float(np.max(list(self.errors.values())))
 
     def passed(self, tolerance: float = TOLERANCE) -> bool:
-        """Whether every array's error is at most `tolerance`; not a number never passes."""
+        """Return whether the error of every array is at most `tolerance`. NaN never passes."""
         return bool(self.error <= tolerance)
 
 
 def central_difference(f: Callable[[float], float], step: float = STEP) -> float:
-    """Slope of `f` at 0 from its values at +-step and +-2 step.
+    """Return the slope of `f` at 0, computed from its values at ±step and ±2 step.
 
-    The fourth-order formula: it allows a step a hundred times that of ``(f(e) - f(-e)) / 2e``, so that rounding, which
-    the step divides, costs a hundred times less.
+    Compared with ``(f(e) - f(-e)) / 2e``, this fourth-order formula allows a step a hundred times as large. The
+    rounding error, which is divided by the step, becomes a hundred times smaller.
     """
     return (8 * (f(step) - f(-step)) - (f(2 * step) - f(-2 * step))) / (12 * step)
 
@@ -82,37 +85,41 @@ def check_entries(
     grads: Mapping[str, Array],
     *,
     per_array: int | None = None,
-    step: float = STEP,
     seed: int = 0,
-    progress: Callable[[list], list] = iter,
+    progress: Callable[[list[Place]], Iterable[Place]] | None = None,
 ) -> Report:
     """Compare gradients entry by entry.
 
     Parameters
     ----------
     loss : callable
-        Computes the scalar from the current contents of `arrays`; should work in float64.
+        Computes the scalar from the current contents of `arrays`, in float64.
     arrays, grads : mappings
-        Name -> float64 array, and the gradient of `loss` with respect to it.
+        Name -> float64 array, and name -> gradient of the loss with respect to that array.
     per_array : int, optional
-        Check this many entries of each array, drawn at random; None checks them all.
-    step : float
-        How far an entry is moved, see :func:`central_difference`.
+        Number of entries to check in each array, chosen at random; all of them by default.
     seed : int
-        Of the draw.
-    progress : callable
-        Wraps the list of what is to be checked, to show a progress bar.
+        Seed of the random choice.
+    progress : callable, optional
+        Takes the list of all places to check and yields them one by one, for example to show a progress bar.
+
+    Raises
+    ------
+    UserError
+        `per_array` is not a positive whole number.
     """
+    if per_array is not None:
+        check_sizes(per_array=per_array)
     generator = np.random.default_rng(seed)
     places = [
-        (name, np.unravel_index(k, array.shape))
+        (name, tuple(int(k) for k in np.unravel_index(flat_position, array.shape)))
         for name, array in arrays.items()
-        for k in _some(array.size, per_array, generator)
+        for flat_position in _choose(array.size, per_array, generator)
     ]
     entries: dict[str, list[Entry]] = {name: [] for name in arrays}
-    for name, index in progress(places):
-        numeric = _slope(loss, arrays[name], index, 1.0, step)
-        entries[name].append(Entry(name, tuple(map(int, index)), float(grads[name][index]), numeric))
+    for name, position in places if progress is None else progress(places):
+        numeric = _slope(loss, arrays[name], position, direction=1.0)
+        entries[name].append(Entry(name, position, float(grads[name][position]), numeric))
     return _report(entries)
 
 
@@ -122,70 +129,79 @@ def check_directions(
     grads: Mapping[str, Array],
     *,
     directions: int = 10,
-    step: float = STEP,
     seed: int = 0,
 ) -> Report:
-    """Compare slopes along random directions through all entries of an array at once.
+    """Compare slopes along random directions, each of which moves all entries of an array at once.
 
-    Costs four evaluations per array and direction, whatever the arrays' size, and any wrong entry shows. Parameters as
-    in :func:`check_entries`; an entry's index in the report is the number of the direction.
+    Each direction costs four evaluations of the loss, whatever the size of the array, and any wrong entry shows up.
+
+    Parameters
+    ----------
+    loss, arrays, grads, seed
+        As in :func:`check_entries`.
+    directions : int
+        Number of directions per array.
+
+    Raises
+    ------
+    UserError
+        `directions` is not a positive whole number.
 
     Notes
     -----
-    A direction through n entries is about ``n ** (1/4)`` long. In a longer one the quotient's own error would show,
-    which grows with the length; in a shorter one rounding, for the slope along a random unit vector falls with n.
+    A direction through n entries has a length of about ``n ** (1/4)``. The truncation error of the difference quotient
+    grows with the length, so a longer direction would show it. A shorter one would show rounding, because the slope
+    along a random unit vector shrinks as n grows.
     """
+    check_sizes(directions=directions)
     generator = np.random.default_rng(seed)
-    entries: dict[str, list[Entry]] = {}
+    entries: dict[str, list[Entry]] = {name: [] for name in arrays}
     for name, array in arrays.items():
-        entries[name] = []
-        for k in range(directions):
+        for number in range(directions):
             direction = generator.standard_normal(array.shape)
             direction = array_module(array).asarray(direction / np.linalg.norm(direction) ** 0.5)
-            numeric = _slope(loss, array, ..., direction, step)
-            entries[name].append(Entry(name, (k,), float((grads[name] * direction).sum()), numeric))
+            numeric = _slope(loss, array, ..., direction)
+            entries[name].append(Entry(name, (number,), float((grads[name] * direction).sum()), numeric))
     return _report(entries)
 
 
-def _slope(loss: Callable[[], float], array: Array, index: Any, direction: Array | float, step: float) -> float:
-    """Slope of `loss` as ``array[index]`` moves along a direction; the array is changed in place and put back."""
-    before = array[index].copy()
+def _slope(loss: Callable[[], float], array: Array, position: Any, direction: Array | float) -> float:
+    """Return the slope of `loss` as ``array[position]`` moves along a direction, and then restore the array."""
+    before = array[position].copy()
 
-    def moved(distance: float) -> float:
-        array[index] = before + distance * direction
+    def loss_at(distance: float) -> float:
+        array[position] = before + distance * direction
         return float(loss())
 
     try:
-        return central_difference(moved, step)
+        return central_difference(loss_at)
     finally:
-        array[index] = before
+        array[position] = before
 
 
-def _some(size: int, count: int | None, generator: np.random.Generator) -> np.ndarray:
-    """All positions below `size`, or `count` of them drawn at random."""
+def _choose(size: int, count: int | None, generator: np.random.Generator) -> np.ndarray:
+    """Return all positions below `size`, or `count` of them chosen at random."""
     if count is None or count >= size:
         return np.arange(size)
     return np.sort(generator.choice(size, count, replace=False))
 
 
-def _report(entries: dict[str, list[Entry]], worst: int = 5) -> Report:
-    # np.max, unlike max, hands on what is not a number
-    scales = {name: float(np.max([abs(e.analytic) + abs(e.numeric) for e in found])) for name, found in entries.items()}
-
-    def error(entry: Entry) -> float:
-        return entry.difference / scales[entry.name] if scales[entry.name] else 0.0
-
-    ranked = sorted(
-        (e for found in entries.values() for e in found),
-        key=lambda e: (np.isnan(e.difference), np.nan_to_num(error(e))),
-        reverse=True,
-    )
-    errors = {name: float(np.max([error(e) for e in found])) for name, found in entries.items()}
-    return Report(errors, ranked[:worst], len(ranked))
+def _report(entries: Mapping[str, list[Entry]], worst: int = 5) -> Report:
+    errors: dict[str, float] = {}
+    ranked: list[tuple[bool, float, Entry]] = []
+    for name, found in entries.items():
+        # np.max propagates NaN, the built-in max does not
+        scale = float(np.max([abs(entry.analytic) + abs(entry.numeric) for entry in found]))
+        relative = [entry.difference / scale if scale else 0.0 for entry in found]
+        errors[name] = float(np.max(relative))
+        for entry, error in zip(found, relative, strict=True):
+            ranked.append((bool(np.isnan(entry.difference)), float(np.nan_to_num(error)), entry))
+    ranked.sort(key=lambda item: item[:2], reverse=True)
+    return Report(errors, [entry for _, _, entry in ranked[:worst]], len(ranked))
 
 
 class Problem(NamedTuple):
-    """A scalar to differentiate: the function, what it depends on, and the gradient by hand."""
+    """A scalar to differentiate: the function, the arrays that it depends on, and the gradient derived by hand."""
 
     loss: Callable[[], float]
     arrays: dict[str, Array]
@@ -193,20 +209,20 @@ class Problem(NamedTuple):
 
 
 def model_problem(model: CharModel, steps: int = 3, batch: int = 2, seed: int = 0) -> Problem:
-    """Make the problem that catches every known mistake in a backward pass.
+    """Make a problem that reveals every known mistake in a model's backward pass.
 
-    The scalar is a random weighting of all logits *and* of the final state; it depends on the parameters and on a
-    random initial state, ``state0/...`` among the arrays. With dropout one set of masks is drawn and kept. The first
-    character comes twice, so that gradients of one embedding row must add up.
+    The scalar is a random weighting of all logits *and* of the final state. It depends on the parameters and on a
+    random initial state, which is among the arrays as ``state0/...``. With dropout, one set of masks is drawn and kept.
+    The first character occurs twice, so the gradients of its embedding row must add up.
 
     Parameters
     ----------
     model : CharModel
-        In float64. Its gradients should be large enough to see: see :func:`enlarge`.
+        A float64 model. Its gradients should not be tiny: see :func:`enlarge`.
     steps, batch : int
         T and B.
     seed : int
-        Of everything random here.
+        Seed of the characters, masks, state and weighting.
     """
     generator = np.random.default_rng(seed)
     xp = model.xp
@@ -234,20 +250,27 @@ def model_problem(model: CharModel, steps: int = 3, batch: int = 2, seed: int = 
 
 
 def train_step_problem(step: TrainStep, steps: int = 3, batch: int = 2, seed: int = 0) -> Problem:
-    """Make the problem of the gradients that a training step uses: the mean loss of its second minibatch.
+    """Make a problem from the gradients that a training step uses: those of the mean loss of its second minibatch.
 
-    The first minibatch is trained on, so that the second begins in a carried state; some of its targets do not count.
-    Parameters as in :func:`model_problem`.
+    The step first trains on one minibatch, so that the second one starts from a carried state. One target of the
+    second is not counted.
+
+    Parameters
+    ----------
+    step : TrainStep
+        A training step of a float64 model. Its parameters change.
+    steps, batch, seed : int
+        As in :func:`model_problem`.
 
     Raises
     ------
     UserError
-        The vocabulary has one character: the loss is 0 whatever the parameters are.
+        The vocabulary has only one character, so the loss is 0 for any parameters.
     """
     generator = np.random.default_rng(seed)
     model = step.model
     if model.vocab_size == 1:
-        raise UserError("with a vocabulary of 1 a training step has nothing to learn: check one of at least 2")
+        raise UserError("`vocab_size` must be at least 2 to check a training step: with 1 its loss is always 0")
     x, y = generator.integers(0, model.vocab_size, (2, steps, batch))
     if y.size > 1:
         y[0, 0] = -1
@@ -264,10 +287,11 @@ def train_step_problem(step: TrainStep, steps: int = 3, batch: int = 2, seed: in
 
 
 def enlarge(model: CharModel, seed: int = 0, scale: float = 0.5) -> None:
-    """Redraw a model's parameters uniform in [-scale, scale), so that no gate is near its linear range only.
+    """Redraw a model's parameters uniformly from [-scale, scale), so that its gates leave their linear range.
 
-    Matrices of more than :data:`WIDE` rows are redrawn narrower, so that sums over their rows do not grow with the
-    width: gates would saturate, and a plain recurrent network would become chaotic, for which no step is short enough.
+    Matrices with more than :data:`WIDE` rows get a smaller range, so that sums over their rows do not grow with the
+    width. Otherwise gates would saturate, and a plain recurrent network would become chaotic: no step of a difference
+    quotient would be small enough.
     """
     values = np.random.default_rng(seed).uniform(-scale, scale, model.params.flat.size)
     model.params.flat[...] = model.xp.asarray(values)

@@ -1,4 +1,4 @@
-"""How much of a gradient is left after a number of steps back through time, or of layers down, by hand."""
+"""Measure how much of a gradient is left after it has gone back through time, or down through the layers."""
 
 from collections.abc import Mapping
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from minigrid.backend import Array, to_host
 from minigrid.errors import UserError
+from minigrid.nn.dropout import dropout_backward
 from minigrid.nn.model import CharModel
-from minigrid.nn.ops import cross_entropy_backward, cross_entropy_forward, dropout_backward
+from minigrid.nn.ops import cross_entropy_backward, cross_entropy_forward
 
 
 def norms_by_lag(
@@ -15,30 +16,30 @@ def norms_by_lag(
 ) -> dict[str, np.ndarray]:
     """Measure the gradient of the last step's loss with respect to every earlier state.
 
-    The model reads one character at a time and keeps the cache of each; the gradient of the loss at the last step then
-    goes back through them one by one, and its norm is taken on the way. Without dropout.
+    The model reads one character at a time, without dropout, and the cache of every step is kept. The gradient of the
+    loss at the last step is then propagated back step by step, and its norm is recorded at each.
 
     Parameters
     ----------
     model : CharModel
-        On any backend.
+        A model on any backend.
     x : (T, B) int array
-        Characters, T steps of B sequences side by side.
+        Characters of B sequences, each T steps long.
     target : (B,) int array
-        The character to predict at the last step.
+        The character that follows each sequence, to predict at the last step.
     state : mapping, optional
         State before the first step; zeros by default.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        ``time.h``, ``time.c`` and so on, the names of the cell's states -> (L, T, B) array; entry [l, k - 1, b] is
-        the norm over units of d loss[t, b] / d state[l, t - k, b], t being the last step, in nats per unit of state.
+        Name of each state of the cell (``time.h``, ``time.c`` and so on) -> (L, T, B) array. Entry [l, k - 1, b] is
+        the norm over units of d loss[t, b] / d state[l, t - k, b], where t is the last step, in nats per unit of state.
 
     Raises
     ------
     UserError
-        `x`, `target` or `state` do not fit the model.
+        `x`, `target` or `state` does not fit the model.
     """
     x, target, state = _checked(model, x, target, state)
     caches = []
@@ -50,7 +51,7 @@ def norms_by_lag(
     for cache in reversed(caches):
         _, dstate = model.backward(cache, dlogits, dstate)
         norms.append({name: _norms(d) for name, d in dstate.items()})
-        dlogits = model.xp.zeros_like(dlogits)  # earlier losses play no part
+        dlogits = model.xp.zeros_like(dlogits)  # only the last step has a loss
     prefix = model.cell.prefix
     return {
         f"{prefix}.{name}": np.stack(
@@ -67,30 +68,30 @@ def norms_by_layer(
     state: Mapping[str, Array] | None = None,
     masks: Mapping[str, Array] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Measure the gradient of the last step's loss with respect to what each layer hands upward at that same step.
+    """Measure the gradient of the last step's loss with respect to what each layer passes upward at that same step.
 
-    All of it comes down through the layers: no other step lies between. What the top layer hands upward goes to the
-    decoder.
+    This gradient comes down through the layers only, not back through time. The top layer passes its hidden state to
+    the decoder.
 
     Parameters
     ----------
     model, x, target, state
         As in :func:`norms_by_lag`.
     masks : mapping, optional
-        Dropout masks of the last step, (1, B, H) each, as ``model.draw_masks(1, B, draw)`` draws them. The gradient is
-        that of what a layer hands upward *before* it is masked. None: no dropout.
+        Dropout masks of the last step, (1, B, H) each, as drawn by ``model.draw_masks(1, B, draw)``; no dropout by
+        default. The gradient is taken with respect to a layer's output *before* the mask.
 
     Returns
     -------
     dict of str to numpy.ndarray
-        ``depth.h`` and ``depth.c`` (the memory cell that the layer above goes on with) for a grid, ``lstm.h``,
-        ``gru.h`` or ``rnn.h`` for a stack -> (L, B) array; entry [l, b] is the norm over units, in nats per unit.
-        Nobody goes on with the top layer's memory cell: there ``depth.c`` is 0.
+        ``depth.h`` and ``depth.c`` (the memory cell that the layer above continues from) for a grid, ``lstm.h``,
+        ``gru.h`` or ``rnn.h`` for a stacked model -> (L, B) array. Entry [l, b] is the norm over units, in nats per
+        unit of state. Nothing reads the memory cell of the top layer, so ``depth.c`` is 0 there.
 
     Raises
     ------
     UserError
-        `x`, `target`, `state` or `masks` do not fit the model.
+        `x`, `target`, `state` or `masks` does not fit the model.
     """
     x, target, state = _checked(model, x, target, state)
     masks = masks or {}
@@ -103,7 +104,7 @@ def norms_by_layer(
     weights = model.weights_by_layer()
     for layer in reversed(range(1, model.layers)):
         unused = {name: model.xp.zeros_like(W) for name, W in weights[layer].items()}
-        dh, dc, _ = model.cell.backward(dh, dc, nothing, cache.layers[layer], weights[layer], unused, model.workspace())
+        dh, dc, _ = model.cell.backward(dh, dc, nothing, cache.layers[layer], unused, model.workspace())
         dh = dropout_backward(dh, masks.get(f"layer.{layer}"))
         h.append(_norms(dh[0]))
         if dc is not None:
@@ -114,21 +115,23 @@ def norms_by_layer(
 
 
 def _norms(d: Array) -> np.ndarray:
-    """Norm over the units of each text: (B, H) -> (B,), on the host."""
-    return np.linalg.norm(to_host(d).astype(np.float64), axis=1)  # the square of 1e-23 is 0 in single precision
+    """Return the norm over units for each sequence: (B, H) -> (B,), on the host."""
+    return np.linalg.norm(to_host(d).astype(np.float64), axis=1)  # in float32, the square of 1e-23 is 0
 
 
 def _checked(
     model: CharModel, x: Array, target: Array, state: Mapping[str, Array] | None
 ) -> tuple[Array, Array, Mapping[str, Array]]:
-    """Return characters, targets (1, B) and state on the model's device."""
-    x, target = model.ids(x), model.ids(target[None], lowest=-1)
-    if target.shape[1] != x.shape[1]:
-        raise UserError(f"there are {target.shape[1]} targets for {x.shape[1]} sequences: give one for each")
+    """Return the characters, the targets as a (1, B) array, and the state, all on the model's device."""
+    x = model.ids(x)
+    B = x.shape[1]
+    if target.shape != (B,):
+        raise UserError(f"`target` must have one character per sequence, shape ({B},), not {target.shape}")
+    target = model.targets(target[None], (1, B))
     return x, target, model.initial_state(x.shape[1]) if state is None else state
 
 
 def _each_loss_backward(logits: Array, target: Array) -> Array:
-    """Gradient of every text's own loss, not of their mean, with respect to its logits (1, B, V)."""
+    """Return the gradient of each sequence's own loss, not of their mean, with respect to the logits (1, B, V)."""
     _, loss_cache = cross_entropy_forward(logits, target)
     return cross_entropy_backward(loss_cache) * target.shape[1]

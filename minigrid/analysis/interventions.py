@@ -1,4 +1,4 @@
-"""Interventions: copies of a trained model in which a gate is clamped at a constant value."""
+"""Intervene in a trained model: copy it with one of its gates clamped to a constant value."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,13 @@ import numpy as np
 from minigrid.errors import UserError
 from minigrid.nn.model import CharModel
 
-FAR = 1e3  # a pre-activation from which on sigmoid is 0 or 1 to the last digit
+FAR = 1e3  # sigmoid(FAR) is exactly 1, and sigmoid(-FAR) exactly 0
+LSTMS = {"grid": ("depth", "time"), "lstm": ("lstm",)}
+"""Kind of model -> names of its LSTMs, whose gates can be clamped."""
 
 
 def untied(model: CharModel) -> CharModel:
-    """Return a copy of a model that computes the same, but whose layers share no weights."""
+    """Return a copy of a model that computes the same function, but whose layers share no weights."""
     copy = CharModel.from_options(model.options, **({"tie": "none"} if model.options.tie else {}))
     for name in ("embedding.weight", "decoder.weight", "decoder.bias"):
         if name in copy.params:
@@ -29,43 +31,49 @@ def clamp_gate(
     value: float | np.ndarray,
     units: Sequence[int] | None = None,
 ) -> CharModel:
-    """Return an untied copy of a model in which a gate of one layer no longer depends on what is read.
+    """Return an untied copy of a model in which one gate of one layer is constant, whatever the model reads.
 
-    Its weights are set to 0 and its bias to the pre-activation that gives `value`, so the forward and the backward pass
-    need not know of it. Clamped at 0 or 1, a gate even stays there in training, since its slope is exactly 0.
+    The weights of the gate are set to 0, and its bias to the pre-activation whose sigmoid is `value`, so the forward
+    and backward passes need no special case. A gate clamped to 0 or 1 stays there even in training, because its slope
+    is exactly 0.
 
     Parameters
     ----------
     model : CharModel
-        A grid or a stacked LSTM; left as it is.
+        A grid or a stacked LSTM. It is not changed.
     gate : {"depth.f", "time.f", "lstm.f", ...}
-        The gate as a trace names it; i, f or o.
+        Name of the gate in a trace: an input (i), forget (f) or output (o) gate.
     layer : int
-        In which layer, from 0.
+        Layer of the gate, counted from 0.
     value : float or array
-        0 closes it and 1 opens it, exactly; anything in between too, also one value for each of `units`.
+        Value from 0 (closed) to 1 (open), or one such value for each of `units`. 0 and 1 are reached exactly.
     units : sequence of int, optional
-        Of which units; all by default.
+        Units whose gates are clamped; all by default.
 
     Raises
     ------
     UserError
-        The model has no such gate or layer; a value outside 0 to 1.
+        The model has no such gate or layer, or a value is not from 0 to 1.
     """
     value = np.asarray(value, float)
     if not ((value >= 0) & (value <= 1)).all():
-        raise UserError(f"a gate is clamped at a value from 0 to 1, not at {value}")
+        raise UserError(f"`value` must be from 0 (closed) to 1 (open), not {value}")
     if not 0 <= layer < model.layers:
-        raise UserError(f"there is no layer {layer} in a model of {model.layers} layers, which are counted from 0")
-    copy = untied(model)
-    kind, _, letter = gate.partition(".")
-    if letter not in ("i", "f", "o") or f"{kind}.bias" not in copy.weights_by_layer()[0]:
-        raise UserError(f"a model of kind {model.options.model} has no gate {gate!r} that could be clamped")
+        raise UserError(f"`layer` must be from 0 to {model.layers - 1}, counted from 0, not {layer}")
+    gates = [f"{lstm}.{letter}" for lstm in LSTMS.get(model.options.model, ()) for letter in "ifo"]
+    if not gates:
+        raise UserError(
+            f"a model of kind {model.options.model!r} has no gates that can be clamped: use 'grid' or 'lstm'"
+        )
+    if gate not in gates:
+        raise UserError(f"`gate` must be one of {', '.join(gates)} for this model, not {gate!r}")
+    lstm, letter = gate.split(".")
     columns = "ifog".index(letter) * model.hidden + np.arange(model.hidden)
     columns = columns if units is None else columns[list(units)]
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore"):  # log(0) is -inf, which is clipped
         a = np.clip(np.log(value) - np.log1p(-value), -FAR, FAR)
+    copy = untied(model)
     for name, array in copy.weights_by_layer()[layer].items():
-        if name.startswith(f"{kind}."):
+        if name.startswith(f"{lstm}."):
             array[..., columns] = copy.xp.asarray(a) if name.endswith(".bias") else 0
     return copy

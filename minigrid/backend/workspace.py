@@ -11,57 +11,70 @@ CACHE_LINE = 64  # bytes
 
 
 class Workspace:
-    """Where forward and backward passes get their arrays from.
+    """Hands out uninitialised arrays, fresh ones or always the same ones.
 
-    A plain workspace gives fresh arrays. One with ``reuse=True`` hands out the same array for the same name and shape,
-    so that training steps find the large ones ready; whoever keeps one knows that the next pass overwrites it.
+    A plain workspace returns a fresh array every time. With ``reuse=True`` it returns the same array whenever you ask
+    for the same name and shape, so that a training step allocates nothing large; the next pass overwrites it.
 
     Parameters
     ----------
     xp : module
         numpy or cupy.
     dtype : str or dtype
-        Of every array handed out.
+        Dtype of all arrays.
     reuse : bool
-        Whether to hand the same arrays out again.
+        Whether to return the same arrays again.
 
     Notes
     -----
-    A *padded* array has a cache line of unused numbers after each row. Without it, rows of a power of two of numbers
-    lie so far apart that what a product reads together falls into the same few places of a CPU's cache.
+    A *padded* array has a cache line of unused numbers after each row. Without it, rows whose length is a power of two
+    lie so far apart that the numbers of one column compete for the same few places of a CPU's cache.
     """
 
     def __init__(self, xp: ModuleType, dtype: Any, reuse: bool = False):
         self.xp = xp
         self.dtype = np.dtype(dtype)
-        self._kept: dict[tuple, Array] | None = {} if reuse else None
-        self._scope = ""
-        self._scoped: dict[str, Workspace] = {}
+        self._arrays: dict[tuple[str, tuple[int, ...]], Array] | None = {} if reuse else None
 
-    def scope(self, name: str) -> "Workspace":
-        """Return this workspace with `name` put before the names of what :meth:`empty` gives, one per layer."""
-        if name not in self._scoped:
-            scoped = self._scoped[name] = Workspace(self.xp, self.dtype)
-            scoped._kept, scoped._scope = self._kept, f"{self._scope}{name}."
-        return self._scoped[name]
-
-    def empty(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
-        """Return an array for this scope to keep from the forward to the backward pass, contents undefined."""
-        return self._take(self._scope + name, shape, padded)
+    def scope(self, name: str) -> "Scope":
+        """Return a view of this workspace that keeps its arrays apart under `name`, one for each layer."""
+        return Scope(self, f"{name}.")
 
     def scratch(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
-        """Return an array whose contents only matter until anybody else asks for the same name, in any scope."""
-        return self._take(name, shape, padded)
+        """Return an array for use inside one function.
 
-    def _take(self, name: str, shape: tuple[int, ...], padded: bool) -> Array:
-        if self._kept is None:
+        Once that function returns, the next one that asks for the same name and shape may get the same array.
+        """
+        if self._arrays is None:
             return self._new(shape, padded)
-        array = self._kept.get((name, shape))
+        array = self._arrays.get((name, shape))
         if array is None:
-            array = self._kept[name, shape] = self._new(shape, padded)
+            array = self._arrays[name, shape] = self._new(shape, padded)
         return array
+
+    empty = scratch  # outside any scope, a name is all there is to keep arrays apart
 
     def _new(self, shape: tuple[int, ...], padded: bool) -> Array:
         *outer, width = shape
         padding = CACHE_LINE // self.dtype.itemsize if padded and self.xp is np else 0
         return self.xp.empty((*outer, width + padding), self.dtype)[..., :width]
+
+
+class Scope:
+    """A workspace as one layer sees it: arrays of its own to keep, and scratch arrays that all layers share."""
+
+    def __init__(self, workspace: Workspace, prefix: str):
+        self._workspace = workspace
+        self._prefix = prefix
+
+    def scope(self, name: str) -> "Scope":
+        """Return a narrower scope."""
+        return Scope(self._workspace, f"{self._prefix}{name}.")
+
+    def empty(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
+        """Return an array that this scope keeps from the forward to the backward pass."""
+        return self._workspace.scratch(self._prefix + name, shape, padded)
+
+    def scratch(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
+        """Return an array for use inside one function, see :meth:`Workspace.scratch`."""
+        return self._workspace.scratch(name, shape, padded)

@@ -1,1 +1,1 @@
-"""Texts and tasks, and their way to minibatches."""
+"""Texts and generated tasks, cut into minibatches."""

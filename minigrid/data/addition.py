@@ -1,8 +1,8 @@
 """The addition task: fresh problems for training, a fixed held-out set for validation, and the score.
 
-A problem is the line ``12+34=046`` and its newline: both operands zero-padded to n digits, the sum to n + 1,
-most significant digit first. The model reads the line character by character and is asked for nothing before
-the answer.
+A problem is the line ``12+34=046`` with its newline: both operands zero-padded to n digits, the sum to n + 1 digits,
+most significant digit first. The model reads the line character by character; only its predictions of the answer
+count.
 """
 
 from collections.abc import Callable
@@ -14,23 +14,23 @@ from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import UserError
 
 MAX_DIGITS = 18
-"""The longest operands: 19 digits would need numbers of up to 2 * 10**19, and int64 ends at 9.2 * 10**18."""
+"""The longest operands. With 19 digits, sums of up to 2 * 10**19 would exceed int64, which ends at 9.2 * 10**18."""
 
 TRAIN_MINIBATCHES = 1000
 """Minibatches in one epoch of training."""
 
 VALIDATION_SAMPLE = 2000
-"""Validation problems where the held-out pairs are too many to take them all (n > 2)."""
+"""Number of validation problems for n > 2, where there are too many held-out pairs to use them all."""
 
 _NOT_COUNTED = -1
 _VOCABULARY = Vocabulary.from_text("\n+=0123456789", tokens="chars")
 _DIGIT_IDS = _VOCABULARY.encode("0123456789")
 _PLUS, _EQUALS, _NEWLINE = _VOCABULARY.encode("+=\n")
-_STREAM = int.from_bytes(b"addition", "big")  # keeps these random numbers apart from others of the same seed
+_STREAM = int.from_bytes(b"addition", "big")  # other generators with the same seed draw other numbers
 
 
 class AdditionScore(NamedTuple):
-    """Counts, so that the scores of several minibatches add up field by field."""
+    """Counts of right answers; the scores of several minibatches can be added field by field."""
 
     digits_right: int
     digits_counted: int
@@ -39,41 +39,41 @@ class AdditionScore(NamedTuple):
 
     @property
     def digit_share(self) -> float:
-        """The share of the digits that are right, from 0 to 1; 0 where none was counted."""
+        """The fraction of digits that are right, from 0 to 1; 0 if none was counted."""
         return self.digits_right / max(self.digits_counted, 1)
 
     @property
     def answer_share(self) -> float:
-        """The share of the answers that are right in every digit, from 0 to 1; 0 where none was counted."""
+        """The fraction of answers with every digit right, from 0 to 1; 0 if none was counted."""
         return self.answers_right / max(self.answers_counted, 1)
 
 
 def vocabulary() -> Vocabulary:
-    r"""Return the vocabulary of the task: the 13 symbols ``\n + 0 ... 9 =``."""
+    r"""Return the vocabulary of the task, the 13 symbols ``\n + 0 ... 9 =``."""
     return _VOCABULARY
 
 
 def held_out(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Say which pairs of operands belong to the validation and are never trained on: about 5 % of them.
+    """Return which pairs of operands are held out for validation and never trained on, about 5 % of all pairs.
 
-    The choice depends on the two numbers alone: not on the seed, not on the number of digits, and not on the
-    order of the two, since a model that was trained on 34+12 has nearly been told 12+34.
+    The choice depends on the two numbers only. It does not depend on the seed or on the number of digits, nor on the
+    order of the operands: a model trained on 34+12 would find 12+34 too easy.
 
-    The hash, modulo 2**64: the smaller and the larger operand, each times an odd constant of its own, are
-    added; then, twice, the upper half is xored onto the lower and the whole multiplied by a third odd
-    constant, which carries every bit of the operands into the upper bits. The pairs whose hash lies in the
-    lowest twentieth of its range are held out. The constants are arbitrary, but for this: the third is the
-    first one found that holds out 5 % of the 100 pairs of one digit too, where chance alone would scatter.
+    A pair is held out if its hash is in the lowest twentieth of the range. The hash is computed modulo 2**64.
+    Multiply the smaller and the larger operand by an odd constant each and add the products. Then, twice, xor the
+    upper half onto the lower half and multiply by a third odd constant; this spreads every bit of the operands to the
+    upper bits. The first two constants are arbitrary. The third is the first one found that also holds out 5 % of
+    the 100 pairs of one digit; with so few pairs, chance alone could miss that by far.
 
     Parameters
     ----------
     a, b : numpy.ndarray of int64
-        Operands, of the same shape, not negative.
+        Operands of the same shape, at least 0.
 
     Returns
     -------
     numpy.ndarray of bool
-        Of the same shape.
+        True for a held-out pair; the shape of `a` and `b`.
     """
     low = np.minimum(a, b).astype(np.uint64)
     high = np.maximum(a, b).astype(np.uint64)
@@ -84,28 +84,28 @@ def held_out(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class AdditionBatches:
-    """Minibatches of addition problems, each of them whole: the state starts from zero at every minibatch.
+    """Minibatches of complete addition problems, so the state starts from zero at every minibatch.
 
     Parameters
     ----------
     digits : int
-        Length n of the operands, 1 to `MAX_DIGITS`.
+        Number of digits n of the operands, from 1 to `MAX_DIGITS`.
     batch : int
-        Problems per minibatch (B), at least 1.
+        Number of problems B in a minibatch, at least 1.
     seed : int
-        Which training problems are drawn. The validation is the same for every seed.
+        Seed of the training problems. The validation problems are the same for every seed.
     part : {"train", "val"}
-        "train": every minibatch holds fresh problems, none of them held out. "val": the held-out pairs, each
-        exactly once: all of them for n <= 2, a fixed sample of `VALIDATION_SAMPLE` for larger n.
+        "train": every minibatch contains fresh problems, none of them held out. "val": held-out pairs, each exactly
+        once; for n <= 2 all of them, for larger n a fixed sample of `VALIDATION_SAMPLE` pairs.
 
     Attributes
     ----------
     digits, batch : int
         As given.
     steps : int
-        Time steps of a minibatch, T = 3n + 3.
+        Number of time steps in a minibatch, T = 3n + 3.
     carries_state : bool
-        False: no minibatch goes on where another ended.
+        False: no minibatch continues another.
 
     Raises
     ------
@@ -120,11 +120,10 @@ class AdditionBatches:
     def __init__(self, digits: int, batch: int, *, seed: int = 0, part: Literal["train", "val"] = "train") -> None:
         if not 1 <= digits <= MAX_DIGITS:
             raise UserError(
-                f"Addition of {digits}-digit numbers is not possible: set digits (--digits) between 1 and "
-                f"{MAX_DIGITS}, so that every sum fits a 64-bit integer."
+                f"`digits` must be between 1 and {MAX_DIGITS}, not {digits}: longer sums do not fit a 64-bit integer."
             )
         if batch < 1:
-            raise UserError(f"A minibatch of {batch} addition problems is empty: set batch (--batch) to at least 1.")
+            raise UserError(f"`batch` must be at least 1, not {batch}: a minibatch needs a problem.")
         if part not in ("train", "val"):
             raise ValueError(f"part must be 'train' or 'val', not {part!r}")
         self.digits = digits
@@ -134,32 +133,32 @@ class AdditionBatches:
         self._pairs = _validation_pairs(digits) if part == "val" else None
 
     def __len__(self) -> int:
-        """Count the minibatches of one epoch."""
+        """Return the number of minibatches in an epoch."""
         return TRAIN_MINIBATCHES if self._pairs is None else -(-len(self._pairs[0]) // self.batch)
 
     def minibatch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return one minibatch, the same for the same arguments, in whatever order they are asked for.
+        """Return one minibatch; the same arguments give the same minibatch, in any order of calls.
 
         Parameters
         ----------
         epoch : int
-            Counted from 0. A validation minibatch is the same in every epoch.
+            Number of the epoch, from 0. A validation minibatch is the same in every epoch.
         index : int
-            Which minibatch of the epoch, 0 to len(self) - 1.
+            Number of the minibatch in its epoch, from 0 to `len(self) - 1`.
 
         Returns
         -------
         x : numpy.ndarray of int32, shape (T, B)
             The lines without their newlines, one problem per column.
         y : numpy.ndarray of int32, shape (T, B)
-            The lines from their second characters on; -1 (not counted) before the answer's first digit. The
-            newline that ends the answer is counted. The last validation minibatch is filled up with columns
-            of 0+0 in which every target is -1.
+            The targets: each line from its second character on, with -1 (not counted) before the first digit of the
+            answer. The newline after the answer counts. The last validation minibatch is padded with columns of 0+0
+            in which every target is -1.
 
         Raises
         ------
         IndexError
-            If there is no minibatch `index` in an epoch.
+            If `index` is outside the epoch.
         """
         if not 0 <= index < len(self):
             raise IndexError(f"minibatch {index} of an epoch of {len(self)}")
@@ -173,7 +172,7 @@ class AdditionBatches:
         return x, y
 
     def _fresh_pairs(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw B pairs that are not held out; each (epoch, index) has 2**128 counter values to itself."""
+        """Draw B pairs that are not held out; each (epoch, index) has 2**128 counter values of its own."""
         generator = _generator(self._seed, counter=(0, 0, index, epoch))
         a, b = _draw(generator, self.batch, self.digits)
         while (reject := held_out(a, b)).any():
@@ -182,20 +181,19 @@ class AdditionBatches:
 
 
 def accuracy(logits: np.ndarray, y: np.ndarray) -> AdditionScore:
-    """Count the digits and the whole answers that the most likely characters get right.
+    """Count the digits and the whole answers that the model's most likely characters get right.
 
-    Every prediction is made with the right characters before it (teacher forcing). For a whole answer that is
-    no advantage: as long as all digits so far are right, a greedy generation has fed back the same
-    characters, so an answer is right here exactly if it is right when it is generated greedily. For the
-    single digits it is one.
+    Every prediction sees the right characters before it (teacher forcing). This makes single digits easier, but not
+    whole answers: as long as all digits so far are right, greedy generation feeds back these same characters. So an
+    answer is right here if and only if greedy generation gets it right.
 
     Parameters
     ----------
     logits : numpy.ndarray, shape (T, B, V)
-        On the host.
+        Logits, on the host.
     y : numpy.ndarray of int, shape (T, B)
-        Targets of `AdditionBatches.minibatch`. The newline is not a digit and not counted; neither are
-        columns without a counted target.
+        Targets of :meth:`AdditionBatches.minibatch`. The newline is not a digit and does not count, nor do columns
+        in which every target is -1.
 
     Returns
     -------
@@ -214,22 +212,22 @@ def accuracy(logits: np.ndarray, y: np.ndarray) -> AdditionScore:
 
 
 def solved_examples(write: Callable[..., str], digits: int, count: int = 3) -> str:
-    """Ask a model for the answers to the first held-out problems.
+    """Let a model solve the first held-out problems.
 
     Parameters
     ----------
     write : callable
-        ``write(length, prime="12+34=", argmax=True)`` returns the `length` characters with which the model goes on.
+        ``write(length, prime="12+34=", argmax=True)`` returns the next `length` characters that the model writes.
     digits : int
-        Length n of the operands, as the model was trained on.
+        Number of digits n of the operands that the model was trained on.
     count : int
-        How many problems; there are but 5 of one digit.
+        Number of problems. For n = 1 there are only 5.
 
     Returns
     -------
     str
-        A line per problem, without a newline at the very end: ``12+34=046 right``, or ``12+34=047 wrong (046)``. An
-        answer that the model itself ends too early is shown as far as it goes.
+        One line per problem, ``12+34=046 right`` or ``12+34=047 wrong (046)``, without a newline at the end. An
+        answer that the model ends too early is shown as it is.
     """
     lines = []
     for a, b in zip(*(operands[:count].tolist() for operands in _validation_pairs(digits)), strict=True):
@@ -241,7 +239,7 @@ def solved_examples(write: Callable[..., str], digits: int, count: int = 3) -> s
 
 
 def _encode(a: np.ndarray, b: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Turn operands of shape (B,) into x and y of shape (T, B)."""
+    """Convert operands of shape (B,) to x and y of shape (T, B)."""
     line = np.empty((3 * digits + 4, len(a)), np.int32)  # (T + 1, B)
     line[:digits] = _DIGIT_IDS[_digits(a, digits)]
     line[digits] = _PLUS
@@ -255,7 +253,7 @@ def _encode(a: np.ndarray, b: np.ndarray, digits: int) -> tuple[np.ndarray, np.n
 
 
 def _digits(numbers: np.ndarray, count: int) -> np.ndarray:
-    """Take numbers (B,) apart into their last `count` decimal digits, most significant first: (count, B)."""
+    """Split numbers (B,) into their last `count` decimal digits (count, B), most significant first."""
     powers = 10 ** np.arange(count - 1, -1, -1, dtype=np.int64)
     return numbers // powers[:, None] % 10
 
@@ -278,10 +276,10 @@ def _validation_pairs(digits: int) -> tuple[np.ndarray, np.ndarray]:
         chosen = held_out(a, b)
         return a[chosen], b[chosen]
     generator = _generator(seed=0, counter=(0, 0, 0, 0))
-    # One in twenty is held out, so this finds half as many again as are needed.
+    # One pair in twenty is held out: 30 candidates for each pair needed are half again as many as necessary.
     pairs = np.stack(_draw(generator, 30 * VALIDATION_SAMPLE, digits), axis=1)  # (candidates, 2)
     pairs = pairs[held_out(pairs[:, 0], pairs[:, 1])]
     _, first = np.unique(pairs, axis=0, return_index=True)
-    # In the order drawn: in sorted order, the sample would be the smallest operands only.
+    # Keep the order of drawing: in sorted order, the sample would consist of the smallest operands.
     a, b = pairs[np.sort(first)[:VALIDATION_SAMPLE]].T
     return a, b

@@ -1,4 +1,4 @@
-"""A text cut into minibatches: B streams read side by side, T characters at a time."""
+"""A text cut into minibatches: B streams, read in parallel, T characters at a time."""
 
 import math
 from typing import NamedTuple
@@ -9,28 +9,35 @@ from minigrid.errors import UserError
 
 SPLITS = ("tail", "stripes")
 LONG = 5000
-"""Characters that a stream of :func:`whole_text` has at least, where there are as many."""
+"""Minimum length of a stream of :func:`whole_text`, in characters; a shorter text is one stream."""
 
 
 class TextBatches:
     """The minibatches of one part of a text.
 
-    Stream b begins at character `b * stride` and is read T characters at a time, so that minibatch i + 1 goes
-    on where minibatch i stopped and the state can be carried from one to the next.
+    Stream b begins at character `b * stride` and is read T characters at a time. Minibatch i + 1 continues where
+    minibatch i stopped, so the state can be carried from one to the next.
 
     Parameters
     ----------
     ids : numpy.ndarray
-        1-D array of character ids (may be memory-mapped).
+        1-D array of character ids, which may be memory-mapped.
     batch, steps : int
-        B streams, T characters each per minibatch.
+        Number of streams B, and number of time steps T in a minibatch.
     stride : int
-        Characters from the start of one stream to the start of the next.
+        Distance between the starts of neighbouring streams, in characters.
     first, count : int
-        The part of every stream that is read: minibatches first to first + count - 1.
+        The part of every stream to read: minibatches `first` to `first + count - 1`.
     wrap : bool
-        Whether the first character of the text succeeds the last character of the last stream. Otherwise
-        that successor is at `batch * stride`, and what lies beyond the end of `ids` is not counted.
+        Whether the last character of the last stream is followed by the first character of the text. Otherwise it is
+        followed by character `batch * stride`, and targets beyond the end of `ids` are not counted.
+
+    Attributes
+    ----------
+    batch, steps : int
+        As given.
+    carries_state : bool
+        True: a minibatch continues where the one before it stopped.
     """
 
     carries_state = True
@@ -48,7 +55,7 @@ class TextBatches:
     ) -> None:
         self.batch = batch
         self.steps = steps
-        self._ids = np.asarray(ids)  # of a memory map this is a view, not a copy
+        self._ids = np.asarray(ids)  # a view of a memory map, not a copy
         self._first = first
         self._count = count
         self._wrap_at = batch * stride if wrap else None
@@ -56,29 +63,29 @@ class TextBatches:
         self._offsets = np.arange(steps + 1)[:, None] + stride * np.arange(batch)  # (T + 1, B)
 
     def __len__(self) -> int:
-        """Minibatches per epoch."""
+        """Return the number of minibatches in an epoch."""
         return self._count
 
     def minibatch(self, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return one minibatch; any one can be asked for at any time.
+        """Return one minibatch; you may request them in any order.
 
         Parameters
         ----------
         epoch : int
-            Every epoch reads the same text in the same order, so this changes nothing here.
+            Not used: every epoch reads the same text in the same order.
         index : int
-            From 0 to `len(self) - 1`.
+            Number of the minibatch in its epoch, from 0 to `len(self) - 1`.
 
         Returns
         -------
         x, y : numpy.ndarray
-            int32, shape (T, B), contiguous: characters in, and the character after each of them; -1 for one that is
-            not counted.
+            Input ids and target ids, int32, shape (T, B), contiguous. The target is the character that follows the
+            input, or -1 if it is not counted.
 
         Raises
         ------
         IndexError
-            Where `index` is outside the epoch.
+            If `index` is outside the epoch.
         """
         if not 0 <= index < self._count:
             raise IndexError(f"minibatch {index} of {self._count}")
@@ -93,7 +100,7 @@ class TextBatches:
 
 
 class Splits(NamedTuple):
-    """The parts of a text; val or test is None where its fraction is 0."""
+    """The parts of a text; `val` or `test` is None if its fraction is 0."""
 
     train: TextBatches
     val: TextBatches | None
@@ -115,20 +122,25 @@ def split_text(
     ids : numpy.ndarray
         1-D array of character ids.
     batch, steps : int
-        B and T.
+        Number of streams B, and number of time steps T in a minibatch.
     split : {"tail", "stripes"}
-        "tail" holds out the end of the text (train, val, test in that order), then cuts each part into B
-        streams of whole minibatches and drops what does not fill one. Too short a held-out part is read in
-        fewer streams, at worst in one stream of fewer steps. "stripes" cuts the whole text into B streams
-        first and holds out the last minibatches of every stream, as grid-lstm and char-rnn do it; the very
-        last target is the first character.
+        "tail" holds out the end of the text: training, validation and test part follow in this order. Each part is
+        then cut into B streams of whole minibatches, and the characters that do not fill a minibatch are dropped. A
+        held-out part that is too short for this is read in fewer streams, or in a single stream with fewer steps.
+
+        "stripes" cuts the whole text into B streams first and holds out the last minibatches of every stream, as
+        grid-lstm and char-rnn do. The target of the very last character is the first one.
     val_fraction, test_fraction : float
-        Held-out shares of the text, in [0, 1).
+        Fractions of the text to hold out, in [0, 1).
+
+    Returns
+    -------
+    Splits
 
     Raises
     ------
     UserError
-        Where the fractions leave nothing to train on, or the text is too short for B, T or a held-out part.
+        If the fractions leave nothing to train on, or the text is too short for B, T or a held-out part.
     """
     check_split(batch, steps, split, val_fraction, test_fraction)
     cut = _tail if split == "tail" else _stripes
@@ -136,31 +148,39 @@ def split_text(
 
 
 def check_split(batch: int, steps: int, split: str, val_fraction: float, test_fraction: float) -> None:
-    """Raise a UserError where :func:`split_text` could not cut any text like this."""
+    """Raise a UserError if no text at all could be split with these arguments of :func:`split_text`."""
     if split not in SPLITS:
-        raise UserError(f"the split is {' or '.join(SPLITS)}, not {split!r}: choose one of the two.")
+        raise UserError(f"`split` must be {' or '.join(SPLITS)}, not {split!r}.")
     if batch < 1 or steps < 1:
-        raise UserError(f"--batch {batch} --steps {steps} holds no characters: both must be at least 1.")
+        raise UserError(f"`batch` {batch} and `steps` {steps} leave a minibatch empty: both must be at least 1.")
     if not (0 <= val_fraction < 1 and 0 <= test_fraction < 1 and val_fraction + test_fraction < 1):
         raise UserError(
-            f"--val-fraction {val_fraction:g} and --test-fraction {test_fraction:g} leave no training text: "
-            "each must be at least 0, and their sum below 1."
+            f"`val_fraction` {val_fraction:g} and `test_fraction` {test_fraction:g} leave no training text: "
+            "each must be at least 0, and their sum less than 1."
         )
 
 
 def whole_text(ids: np.ndarray, batch: int, steps: int) -> TextBatches:
-    """Cut all of a text into at most B streams, which are long: a stream begins without knowing what was before it.
+    """Cut a text, none of it held out, into at most B streams.
 
-    Every character but the first is predicted once. What fills the last minibatches up is not counted.
+    Every character but the first is a target exactly once; the padding of the last minibatches is not counted. The
+    streams have at least `LONG` characters if the text is long enough, because each starts without any context.
+
+    Parameters
+    ----------
+    ids : numpy.ndarray
+        1-D array of character ids.
+    batch, steps : int
+        The largest number of streams B, and the largest number of time steps T in a minibatch.
 
     Raises
     ------
     UserError
-        Where it has a single character, with none to predict.
+        If the text has fewer than 2 characters.
     """
     targets = len(ids) - 1
     if targets < 1:
-        raise UserError("fewer than 2 characters that the model knows leave none to predict: give another text")
+        raise UserError("the text has fewer than 2 characters that the model knows: give a longer one, or another one")
     batch, steps = max(1, min(batch, targets // LONG)), min(steps, targets)
     count = math.ceil(targets / (batch * steps))
     return TextBatches(ids, batch, steps, stride=count * steps, first=0, count=count)
@@ -171,8 +191,8 @@ def _tail(ids: np.ndarray, batch: int, steps: int, val_fraction: float, test_fra
     val_start = len(ids) - val_size - test_size
     test_start = len(ids) - test_size
     train = ids[:val_start]
-    val = _held_out("validation", "--val-fraction", ids[val_start:test_start], batch, steps) if val_fraction else None
-    test = _held_out("test", "--test-fraction", ids[test_start:], batch, steps) if test_fraction else None
+    val = _held_out("validation", "val_fraction", ids[val_start:test_start], batch, steps) if val_fraction else None
+    test = _held_out("test", "test_fraction", ids[test_start:], batch, steps) if test_fraction else None
     needed = batch * steps + 1
     if len(train) < needed:
         raise _too_short(f"the training part has {len(train)} characters", len(train), needed, batch, steps)
@@ -184,11 +204,11 @@ def _streams(part: np.ndarray, batch: int, steps: int) -> TextBatches:
     return TextBatches(part, batch, steps, stride=count * steps, first=0, count=count)
 
 
-def _held_out(name: str, flag: str, part: np.ndarray, batch: int, steps: int) -> TextBatches:
+def _held_out(name: str, fraction: str, part: np.ndarray, batch: int, steps: int) -> TextBatches:
     if len(part) < 2:
         raise UserError(
-            f"the {name} part has fewer than the 2 characters it needs ({len(part)}): "
-            f"give a longer text, a larger {flag}, or {flag} 0 for none."
+            f"the {name} part needs at least 2 characters and has {len(part)}: "
+            f"give a longer text or a larger `{fraction}`, or set `{fraction}` to 0 for no {name} part."
         )
     targets = len(part) - 1
     steps = min(steps, targets)
@@ -196,19 +216,19 @@ def _held_out(name: str, flag: str, part: np.ndarray, batch: int, steps: int) ->
 
 
 def _stripes(ids: np.ndarray, batch: int, steps: int, val_fraction: float, test_fraction: float) -> Splits:
-    # 1 - 0.05 - 0.1 is not the float 0.85; the program multiplies by the share as written.
+    # As floats, 1 - 0.05 - 0.1 is not 0.85; the Torch programs multiply by the fraction as it is written.
     train_fraction = round(1 - val_fraction - test_fraction, 12)
     total = len(ids) // (batch * steps)
     train = math.floor(total * train_fraction)
     if train < 1:
-        per_stream = math.ceil(1 / train_fraction)  # the fewest minibatches of which one is for training
+        per_stream = math.ceil(1 / train_fraction)  # the smallest number that leaves one for training
         has = f"the text has {len(ids)} characters"
         raise _too_short(has, len(ids) // per_stream + 1, per_stream * batch * steps, batch, steps)
     val = math.floor(total * val_fraction) if test_fraction else total - train
     if val_fraction and not val:
         raise UserError(
-            f"--val-fraction {val_fraction:g} of {total} minibatches is less than one: "
-            "give a larger fraction, a longer text, or smaller --batch or --steps."
+            f"`val_fraction` {val_fraction:g} of {total} minibatches is less than one: "
+            "give a larger fraction, a longer text, or a smaller `batch` or `steps`."
         )
 
     def part(first: int, count: int) -> TextBatches:
@@ -222,11 +242,11 @@ def _stripes(ids: np.ndarray, batch: int, steps: int, val_fraction: float, test_
 
 
 def _too_short(has: str, available: int, needed: int, batch: int, steps: int) -> UserError:
-    """Compose the error that suggests sizes which fit into `available` characters."""
-    message = f"{has}, fewer than the {needed} that --batch {batch} --steps {steps} need; "
+    """Return the error for too short a text; it suggests sizes that fit `available` characters."""
+    message = f"{has}, fewer than the {needed} that `batch` {batch} and `steps` {steps} need; "
     targets = available - 1
     if targets < 1:
         return UserError(message + "give a longer text.")
-    # A quarter of the streams that just fit leaves some minibatches to carry the state through.
+    # A quarter of the streams that would just fit, so that there are several minibatches to carry the state through.
     fits = (max(1, targets // steps // 4), steps) if targets >= steps else (1, targets)
-    return UserError(message + f"--batch {fits[0]} --steps {fits[1]} would fit.")
+    return UserError(message + f"`batch` {fits[0]} and `steps` {fits[1]} would fit.")

@@ -1,144 +1,168 @@
 """The LSTM update, forward and backward: the heart of the project, used along time and along depth alike.
 
-Arrays are (4, ..., H) for the four gates, always in the order i, f, o, g, and (..., H) for the rest, so that each gate
-is one contiguous block and every line below is one pass over it. What stands in the middle, the batch or several steps
-of it, is all the same to the update. Results go into arrays that the caller provides. On a GPU ``gates.cu`` does the
-same in one launch.
+The four gates are always in the order i, f, o, g, on the third axis from the end: (..., 4, B, H). In front there may be
+an axis of time steps, so the same functions update one step or many. Results go into arrays that the caller provides.
+On a GPU, ``backend/cuda/gates.cu`` computes the same in one launch.
 """
 
+from typing import NamedTuple
+
 from minigrid.backend import Array, array_module
-from minigrid.backend.cuda.kernels import fused
+
+
+class Update(NamedTuple):
+    """The arrays of one LSTM update, or of several."""
+
+    gates: Array  # (..., 4, B, H), i f o g
+    c_prev: Array  # (..., B, H), memory cell before the update
+    c: Array  # (..., B, H), memory cell after it
+    s: Array  # (..., B, H), the tanh inside the output
+    h: Array  # (..., B, H), hidden state after the update
+
+    def of_steps(self, steps: int | slice) -> "Update":
+        """Return the arrays of one or some of several steps."""
+        gates, c_prev, c, s, h = self
+        return Update(gates[steps], c_prev[steps], c[steps], s[steps], h[steps])
+
+
+class Slopes(NamedTuple):
+    """Local derivatives of an LSTM update: of c or h with respect to what it was computed from, (..., B, H) each."""
+
+    dc_da_i: Array
+    dc_da_f: Array
+    dh_da_o: Array
+    dc_da_g: Array
+    dh_dc: Array
+    dc_dc_prev: Array
+
+    def of_step(self, step: int) -> "Slopes":
+        """Return those of one of several steps."""
+        return Slopes(*(slope[step] for slope in self))
 
 
 def by_gate(packed: Array) -> Array:
-    """View rows (..., B, 4H), packed ``[i | f | o | g]`` as the weights are, as (..., 4, B, H)."""
+    """View rows (..., B, 4H), packed ``[i | f | o | g]`` like the weights, as (..., 4, B, H)."""
     return packed.reshape(*packed.shape[:-1], 4, -1).swapaxes(-2, -3)
 
 
+def split_gates(gates: Array) -> Array:
+    """View (..., 4, B, H) with the gates first, ``i, f, o, g = split_gates(gates)``."""
+    return gates.swapaxes(0, -3)
+
+
 def activate(a: Array) -> None:
-    """Turn pre-activations (4, ..., H) into gates, in place: sigmoid for i, f and o, tanh for g.
+    """Turn pre-activations (..., 4, B, H) into gates, in place: sigmoid for i, f and o, tanh for g.
 
-    One tanh serves all four, since sigmoid(x) = (1 + tanh(x / 2)) / 2.
+    One tanh serves all four, because sigmoid(x) = (1 + tanh(x / 2)) / 2.
     """
-    ifo = a[:3]
-    ifo *= 0.5
+    a_ifo = a[..., :3, :, :]
+    a_ifo *= 0.5
     array_module(a).tanh(a, out=a)
-    ifo *= 0.5
-    ifo += 0.5
+    a_ifo *= 0.5
+    a_ifo += 0.5
 
 
-def lstm_forward(
-    a_x: Array, a_h: Array, gates: Array, c_prev: Array, c: Array, s: Array, h: Array, output: str = "standard"
-) -> None:
-    """One LSTM update.
+def lstm_forward(a_x: Array, a_h: Array, update: Update, output: str) -> None:
+    """Update an LSTM.
 
     ::
 
         a = a_x + a_h
         i = sigmoid(a_i)   f = sigmoid(a_f)   o = sigmoid(a_o)   g = tanh(a_g)
         c = f * c_prev + i * g
-        h = o * s,  s = tanh(c)         what grid-lstm, char-rnn and PyTorch compute
-        h = s,      s = tanh(o * c)     `output` "paper": as printed in arXiv:1507.01526
+        h = o * s,  s = tanh(c)         as in grid-lstm, char-rnn and PyTorch
+        h = s,      s = tanh(o * c)     if `output` is "paper": as printed in arXiv:1507.01526
 
     Parameters
     ----------
-    a_x, a_h : (4, ..., H) arrays
-        The parts of the pre-activations that come from the input and from the hidden state, as :func:`by_gate` shows
-        them.
-    gates : (4, ..., H) array
-        Written: i, f, o and g.
-    c_prev : (..., H) array
-        The memory cell before.
-    c, s, h : (..., H) arrays
-        Written: the new memory cell; the tanh that the backward pass needs; the new hidden state.
+    a_x, a_h : (..., 4, B, H) arrays
+        The parts of the pre-activations that come from the input and from the hidden state.
+    update : Update
+        ``c_prev`` is read; ``gates``, ``c``, ``s`` and ``h`` are written.
     output : {"standard", "paper"}
-        The form of h.
+        Form of h.
     """
-    if kernels := fused(gates):
-        return kernels.lstm_forward(a_x, a_h, gates, c_prev, c, s, h, output)
+    gates, c_prev, c, s, h = update
     xp = array_module(gates)
     xp.add(a_x, a_h, out=gates)
     activate(gates)
-    i, f, o, g = gates
-    xp.multiply(i, g, out=s)  # s is free until the output needs it
+    i, f, o, g = split_gates(gates)
     xp.multiply(f, c_prev, out=c)
-    c += s
+    c += i * g
     if output == "paper":
-        xp.multiply(o, c, out=s)
-        xp.tanh(s, out=s)
+        xp.tanh(o * c, out=s)
         h[...] = s
     else:
         xp.tanh(c, out=s)
         xp.multiply(o, s, out=h)
 
 
-def lstm_slopes(
-    gates: Array, c_prev: Array, c: Array, s: Array, slopes: Array, dh_dc: Array, output: str = "standard"
-) -> None:
-    """Work out the local derivatives of :func:`lstm_forward`: all that its backward pass can know in advance.
+def lstm_slopes(update: Update, output: str, out: Array) -> Slopes:
+    """Compute the local derivatives of :func:`lstm_forward`: the part of its backward pass that needs no gradient yet.
 
     ::
 
-        dc/da_i = g * i * (1 - i)     dc/da_f = c_prev * f * (1 - f)     dc/da_g = i * (1 - g^2)
-        dh/dc = o * (1 - s^2)         dh/da_o = s * o * (1 - o)
-                                      dh/da_o = (1 - s^2) * c * o * (1 - o)     (`output` "paper")
+        dc/da_i = i * (1 - i) * g
+        dc/da_f = f * (1 - f) * c_prev
+        dc/da_g = (1 - g^2) * i
+        dc/dc_prev = f
+        dh/dc   = o * (1 - s^2)
+        dh/da_o = o * (1 - o) * s                  `output` "standard"
+        dh/da_o = o * (1 - o) * c * (1 - s^2)      `output` "paper"
 
     Parameters
     ----------
-    gates, c_prev, c, s : (4, ..., H) and (..., H) arrays
-        As `lstm_forward` left them.
-    slopes : (4, ..., H) array
-        Written: dc/da_i, dc/da_f, dh/da_o and dc/da_g.
-    dh_dc : (..., H) array
-        Written.
+    update : Update
+        As `lstm_forward` has left it.
     output : {"standard", "paper"}
-        The form of h.
+        Form of h.
+    out : (5, ..., B, H) array
+        Provides the room for the derivatives.
     """
+    gates, c_prev, c, s, _ = update
     xp = array_module(gates)
-    i, _, o, g = gates
-    to_i, to_f, to_o, to_g = slopes
-    xp.subtract(1, gates[:3], out=slopes[:3])
-    slopes[:3] *= gates[:3]
-    to_i *= g
-    to_f *= c_prev
-    xp.multiply(g, g, out=to_g)
-    xp.subtract(1, to_g, out=to_g)
-    to_g *= i
-    xp.multiply(s, s, out=dh_dc)
-    xp.subtract(1, dh_dc, out=dh_dc)
+    i, f, o, g = split_gates(gates)
+    dc_da_i, dc_da_f, dh_da_o, dc_da_g, dh_dc = out
+    tanh_slope = 1 - s * s
+    xp.multiply(i * (1 - i), g, out=dc_da_i)
+    xp.multiply(f * (1 - f), c_prev, out=dc_da_f)
+    xp.multiply(1 - g * g, i, out=dc_da_g)
+    xp.multiply(o, tanh_slope, out=dh_dc)
     if output == "paper":
-        to_o *= c
-        to_o *= dh_dc
+        xp.multiply(o * (1 - o) * c, tanh_slope, out=dh_da_o)
     else:
-        to_o *= s
-    dh_dc *= o
+        xp.multiply(o * (1 - o), s, out=dh_da_o)
+    return Slopes(dc_da_i, dc_da_f, dh_da_o, dc_da_g, dh_dc, dc_dc_prev=f)
 
 
-def lstm_backward(dh: Array, dc: Array, f: Array, slopes: Array, dh_dc: Array, da: Array) -> None:
-    """Backward of :func:`lstm_forward`: the chain rule, with the local derivatives from :func:`lstm_slopes`.
+def lstm_backward(dh: Array, dc: Array, slopes: Slopes, da: Array, dc_prev: Array) -> None:
+    """Backward of :func:`lstm_forward`: the chain rule.
 
     ::
 
-        dc += dh * dh/dc
-        da_i = dc * dc/da_i     da_f = dc * dc/da_f     da_o = dh * dh/da_o     da_g = dc * dc/da_g
-        dc_prev = dc * f
+        dc      = dc + dh * dh/dc            c is read by h, and by the next update
+        da_i    = dc * dc/da_i
+        da_f    = dc * dc/da_f
+        da_o    = dh * dh/da_o
+        da_g    = dc * dc/da_g
+        dc_prev = dc * dc/dc_prev
 
     Parameters
     ----------
-    dh : (..., H) array
-        Gradient that arrives at h.
-    dc : (..., H) array
-        Gradient that arrives at c from the next update, in; that of `c_prev`, out.
-    f : (..., H) array
-        The forget gate.
-    slopes, dh_dc : (4, ..., H) and (..., H) arrays
-        From `lstm_slopes`; `dh_dc` is used up.
-    da : (4, ..., H) array
+    dh, dc : (..., B, H) arrays
+        Gradients that arrive at h, and at c from the next update.
+    slopes : Slopes
+        From :func:`lstm_slopes`.
+    da : (..., 4, B, H) array
         Written: gradient of the pre-activations.
+    dc_prev : (..., B, H) array
+        Written: gradient of the memory cell before the update; may be `dc` itself.
     """
     xp = array_module(da)
-    dh_dc *= dh
-    dc += dh_dc
-    xp.multiply(slopes, dc, out=da)  # all four in one pass, then the output gate's own
-    xp.multiply(slopes[2], dh, out=da[2])
-    dc *= f
+    da_i, da_f, da_o, da_g = split_gates(da)
+    dc = dc + dh * slopes.dh_dc
+    xp.multiply(dc, slopes.dc_da_i, out=da_i)
+    xp.multiply(dc, slopes.dc_da_f, out=da_f)
+    xp.multiply(dh, slopes.dh_da_o, out=da_o)
+    xp.multiply(dc, slopes.dc_da_g, out=da_g)
+    xp.multiply(dc, slopes.dc_dc_prev, out=dc_prev)

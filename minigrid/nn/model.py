@@ -6,17 +6,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrid.backend import Array, Workspace, array_module, backend_module
-from minigrid.backend.cuda.kernels import fused
+from minigrid.backend import Array, Workspace, backend_module
 from minigrid.errors import UserError
 from minigrid.nn.cells import CELLS, Cell
+from minigrid.nn.dropout import draw_masks, dropout_backward, dropout_forward
+from minigrid.nn.inputs import check_array, check_arrays, check_characters, check_names
+from minigrid.nn.naming import layer_names, parameter_shapes
 from minigrid.nn.ops import (
     DenseInput,
+    LayerInput,
     TokenInput,
     cross_entropy_backward,
     cross_entropy_forward,
-    dropout_backward,
-    dropout_forward,
     linear_backward,
     linear_forward,
 )
@@ -25,16 +26,13 @@ from minigrid.nn.params import Params, initial_values
 
 State = dict[str, Array]
 
-SHARED_KINDS = {"depth": ("depth",), "layers": ("time", "depth"), "none": ()}
-"""For each `tie`, the LSTMs of a grid block that all layers share."""
-
 
 class Cache(NamedTuple):
     """What :meth:`CharModel.forward` leaves for :meth:`CharModel.backward`."""
 
     layers: list[Any]  # one cache per layer, see minigrid.nn.cells
     masks: Mapping[str, Array]
-    top: Array  # (T, B, H), what the decoder read
+    top: Array  # (T, B, H), input of the decoder
 
 
 class CharModel:
@@ -53,15 +51,15 @@ class CharModel:
     lstm_output : {"standard", "paper"}, optional
         Grid and lstm: ``h = o * tanh(c)`` (default) or ``h = tanh(o * c)``.
     dropout : float
-        Rate p in [0, 1), on what enters layers 2..L and the decoder, in training only.
+        Rate p in [0, 1), on the inputs of layers 2 to L and of the decoder, in training only.
     embedding : int, optional
-        Units of the embedding; None is H, 0 is none (one-hot characters). The grid needs H.
+        Units of the embedding. None means H; 0 means one-hot characters. The grid needs H.
     dtype : {"float32", "float64"}
-        Of all numbers.
+        Dtype of all arrays.
     backend : {"numpy", "cupy", "auto"}
-        Where the arrays live.
+        Where the arrays are.
     seed : int
-        Of the initial parameters and of the dropout masks.
+        Seed of the initial parameters and of the dropout masks.
 
     Attributes
     ----------
@@ -75,7 +73,7 @@ class CharModel:
     Raises
     ------
     UserError
-        An unknown name, a size or a rate out of range, or an option that the model does not have.
+        An unknown name, a size or a rate out of bounds, or an option that the model does not have.
     """
 
     def __init__(
@@ -114,59 +112,35 @@ class CharModel:
         self.dropout = self.options.dropout
         self.draws = 0
         self.cell: Cell = CELLS[model](self.options)
-        self._layer_names = [self._names_of_layer(layer) for layer in range(layers)]
-        self._layer_states = [
-            {name: f"{self.cell.prefix}.{layer}.{name}" for name in self.cell.states} for layer in range(layers)
-        ]
-        # a dict, for a set has no order
-        self._state_names = dict.fromkeys(full for names in self._layer_states for full in names.values())
-        shapes = self._parameter_shapes()
-        self.params = Params(shapes, self.xp.asarray(initial_values(shapes, seed).astype(dtype)))
-        self._weights = [self._weights_of_layer(layer, self.params) for layer in range(layers)]
+        self._names = [layer_names(self.cell, layer, self.options.tie) for layer in range(self.layers)]
+        shapes = parameter_shapes(self.options, self.cell)
+        self.params = Params(shapes, self.xp.asarray(initial_values(shapes, self.options.seed).astype(dtype)))
 
     @classmethod
     def from_options(cls, options: ModelOptions, **changes: Any) -> "CharModel":
         """Build a model from the options of another one, ``CharModel.from_options(model.options, layers=3)``."""
         return cls(**dataclasses.asdict(options) | changes)
 
-    # -- parameters and state
+    def weights_by_layer(self, arrays: Params | None = None) -> list[dict[str, Array]]:
+        """Return each layer's weights, or its part of other arrays with their names, from the bottom up.
 
-    def _names_of_layer(self, layer: int) -> dict[str, str]:
-        """Map a cell's weight names (``time.W_depth``) to the model's (``time.0.W_depth``; unchanged where shared)."""
-        shared = SHARED_KINDS[self.options.tie or "none"]
-        kinds_and_names = [name.split(".") for name in self.cell.weight_shapes(self.hidden)]
-        return {
-            f"{kind}.{name}": f"{kind}.{name}" if kind in shared else f"{kind}.{layer}.{name}"
-            for kind, name in kinds_and_names
-        }
-
-    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        V, H, N = self.vocab_size, self.hidden, self.options.embedding
-        shapes = {"embedding.weight": (V, N)} if N else {}
-        for layer, names in enumerate(self._layer_names):
-            inputs = H if layer else N or V
-            for name, shape in self.cell.weight_shapes(inputs).items():
-                shapes[names[name]] = shape
-        return shapes | {"decoder.weight": (H, V), "decoder.bias": (V,)}
-
-    def _weights_of_layer(self, layer: int, arrays: Params) -> dict[str, Array]:
-        return {name: arrays[full] for name, full in self._layer_names[layer].items()}
-
-    def weights_by_layer(self) -> list[dict[str, Array]]:
-        """Return the weights of each layer as its cell names them, ``time.W_depth`` and so on, from the bottom up."""
-        return self._weights
+        The names are those that the cell uses: ``time.W_depth`` and so on.
+        """
+        arrays = self.params if arrays is None else arrays
+        return [{name: arrays[full] for name, full in names.weights.items()} for names in self._names]
 
     def state_names(self) -> list[str]:
-        """Names of the state's arrays, ``time.0.h`` and so on, from the bottom layer up."""
-        return list(self._state_names)
+        """Return the names of the state's arrays, ``time.0.h`` and so on, from the bottom layer up."""
+        return [full for names in self._names for full in names.states.values()]
 
     def initial_state(self, batch: int) -> State:
         """Return zeros: name -> (B, H) array."""
         check_sizes(batch=batch)
         return {name: self.xp.zeros((batch, self.hidden), self.dtype) for name in self.state_names()}
 
-    def _state_of_layer(self, layer: int, state: Mapping[str, Array]) -> State:
-        return {name: state[full] for name, full in self._layer_states[layer].items()}
+    def workspace(self, reuse: bool = False) -> Workspace:
+        """Return a workspace for arrays of the model's dtype on its device."""
+        return Workspace(self.xp, self.dtype, reuse)
 
     # -- forward and backward
 
@@ -185,11 +159,11 @@ class CharModel:
         x : (T, B) int array
             Characters, on the host or on the model's device.
         state : mapping
-            State before the first step, as :meth:`initial_state` or an earlier call gave it.
+            State before the first step, from :meth:`initial_state` or an earlier call.
         masks : mapping, optional
             Dropout masks, see :meth:`draw_masks`. None: no dropout.
         workspace : Workspace, optional
-            Gives the arrays of the cache; by default they are fresh.
+            Provides the arrays of the cache; by default they are fresh.
 
         Returns
         -------
@@ -198,37 +172,37 @@ class CharModel:
         state : dict
             State after the last step.
         cache : Cache
-            For :meth:`backward`. It refers to x and masks, which must not change before that.
+            For :meth:`backward`. It refers to x and masks: do not change those before.
         """
         workspace = workspace or self.workspace()
         x = self.ids(x)
-        masks = {} if masks is None else self._checked_masks(masks, x.shape)
-        state = self._checked_state(state, x.shape)
+        masks = {} if masks is None else masks
+        self._check_masks(masks, x.shape)
+        self._check_state(state, batch=x.shape[1])
         out, new_state, caches = self._run_layers(x, state, masks, workspace, keep=True)
         top = dropout_forward(out, masks.get("top"))
         logits = linear_forward(top, self.params["decoder.weight"], self.params["decoder.bias"])
         return logits, new_state, Cache(caches, masks, top)
 
     def _run_layers(
-        self, ids: Array, state: State, masks: Mapping[str, Array], workspace: Workspace, keep: bool
+        self, ids: Array, state: Mapping[str, Array], masks: Mapping[str, Array], workspace: Workspace, keep: bool
     ) -> tuple[Array, State, list[Any]]:
-        """Go up the layers; return the top one's output (T, B, H), the new state, and the caches if they are kept."""
-        source = TokenInput(ids, self.params.get("embedding.weight"))
-        c_depth, new_state, caches = None, {}, []
-        for layer in range(self.layers):
+        """Go up the layers; return the top layer's output (T, B, H), the new state, and if `keep` the caches."""
+        x: LayerInput = TokenInput(ids, self.params.get("embedding.weight"))
+        c_depth, new_state, caches = None, State(), []
+        for layer, (names, weights) in enumerate(zip(self._names, self.weights_by_layer(), strict=True)):
             out, c_depth, state_of_layer, cache = self.cell.forward(
-                source,
+                x,
                 c_depth,
-                self._state_of_layer(layer, state),
-                self._weights[layer],
-                len(ids),
+                {name: state[full] for name, full in names.states.items()},
+                weights,
                 # without a backward pass, only the layer below is still needed
                 workspace.scope(f"layer.{layer if keep else layer % 2}"),
             )
-            new_state |= {self._layer_states[layer][name]: s for name, s in state_of_layer.items()}
+            new_state |= {full: state_of_layer[name] for name, full in names.states.items()}
             if keep:
                 caches.append(cache)
-            source = DenseInput(dropout_forward(out, masks.get(f"layer.{layer + 1}")))
+            x = DenseInput(dropout_forward(out, masks.get(f"layer.{layer + 1}")))
         return out, new_state, caches
 
     def backward(
@@ -244,13 +218,13 @@ class CharModel:
         Parameters
         ----------
         cache : Cache
-            Of the forward pass.
+            From the forward pass.
         dlogits : (T, B, V) array
             Gradient that arrives at the logits.
         dstate : mapping, optional
             Gradient that arrives at the final state; a missing name is zero.
         workspace : Workspace, optional
-            Gives the arrays; by default they are fresh.
+            Provides the arrays; by default they are fresh.
 
         Returns
         -------
@@ -260,32 +234,34 @@ class CharModel:
             Gradient of the initial state.
         """
         workspace = workspace or self.workspace()
-        self._check_array("dlogits", dlogits, (*cache.top.shape[:2], self.vocab_size))
+        T, B, _ = cache.top.shape
+        dstate = {} if dstate is None else dstate
+        check_array("dlogits", dlogits, (T, B, self.vocab_size), self.xp)
+        self._check_state(dstate, batch=B, whole=False)
         grads = self.params.with_flat(workspace.empty("grads", self.params.flat.shape))
         grads.flat[...] = 0
-        dstate = {} if dstate is None else self._checked_state(dstate, dlogits.shape[:2], whole=False)
-        dstate0 = {}
+        grads_by_layer = self.weights_by_layer(grads)
+        dstate0 = State()
 
         dtop = linear_backward(
             dlogits, cache.top, self.params["decoder.weight"], grads["decoder.weight"], grads["decoder.bias"]
         )
-        dout = dropout_backward(dtop, cache.masks.get("top"))
-        dc_depth = None
+        dout, dc_depth = dropout_backward(dtop, cache.masks.get("top")), None
         for layer in reversed(range(self.layers)):
-            dsource, dc_depth, dstate_l = self.cell.backward(
+            names = self._names[layer]
+            dx, dc_depth, dstate_of_layer = self.cell.backward(
                 dout,
                 dc_depth,
-                {name: dstate.get(full) for name, full in self._layer_states[layer].items()},
+                {name: dstate.get(full) for name, full in names.states.items()},
                 cache.layers[layer],
-                self._weights[layer],
-                self._weights_of_layer(layer, grads),
+                grads_by_layer[layer],
                 workspace.scope(f"layer.{layer}"),
             )
-            dstate0 |= {self._layer_states[layer][name]: d for name, d in dstate_l.items()}
+            dstate0 |= {full: dstate_of_layer[name] for name, full in names.states.items()}
             if layer:
-                dout = dropout_backward(dsource, cache.masks.get(f"layer.{layer}"))
+                dout = dropout_backward(dx, cache.masks.get(f"layer.{layer}"))
         if "embedding.weight" in grads:
-            grads["embedding.weight"][...] += dsource
+            grads["embedding.weight"][...] += dx
         return grads, dstate0
 
     def loss_and_grads(
@@ -303,21 +279,22 @@ class CharModel:
         Parameters
         ----------
         x, y : (T, B) int arrays
-            Characters read and to predict; y = -1 is not counted.
+            Characters to read and to predict; y = -1 is not counted.
         state : mapping
             State before the first step; no gradient flows into it (truncated backpropagation through time).
         masks : mapping, optional
-            Dropout masks. None: drawn from (seed, number of draws so far) where ``dropout > 0``.
+            Dropout masks. None: drawn from (seed, number of draws so far) if ``dropout > 0``.
         counted : int, optional
-            Number of targets that the mean is taken over: those of a whole batch, where x and y are a part of it. By
-            default those of y that count.
+            Number of targets in the mean; by default the number of counted ones in y. If x and y are part of a larger
+            batch, give the number of the whole batch.
         workspace : Workspace, optional
-            Gives the arrays; by default they are fresh.
+            Provides the arrays; by default they are fresh.
         """
         workspace = workspace or self.workspace()
         x = self.ids(x)
         if masks is None and self.dropout > 0:
-            masks = self.draw_masks(*x.shape, self.draws)
+            T, B = x.shape
+            masks = self.draw_masks(T, B, self.draws)
             self.draws += 1
         logits, state, cache = self.forward(x, state, masks, workspace=workspace)
         loss, loss_cache = cross_entropy_forward(logits, self.targets(y, logits.shape[:2]), counted)
@@ -334,82 +311,52 @@ class CharModel:
     def predict(
         self, x: Array, state: Mapping[str, Array], *, workspace: Workspace | None = None
     ) -> tuple[Array, State]:
-        """Return logits (T, B, V) and the state after, as :meth:`forward` does, without a cache."""
+        """Return logits (T, B, V) and the state after, as :meth:`forward` does, but without a cache."""
         workspace = workspace or self.workspace()
         x = self.ids(x)
-        out, new_state, _ = self._run_layers(x, self._checked_state(state, x.shape), {}, workspace, keep=False)
+        self._check_state(state, batch=x.shape[1])
+        out, new_state, _ = self._run_layers(x, state, {}, workspace, keep=False)
         return linear_forward(out, self.params["decoder.weight"], self.params["decoder.bias"]), new_state
-
-    def workspace(self, reuse: bool = False) -> Workspace:
-        """Return a giver of arrays on the model's device and of its dtype."""
-        return Workspace(self.xp, self.dtype, reuse)
 
     # -- dropout
 
-    def draw_masks(self, steps: int, batch: int, draw: int) -> dict[str, Array]:
-        """Draw the dropout masks of one minibatch: ``layer.1`` to ``layer.{L-1}`` and ``top``, (T, B, H) each.
+    def mask_names(self) -> list[str]:
+        """Return the names of the dropout masks: ``layer.1`` to ``layer.{L-1}``, counted from 0, and ``top``."""
+        return [*(f"layer.{layer}" for layer in range(1, self.layers)), "top"]
 
-        A mask holds 0 with probability p and 1 / (1 - p) otherwise. The generator is counter-based (Philox, keyed by
-        seed and `draw`), so that the masks of any step can be drawn again without those before it.
-        A GPU draws the same.
+    def draw_masks(self, steps: int, batch: int, draw: int) -> dict[str, Array]:
+        """Draw the dropout masks of one minibatch, (T, B, H) each, see :meth:`mask_names`.
+
+        The generator is keyed by the model's seed and `draw`, so you can draw the masks of any step again, on any
+        backend, without drawing those before it.
         """
-        names = [f"layer.{layer}" for layer in range(1, self.layers)] + ["top"]
-        masks = self.xp.empty((len(names), steps, batch, self.hidden), self.dtype)
-        key = (self.options.seed, draw)
-        if kernels := fused(masks):
-            kernels.dropout_masks(masks, key, self.dropout)
-        else:
-            generator = np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64)))
-            scale = self.dtype.type(1 / (1 - self.dropout))
-            for mask in masks:
-                np.multiply(generator.random(mask.shape, dtype=np.float32) >= self.dropout, scale, out=mask)
+        names = self.mask_names()
+        shape = (len(names), steps, batch, self.hidden)
+        masks = draw_masks(self.xp, self.dtype, shape, self.dropout, key=(self.options.seed, draw))
         return dict(zip(names, masks, strict=True))
 
-    # -- what callers hand in
+    # -- checks on what callers pass in
 
-    def ids(self, x: Array, lowest: int = 0) -> Array:
-        """Check characters that are still on the host, and bring them to the model's device.
+    def ids(self, x: Array) -> Array:
+        """Return characters (T, B) on the model's device; those that are still on the host are checked.
 
         Raises
         ------
         UserError
-            Not a minibatch (T, B) of whole numbers from `lowest` to V - 1.
+            Not a (T, B) array of whole numbers from 0 to V - 1.
         """
-        if array_module(x) is np:  # what is on a GPU was checked before it went there
-            x = np.asarray(x)
-            if x.ndim != 2 or x.dtype.kind not in "iu" or x.size == 0:
-                raise UserError(f"characters are integers of shape (T, B), not {x.dtype} of shape {x.shape}")
-            if x.min() < lowest or x.max() >= self.vocab_size:
-                raise UserError(
-                    f"characters go from {lowest} to {self.vocab_size - 1}, not from {x.min()} to {x.max()}"
-                )
-        return self.xp.asarray(x)
+        return self.xp.asarray(check_characters(x, self.vocab_size))
 
     def targets(self, y: Array, shape: tuple[int, int]) -> Array:
-        """Return targets (T, B) on the model's device, checked as by :meth:`ids`; -1 is allowed."""
+        """Return targets (T, B) on the model's device, checked like characters; -1 is allowed."""
         if np.shape(y) != shape:
-            raise UserError(f"targets have shape {np.shape(y)}, characters {shape}: they must be alike")
-        return self.ids(y, lowest=-1)
+            raise UserError(f"targets must have the shape of the characters, {shape}, not {np.shape(y)}")
+        return self.xp.asarray(check_characters(y, self.vocab_size, lowest=-1))
 
-    def _checked_state(self, state: Mapping[str, Array], shape: tuple, whole: bool = True) -> dict[str, Array]:
-        names = self._state_names.keys()
-        if wrong := (state.keys() ^ names if whole else state.keys() - names):
-            raise UserError(f"the state's names must be {', '.join(names)}; look at {sorted(wrong)}")
-        for name, s in state.items():
-            self._check_array(f"state {name}", s, (shape[1], self.hidden))
-        return dict(state)
+    def _check_state(self, state: Mapping[str, Array], batch: int, whole: bool = True) -> None:
+        check_names("state", state, self.state_names(), all_of_them=whole)
+        check_arrays("state", state, (batch, self.hidden), self.xp)
 
-    def _checked_masks(self, masks: Mapping[str, Array], shape: tuple) -> Mapping[str, Array]:
-        names = {"top"} | {f"layer.{layer}" for layer in range(1, self.layers)}
-        if unknown := set(masks) - names:
-            raise UserError(f"no dropout mask is called {sorted(unknown)[0]!r}: the names are {sorted(names)}")
-        for name, mask in masks.items():
-            self._check_array(f"mask {name}", mask, (*shape, self.hidden))
-        return masks
-
-    def _check_array(self, what: str, array: Array, shape: tuple[int, ...]) -> None:
-        if not isinstance(array, self.xp.ndarray):
-            kind = f"{type(array).__module__}.{type(array).__name__}"
-            raise TypeError(f"{what} is a {kind}, the model computes on {self.xp.__name__}.ndarray")
-        if array.shape != shape:
-            raise UserError(f"{what} has shape {array.shape}, the model needs {shape}")
+    def _check_masks(self, masks: Mapping[str, Array], shape: tuple[int, int]) -> None:
+        check_names("set of dropout masks", masks, self.mask_names(), all_of_them=False)
+        check_arrays("mask", masks, (*shape, self.hidden), self.xp)

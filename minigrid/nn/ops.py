@@ -1,18 +1,18 @@
-"""Forward and backward pairs for everything around the cells.
+"""Forward and backward pairs for everything around the cells: linear maps, the embedding, the loss.
 
-A backward function never changes what it is given except the weight gradients, to which it *adds*: a weight may be used
-more than once.
+A backward function never changes its arguments, except for gradients of weights, to which it *adds*: a weight may be
+used more than once.
 """
 
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from minigrid.backend import Array, array_module, blocks
-from minigrid.backend.cuda.kernels import fused
+from minigrid.backend import Array, array_module, blocks, on_gpu
+from minigrid.backend.cuda.kernels import kernels_for
 
 FEW_SYMBOLS = 256
-"""Up to as many a product with a one-hot matrix is as quick on a CPU as a sort."""
+"""Up to this vocabulary size a one-hot product is as fast as sorting on a CPU."""
 
 
 def rows(x: Array) -> Array:
@@ -21,19 +21,19 @@ def rows(x: Array) -> Array:
 
 
 def column_sums(x: Array) -> Array:
-    """Sum the rows of x (N, O): (O,). As a product, which is three to four times as fast as ``x.sum(axis=0)``."""
+    """Sum the rows of x (N, O): (O,). A product with ones is three to four times as fast as ``x.sum(axis=0)``."""
     return _ones(array_module(x), str(x.device), len(x), x.dtype) @ x
 
 
 @lru_cache(maxsize=8)
 def _ones(xp: ModuleType, device: str, size: int, dtype: Any) -> Array:
-    """Return ones (size,) on the current device, which `device` names. Callers must not write to them."""
+    """Return ones (size,) on the current device, which `device` names. Do not write to them."""
     return xp.ones(size, dtype)
 
 
 def linear_forward(x: Array, W: Array, bias: Array, out: Array | None = None) -> Array:
-    """``x @ W + bias`` for x (..., I), W (I, O) and bias (O,), into `out` (..., O) if it is given."""
-    # one large product, where x @ W would be one for each time step
+    """Return ``x @ W + bias`` for x (..., I), W (I, O) and bias (O,), in `out` (..., O) if you provide it."""
+    # one large product: x @ W would be one product for each time step
     out = array_module(x).matmul(rows(x), W, out=None if out is None else rows(out))
     out += bias
     return out.reshape(*x.shape[:-1], -1)
@@ -47,7 +47,7 @@ def linear_backward(dout: Array, x: Array, W: Array, dW: Array, dbias: Array) ->
 
 
 def embedding_forward(ids: Array, table: Array, out: Array) -> None:
-    """Look up one row of `table` (V, N) for each of `ids` (T, B), into `out` (T, B, N)."""
+    """Look up one row of `table` (V, N) for each of `ids` (T, B), and write it into `out` (T, B, N)."""
     for step in blocks(out, numbers=1):  # the rows of one step at a time stay in the cache
         table.take(ids[step], axis=0, out=out[step])
 
@@ -55,12 +55,12 @@ def embedding_forward(ids: Array, table: Array, out: Array) -> None:
 def embedding_backward(dout: Array, ids: Array, vocab_size: int) -> Array:
     """Sum the rows of `dout` (T, B, N) that belong to the same id: the gradient of the table, (V, N).
 
-    Written as a product with a one-hot matrix: always in the same order, unlike a scatter on a GPU. For the 4H columns
-    of an LSTM that costs four thirds of what the decoder does, forward and backward; on a CPU, where there are many
-    symbols, the rows are sorted by their ids instead, and each run of equal ones is summed.
+    This is a product with a one-hot matrix, which adds in the same order every time, unlike a scatter on a GPU. For the
+    4H columns of an LSTM it costs four thirds of what the decoder costs, forward and backward. With a large vocabulary
+    on a CPU, the rows are sorted by id instead, and each run of equal ids is summed.
     """
     xp, ids = array_module(dout), ids.ravel()
-    if vocab_size > FEW_SYMBOLS and not fused(dout):
+    if vocab_size > FEW_SYMBOLS and not on_gpu(dout):
         order = xp.argsort(ids, kind="stable")
         starts = xp.flatnonzero(xp.diff(ids[order], prepend=-1))
         table = xp.zeros((vocab_size, dout.shape[-1]), dout.dtype)
@@ -71,33 +71,31 @@ def embedding_backward(dout: Array, ids: Array, vocab_size: int) -> Array:
 
 
 class TokenInput(NamedTuple):
-    """What the first layer reads: characters, seen through an embedding (or one-hot where there is none).
+    """The first layer's input x: characters, through an embedding or, without one, as one-hot vectors.
 
-    A look-up and a linear map commute, so `project` multiplies the V rows of the embedding and looks the *results* up.
-
-    Parameters
-    ----------
-    ids : (T, B) int array
-        Characters.
-    embedding : (V, N) array or None
-        None stands for the identity: one-hot characters.
+    A look-up and a linear map commute, so `project` multiplies the V rows of the embedding and looks up the *results*.
     """
 
-    ids: Array
-    embedding: Array | None
+    ids: Array  # (T, B), characters
+    embedding: Array | None  # (V, N); None is the identity: one-hot characters
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.ids)
 
     def project(self, W: Array, bias: Array, out: Array) -> None:
         """Write ``x @ W + bias`` into `out` (T, B, O)."""
         if self.embedding is None:
             embedding_forward(self.ids, W, out)
             out += bias
-        elif self.ids.size < len(self.embedding):  # fewer characters than rows: look up first after all
+        elif self.ids.size < len(self.embedding):  # fewer characters than rows: look up first
             linear_forward(self.embedding[self.ids], W, bias, out)
         else:
             embedding_forward(self.ids, linear_forward(self.embedding, W, bias), out)
 
     def project_backward(self, dout: Array, W: Array, dW: Array, dbias: Array) -> Array | None:
-        """Add to `dW` and `dbias`, return the gradient of the embedding (None where there is none)."""
+        """Add to `dW` and `dbias`; return the gradient of the embedding, None if there is none."""
         vocab_size = len(W if self.embedding is None else self.embedding)
         dtable = embedding_backward(dout, self.ids, vocab_size)
         if self.embedding is None:
@@ -108,29 +106,25 @@ class TokenInput(NamedTuple):
 
 
 class DenseInput(NamedTuple):
-    """What a higher layer reads: the hidden states of the layer below, (T, B, N)."""
+    """The input x of a higher layer: the hidden states of the layer below."""
 
-    x: Array
+    x: Array  # (T, B, N)
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.x)
 
     def project(self, W: Array, bias: Array, out: Array) -> None:
         """Write ``x @ W + bias`` into `out` (T, B, O)."""
         linear_forward(self.x, W, bias, out)
 
     def project_backward(self, dout: Array, W: Array, dW: Array, dbias: Array) -> Array:
-        """Add to `dW` and `dbias`, return the gradient of x."""
+        """Add to `dW` and `dbias`; return the gradient of x."""
         return linear_backward(dout, self.x, W, dW, dbias)
 
 
 LayerInput = TokenInput | DenseInput
-
-
-def dropout_forward(x: Array, mask: Array | None) -> Array:
-    """Inverted dropout: ``x * mask``, the mask holding 0 or 1 / (1 - p). None leaves x as it is."""
-    return x if mask is None else x * mask
-
-
-dropout_backward = dropout_forward
-"""The gradient passes where the value passed, times the same factor."""
 
 
 class LossCache(NamedTuple):
@@ -138,7 +132,7 @@ class LossCache(NamedTuple):
 
     p: Array  # (T, B, V), softmax of the logits
     y: Array  # (T * B,), targets
-    n: Array  # number of targets that the mean is taken over
+    n: Array  # number of targets in the mean
 
 
 def cross_entropy_forward(logits: Array, y: Array, n: Array | None = None) -> tuple[Array, LossCache]:
@@ -156,20 +150,20 @@ def cross_entropy_forward(logits: Array, y: Array, n: Array | None = None) -> tu
     y : (T, B) int array
         Characters to predict; -1 is not counted.
     n : int, optional
-        Number of targets that the mean is taken over; by default those that count.
+        Number of targets in the mean; by default the number of counted ones.
 
     Returns
     -------
     loss : 0-d array
-        In nats; 0 where no target is counted.
+        In nats; 0 if no target is counted.
     cache : LossCache
         For :func:`cross_entropy_backward`.
     """
-    xp, y = array_module(logits), y.ravel()
-    if kernels := fused(logits):
-        y = y.astype("int32", copy=False)
-        loss, p, n = kernels.cross_entropy_forward(rows(logits), y, n)
+    if on_gpu(logits):
+        y = y.ravel().astype("int32", copy=False)
+        loss, p, n = kernels_for(logits).cross_entropy_forward(rows(logits), y, n)
         return loss, LossCache(p.reshape(logits.shape), y, n)
+    xp, y = array_module(logits), y.ravel()
     counted = y >= 0
     n = xp.maximum(counted.sum() if n is None else n, 1)
     shifted = rows(logits) - rows(logits).max(axis=1, keepdims=True)  # (T * B, V)
@@ -178,17 +172,17 @@ def cross_entropy_forward(logits: Array, y: Array, n: Array | None = None) -> tu
     total = p.sum(axis=1, keepdims=True)
     log_p = target_scores - xp.log(total[:, 0])
     p /= total
-    # summed in float64 whatever the arrays hold: T * B terms of the same sign
+    # summed in float64, whatever the dtype: T * B terms of the same sign
     loss = -xp.where(counted, log_p, 0).sum(dtype="float64") / n
     return xp.asarray(loss, logits.dtype), LossCache(p.reshape(logits.shape), y, n)
 
 
 def cross_entropy_backward(cache: LossCache) -> Array:
-    """Gradient of the mean loss with respect to the logits: ``(p - one_hot(y)) / n``, 0 where y is not counted."""
+    """Return the gradient of the mean loss: ``(p - one_hot(y)) / n`` (T, B, V), 0 for targets that are not counted."""
     p, y, n = cache
+    if on_gpu(p):
+        return kernels_for(p).cross_entropy_backward(rows(p), y, n).reshape(p.shape)
     xp = array_module(p)
-    if kernels := fused(p):
-        return kernels.cross_entropy_backward(rows(p), y, n).reshape(p.shape)
     dlogits = p.copy()
     rows(dlogits)[xp.arange(y.size), y] -= 1
     rows(dlogits)[...] *= ((y >= 0) / n).astype(p.dtype)[:, None]

@@ -75,11 +75,11 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
         raise UserError(f"`{name}` must be {names[kind]}, not {value!r}")
     if value == "":
         raise UserError(f"`{name}` is empty: give a value, or leave it out")
-    if choices and value not in choices:
+    if isinstance(value, str) and choices and value not in choices:
         raise UserError(f"unknown {name} {value!r}{did_you_mean(value, choices)}: choose one of {', '.join(choices)}")
-    if kind is float and not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"`{name}` must be a finite number, not {value}")
-    if kind in (int, float) and not all(holds(value) for holds, _ in _bounds(field)):
+    if isinstance(value, int | float) and not all(holds(value) for holds, _ in _bounds(field)):
         allowed = " and ".join(words for _, words in _bounds(field))
         raise UserError(f"`{name}` must be {allowed}, not {value}")
     return value

@@ -1,1 +1,1 @@
-"""The self-contained page that shows every gate over a text."""
+"""A self-contained HTML page that shows every gate at every character of a text."""

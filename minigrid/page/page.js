@@ -1,19 +1,20 @@
 "use strict";
+// The fields of `data` are described by PageData in build.py.
 const data = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
 const T = data.text.length, L = data.layers, H = data.units;
 
-// what is chosen: a character (and perhaps another one that is only looked at), and what to colour the text by
-const chosen = { step: 0, looked: null, way: 0, quantity: 0, layer: L - 1, unit: 0 };
-const shownStep = () => chosen.looked ?? chosen.step;
+// the selected character, the character under the mouse (if any), and the array, layer and unit that colour the text
+const chosen = { step: 0, hovered: null, direction: 0, quantity: 0, layer: L - 1, unit: 0 };
+const shownStep = () => chosen.hovered ?? chosen.step;
 
-// -- numbers: one byte or two for each, between -reach or 0 and reach, the reach of each layer apart
+// -- values: stored as whole numbers of one or two bytes, from -reach (0 if unsigned) to the reach of each layer
 
 for (const array of Object.values(data.arrays)) {
   const bytes = Uint8Array.from(atob(array.data), (c) => c.charCodeAt(0));
   array.numbers = array.bits === 8 ? bytes : new Uint16Array(bytes.buffer);
 }
-const arrayOf = (quantity) => data.arrays[`${data.ways[chosen.way].key}.${data.quantities[quantity].key}`];
+const arrayOf = (quantity) => data.arrays[`${data.directions[chosen.direction].key}.${data.quantities[quantity].key}`];
 
 function share(array, layer, step, unit) {
   return array.numbers[(layer * T + step) * H + unit] / (2 ** array.bits - 1);
@@ -36,7 +37,7 @@ function colour(from0to1, signed) {
   return stops[below].map((c, k) => Math.round(c + (stops[below + 1][k] - c) * (place - below)));
 }
 
-function inkOn(rgb, blank) { // black or white, whichever stands out more; the signs for white space are fainter
+function inkOn(rgb, blank) { // black or white, whichever has more contrast; signs for white space are fainter
   const [r, g, b] = rgb.map((c) => (c / 255) ** 2.2), light = 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.18;
   return (light ? "#000" : "#fff") + (blank ? "9" : "f");
 }
@@ -67,7 +68,7 @@ function colourText() {
 function chooseStep(step) {
   characters[chosen.step].removeAttribute("aria-selected");
   chosen.step = Math.max(0, Math.min(T - 1, step));
-  chosen.looked = null;
+  chosen.hovered = null;
   const span = characters[chosen.step];
   span.setAttribute("aria-selected", "true");
   at("text").setAttribute("aria-activedescendant", span.id);
@@ -77,17 +78,17 @@ function chooseStep(step) {
   drawStep();
 }
 
-function look(step) {
-  if (chosen.looked === step) return;
-  chosen.looked = step;
-  characters.forEach((span, k) => span.classList.toggle("looked-at", k === step && step !== chosen.step));
+function hover(step) { // null: the mouse has left the text
+  if (chosen.hovered === step) return;
+  chosen.hovered = step;
+  characters.forEach((span, k) => span.classList.toggle("hovered", k === step && step !== chosen.step));
   drawStep();
 }
 
-function stepInLine(direction) { // the nearest character of the next line of the page
+function stepInLine(offset) { // the nearest character in the line above (-1) or below (1)
   const from = characters[chosen.step];
   let best = chosen.step, bestLine = null, bestDistance = Infinity;
-  for (let k = chosen.step + direction; k >= 0 && k < T; k += direction) {
+  for (let k = chosen.step + offset; k >= 0 && k < T; k += offset) {
     const span = characters[k];
     if (span.offsetTop === from.offsetTop) continue;
     bestLine ??= span.offsetTop;
@@ -101,9 +102,9 @@ function stepInLine(direction) { // the nearest character of the next line of th
 const stepOf = (event) => characters.indexOf(event.target.closest("[role=option]"));
 at("text").addEventListener("click", (event) => { if (stepOf(event) >= 0) chooseStep(stepOf(event)); });
 at("text").addEventListener("pointermove", (event) => {
-  if (event.pointerType === "mouse" && stepOf(event) >= 0) look(stepOf(event));
+  if (event.pointerType === "mouse" && stepOf(event) >= 0) hover(stepOf(event));
 });
-at("text").addEventListener("pointerleave", () => look(null));
+at("text").addEventListener("pointerleave", () => hover(null));
 
 const jumps = {
   ArrowLeft: () => chosen.step - 1, ArrowRight: () => chosen.step + 1, Home: () => 0, End: () => T - 1,
@@ -112,11 +113,11 @@ const jumps = {
 document.addEventListener("keydown", (event) => {
   if (!jumps[event.key] || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, button")) return;
   event.preventDefault();
-  look(null);
+  hover(null);
   chooseStep(jumps[event.key]());
 });
 
-// -- the strips: one for each layer and quantity, the top layer first
+// -- the strips: one for each layer and quantity, with the top layer first
 
 const strips = [];
 for (let layer = L - 1; layer >= 0; layer--) {
@@ -133,7 +134,7 @@ for (let layer = L - 1; layer >= 0; layer--) {
     canvas.width = H;
     button.addEventListener("click", (event) => {
       const box = cells.getBoundingClientRect(), x = (event.clientX - box.left) / box.width;
-      const unit = event.detail && x >= 0 && x < 1 ? Math.floor(x * H) : chosen.unit; // detail 0: from the keyboard
+      const unit = event.detail && x >= 0 && x < 1 ? Math.floor(x * H) : chosen.unit; // detail is 0 for a click by keyboard
       choose({ layer, quantity, unit });
     });
     strips.push({ button, layer, quantity, name, canvas, mark, number });
@@ -172,24 +173,24 @@ function drawStrip({ button, layer, quantity, name, canvas, mark, number }) {
 
 // -- controls
 
-data.ways.forEach(({ title }, way) => {
+data.directions.forEach(({ title }, direction) => {
   const label = document.createElement("label"), radio = document.createElement("input");
-  Object.assign(radio, { type: "radio", name: "way", value: way, checked: way === chosen.way });
-  radio.addEventListener("change", () => choose({ way }));
+  Object.assign(radio, { type: "radio", name: "direction", value: direction, checked: direction === chosen.direction });
+  radio.addEventListener("change", () => choose({ direction }));
   label.append(radio, title);
-  at("ways").append(label);
+  at("directions").append(label);
 });
-at("ways").hidden = data.ways.length === 1;
+at("directions").hidden = data.directions.length === 1;
 at("unit").max = H - 1;
 at("unit").addEventListener("input", () => choose({ unit: Number(at("unit").value) }));
 
 function choose(changes) {
   Object.assign(chosen, changes);
   const { title, key, signed } = data.quantities[chosen.quantity], reach = arrayOf(chosen.quantity).reach[chosen.layer];
-  const way = data.ways.length > 1 ? ` ${data.ways[chosen.way].title}` : "";
+  const direction = data.directions.length > 1 ? ` ${data.directions[chosen.direction].title}` : "";
   at("unit").value = chosen.unit;
   at("unit-number").textContent = chosen.unit;
-  at("colours").textContent = `Coloured by the ${title} ${key}${way}, layer ${chosen.layer + 1}, unit ${chosen.unit}`;
+  at("colours").textContent = `Coloured by the ${title} ${key}${direction}, layer ${chosen.layer + 1}, unit ${chosen.unit}`;
   at("low").textContent = signed ? shown(-reach, 1) : "0";
   at("high").textContent = shown(reach, signed ? 1 : 0);
   at("ramp").style.background = `linear-gradient(90deg, ${maps[signed ? 1 : 0].map(css).join(", ")})`;
@@ -197,21 +198,21 @@ function choose(changes) {
   drawStep();
 }
 
-// -- everything about the character that is shown
+// -- everything that the page shows about one character
 
 function drawStep() {
   const step = shownStep(), { glyph, name } = data.symbols[data.text[step]];
-  at("inside-title").textContent = `Having read character ${step + 1} of ${T}: ${glyph}`;
+  at("inside-title").textContent = `After character ${step + 1} of ${T}: ${glyph}`;
   strips.forEach(drawStrip);
   at("guesses").replaceChildren(...data.guesses[step].map(([symbol, p]) => guess(symbol, p, data.text[step + 1])));
   at("actual").textContent = step + 1 < T
-    ? `Then came ${data.symbols[data.text[step + 1]].glyph} (${percent(data.actual[step])}).` : "The text ends here.";
+    ? `Next in the text: ${data.symbols[data.text[step + 1]].glyph} (${percent(data.actual[step])})` : "The text ends here.";
   const { title } = data.quantities[chosen.quantity];
   at("spoken").textContent = `Character ${step + 1}, ${name}. Layer ${chosen.layer + 1}, ${title}, unit ${chosen.unit}: `
     + `${shown(value(chosen.quantity, chosen.layer, step, chosen.unit), 2)}.`;
 }
 
-const percent = (p) => `${(100 * p).toFixed(1)} %`;
+const percent = (p) => `${(100 * p).toFixed(1)}%`;
 
 function guess(symbol, p, actual) {
   const item = document.createElement("li"), sign = document.createElement("span"), bar = document.createElement("span");

@@ -1,8 +1,7 @@
-"""Pictures, as matplotlib figures, one idea each.
+"""Plots, as matplotlib figures.
 
-Every function takes plain arrays or a `Trace` and returns a figure: a notebook shows it, and
-``figure.savefig("gates.png")`` keeps it. Layers are counted from 1 in the pictures, as in the equations; in arrays, as
-everywhere in Python, from 0.
+Every function takes plain arrays or a `Trace` and returns a figure. A notebook displays it, and
+``figure.savefig("gates.png")`` saves it. Plots count layers from 1, as the equations do; arrays count them from 0.
 """
 
 from minigrid.plots.block import grid_block

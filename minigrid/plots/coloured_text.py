@@ -1,4 +1,4 @@
-"""A text whose background shows a number for each character."""
+"""A text in which the background of each character shows a number."""
 
 from collections.abc import Sequence
 
@@ -10,22 +10,27 @@ from matplotlib.collections import PolyCollection
 from minigrid.plots.style import WIDTH, Figure, check_length, colours_for, glyph
 
 COLUMNS = 80
-DARK = 0.45  # of the background's luminance: below it, white letters
+DARK = 0.45  # luminance of the background below which the letters are white
 
 
 def coloured_text(values: np.ndarray, text: Sequence[str], label: str, signed: bool = True) -> Figure:
-    """Write a text in lines of 80, each character on a background that shows a cell's value there.
+    """Write a text in lines of 80 characters, coloured by the value of one unit.
 
     Parameters
     ----------
     values : (T,) array
-        One unit's activation when it had read each character, ``trace["time.c"][1, :, 0, 17]`` for example.
+        Value of the unit after each character, for example ``trace["time.c"][1, :, 0, 17]``.
     text : sequence of str
         The T characters.
     label : str
-        What is shown, for the colour bar.
+        Label of the colour bar.
     signed : bool
-        Whether values go to both sides of 0; gates go from 0 to 1.
+        True if values can be negative, as in a memory cell; False for gates, which go from 0 to 1.
+
+    Raises
+    ------
+    UserError
+        `text` and `values` differ in length.
     """
     check_length(text, len(values))
     lines = _wrap(text)
@@ -50,7 +55,7 @@ def coloured_text(values: np.ndarray, text: Sequence[str], label: str, signed: b
 
 
 def _wrap(text: Sequence[str]) -> list[list[str]]:
-    """Cut a text into lines of at most 80 characters, and after every line break."""
+    """Split a text into lines of at most 80 characters, and after every line break."""
     lines: list[list[str]] = [[]]
     for symbol in text:
         if len(lines[-1]) == COLUMNS or lines[-1][-1:] == ["\n"]:

@@ -1,4 +1,4 @@
-"""Gates over a text, and how often they stand open or closed."""
+"""Gates over a text, and how often they are open or closed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,33 +7,45 @@ from matplotlib import colormaps
 
 from minigrid.plots.style import WIDTH, Figure, check_length, colours_for, label_characters, label_units
 
-OPEN, CLOSED = 0.9, 0.1  # when a gate counts as saturated (Karpathy, Johnson, Fei-Fei: arXiv:1506.02078)
+OPEN, CLOSED = 0.9, 0.1  # a gate beyond these values is saturated (Karpathy, Johnson, Fei-Fei: arXiv:1506.02078)
 
 
 def gate_heatmap(values: np.ndarray, text: Sequence[str], label: str, signed: bool = False) -> Figure:
-    """Draw the units of every layer over a text, the bottom layer at the bottom.
+    """Draw the units of every layer over a text, with the bottom layer at the bottom.
 
     Parameters
     ----------
     values : (L, T, H) array
-        A gate or a state of one text, ``trace["depth.f"][:, :, 0]`` for example.
+        A gate or a state over one text, for example ``trace["depth.f"][:, :, 0]``.
     text : sequence of str
-        Its T characters; up to about 90 can be read.
+        The T characters. Up to about 90 are legible.
     label : str
-        What is shown, for the colour bar.
+        Label of the colour bar.
     signed : bool
-        Whether values go to both sides of 0; gates go from 0 to 1.
+        True if values can be negative, as in a memory cell; False for gates, which go from 0 to 1.
+
+    Raises
+    ------
+    UserError
+        `text` and `values` differ in length.
     """
     return side_by_side({"": values}, text, label, signed)
 
 
 def side_by_side(models: Mapping[str, np.ndarray], text: Sequence[str], label: str, signed: bool = False) -> Figure:
-    """Draw the same of several models beside each other, in the same colours; see :func:`gate_heatmap`.
+    """Draw the same gate or state of several models next to each other, with one colour scale.
 
     Parameters
     ----------
     models : mapping
-        Name of a model -> (L, T, H) array. The models may differ in layers and units.
+        Name of a model -> (L, T, H) array. The models may differ in their number of layers and units.
+    text, label, signed
+        As in :func:`gate_heatmap`.
+
+    Raises
+    ------
+    UserError
+        `text` and one of the arrays differ in length.
     """
     rows = max(len(values) for values in models.values())
     figure = Figure(figsize=(WIDTH, 1.0 + 1.3 * rows), layout="constrained")
@@ -47,7 +59,7 @@ def side_by_side(models: Mapping[str, np.ndarray], text: Sequence[str], label: s
         column = column[rows - layers :]
         for layer, axes in enumerate(reversed(column)):
             image = axes.imshow(values[layer].T, cmap=colour_map, norm=norm, aspect="auto", interpolation="nearest")
-            axes.grid(False)  # whatever the reader's settings say
+            axes.grid(False)  # even if matplotlib's settings turn grids on
             axes.set_ylabel(f"layer {layer + 1}\nunit")
             axes.tick_params(axis="x", length=0, labelbottom=layer == 0)
             label_units(axes, units)
@@ -58,15 +70,15 @@ def side_by_side(models: Mapping[str, np.ndarray], text: Sequence[str], label: s
 
 
 def gate_saturation(gates: Mapping[str, np.ndarray]) -> Figure:
-    """Draw each unit as a dot: how much of the time it stands open, and how much closed.
+    """Draw a dot for each unit: the share of time that its gate is open, and the share that it is closed.
 
-    A dot on the right is a gate that is nearly always open, one at the top nearly always closed; near the origin it is
-    rarely either, and along the diagonal always one or the other, like a switch.
+    A gate on the right is nearly always open, and one at the top nearly always closed. A gate near the origin is rarely
+    saturated. A gate on the diagonal is always either open or closed, like a switch.
 
     Parameters
     ----------
     gates : mapping
-        Name of a gate -> its values between 0 and 1, (L, ..., H); everything between is time.
+        Name of a gate -> its values from 0 to 1, (L, ..., H). The axes in the middle count as time.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""How large gradients are, by the time and by the layers that they came through."""
+"""Norms of gradients, by the number of steps or layers that they have come through."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,25 +9,26 @@ from minigrid.plots.style import COLOURS, WIDTH, Figure
 
 
 def gradients_by_lag(norms: Mapping[str, Sequence[float] | np.ndarray]) -> Figure:
-    """Draw gradient norms over the number of characters that the gradient has gone back.
+    """Draw gradient norms over the number of characters that the gradient has gone back in time.
 
     Parameters
     ----------
     norms : mapping
-        Name of a curve -> (K,) norms for the lags 1 to K, as `norms_by_lag` returns them.
+        Name of a curve -> (K,) norms for lags 1 to K, for example one layer of what
+        :func:`minigrid.analysis.gradient_flow.norms_by_lag` returns, averaged over the batch.
     """
-    return _curves(norms, "characters back", "norm of the gradient of the loss", marker="")
+    return _curves(norms, "characters back", "gradient norm", marker="")
 
 
 def gradients_by_layer(norms: Mapping[str, Sequence[float] | np.ndarray]) -> Figure:
-    """Draw gradient norms over layers, from the bottom one, 1, to the top one.
+    """Draw gradient norms over layers, from the bottom layer (1) to the top layer (L).
 
     Parameters
     ----------
     norms : mapping
         Name of a curve -> (L,) norms.
     """
-    return _curves(norms, "layer", "norm of the gradient of the loss", marker="o")
+    return _curves(norms, "layer", "gradient norm", marker="o")
 
 
 def _curves(norms: Mapping[str, Sequence[float] | np.ndarray], across: str, up: str, marker: str) -> Figure:

@@ -4,44 +4,57 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from minigrid.plots.style import COLOURS, Figure, drawable
 
 
 def loss_curves(runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """Draw training (thin) and validation loss (with dots) of one or more runs over minibatches.
+    """Draw the training loss (thin line) and the validation loss (dots) of one or more runs over minibatches.
 
     Parameters
     ----------
     runs : mapping
-        Name of a run -> its metrics, as in ``metrics.jsonl``.
+        Name of a run -> its metrics, the records of ``metrics.jsonl``.
 
     Returns
     -------
     Figure
-        Nats on the left axis, bits on the right one.
+        The left axis shows nats, the right axis bits.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
-    for k, (name, metrics) in enumerate(runs.items()):
-        colour, name = COLOURS[k % len(COLOURS)], drawable(name)  # a folder may be called anything
-        train = [(m["step"], m["loss"]) for m in metrics if m["split"] == "train"]
-        val = [(m["step"], m["loss"]) for m in metrics if m["split"] == "val"]
-        if train:
-            axes.plot(*zip(*train, strict=True), color=colour, linewidth=1, alpha=0.8, label=f"training of {name}")
-        if val:
-            best = min(loss for _, loss in val)
-            label = f"validation of {name} (best {best:.3f})"
-            axes.plot(*zip(*val, strict=True), color=colour, linewidth=2, marker="o", markersize=4, label=label)
+    for k, (run, metrics) in enumerate(runs.items()):
+        colour, name = COLOURS[k % len(COLOURS)], drawable(run)  # a run's folder can have any name
+        train = _curve(metrics, "train")
+        if len(train):
+            axes.plot(*train.T, color=colour, linewidth=1, alpha=0.8, label=f"{name}, training")
+        val = _curve(metrics, "val")
+        if len(val):
+            label = f"{name}, validation (best {val[:, 1].min():.3f})"
+            axes.plot(*val.T, color=colour, linewidth=2, marker="o", markersize=4, label=label)
     axes.set_xlabel("minibatches")
     axes.set_ylabel("loss (nats per symbol)")
-    axes.secondary_yaxis("right", functions=(lambda n: n / math.log(2), lambda b: b * math.log(2))).set_ylabel(
-        "bits per symbol"
-    )
+    bits = axes.secondary_yaxis("right", functions=(_nats_to_bits, _bits_to_nats))
+    bits.set_ylabel("bits per symbol")
     axes.grid(alpha=0.3)
     if axes.lines:
-        # so that trainings are on the left and validations on the right, if every run has both
-        thin_ones_first = sorted(axes.lines, key=lambda line: line.get_linewidth())
-        legend = figure.legend(handles=thin_ones_first, loc="outside lower center", ncols=2)
+        # the training curves come first, so that if every run has both, they fill the left column
+        training_first = sorted(axes.lines, key=lambda line: line.get_linewidth())
+        legend = figure.legend(handles=training_first, loc="outside lower center", ncols=2)
         for text in legend.get_texts():
             text.set_parse_math(False)
     return figure
+
+
+def _curve(metrics: Sequence[Mapping[str, Any]], split: str) -> np.ndarray:
+    """Return the steps and losses of one split: (K, 2)."""
+    return np.array([(record["step"], record["loss"]) for record in metrics if record["split"] == split])
+
+
+def _nats_to_bits(nats: Any) -> Any:
+    return nats / math.log(2)
+
+
+def _bits_to_nats(bits: Any) -> Any:
+    return bits * math.log(2)

@@ -1,4 +1,4 @@
-"""Forget-gate paths: what becomes of a number that is written into a memory cell, along depth and along time."""
+"""Forget-gate paths: how long a value written to a memory cell is kept, along depth and along time."""
 
 from collections.abc import Sequence
 
@@ -10,36 +10,39 @@ from minigrid.analysis.trace import Trace, kept_between, kept_to_end
 from minigrid.errors import UserError
 from minigrid.plots.style import WIDTH, Figure, check_length, colours_for, label_characters
 
-BAR = {"location": "right", "fraction": 0.03, "pad": 0.01}
-
 
 def depth_paths(trace: Trace, text: Sequence[str], unit: int, batch: int = 0) -> Figure:
-    """Draw, for one cell of a grid and every character, what each layer writes, keeps and reads along depth.
+    """Draw what each layer of a grid writes, keeps and reads along depth, for one unit and every character.
 
-    What layer l writes, i * g, is multiplied by the forget gate of every layer above it; the middle panel shows that
-    product, the share that arrives at the top. The memory at the top is the sum over the layers of the first panel
-    times the second. The third panel shows the output gate, through which a layer reads the memory. For all cells at
-    once, give ``kept_to_end(trace["depth.f"])[:, :, 0]`` to :func:`minigrid.plots.gate_heatmap`.
+    What layer l writes, i * g, is multiplied by the forget gate of every layer above it. The middle panel shows that
+    product: the share that arrives at the top. The memory cell of the top layer is the sum over layers of the first
+    panel times the second. The third panel shows the output gate, through which a layer reads its memory cell. To see
+    all units at once, pass ``kept_to_end(trace["depth.f"])[:, :, 0]`` to :func:`minigrid.plots.gate_heatmap`.
 
     Parameters
     ----------
     trace : Trace
-        Of a grid.
+        Trace of a grid.
     text : sequence of str
-        The T characters that were read.
+        The T characters that the grid read.
     unit, batch : int
-        Which cell, and which of the sequences read side by side.
+        Unit, and sequence of the batch, counted from 0.
+
+    Raises
+    ------
+    UserError
+        The trace is not that of a grid, or `text` and the trace differ in length.
     """
     if "depth.f" not in trace:
-        raise UserError("only a grid has a memory along depth: give the trace of a grid")
+        raise UserError("only a grid has a memory along depth: `trace` must be the trace of a grid")
     i, f, o, g = (trace[f"depth.{gate}"][:, :, batch, unit] for gate in "ifog")  # (L, T)
     check_length(text, f.shape[1])
     figure = Figure(figsize=(WIDTH, 2.0 + 0.9 * len(f)), layout="constrained")
     panels = figure.subplots(3, 1, sharex=True)
     rows = (
-        ("what each layer writes, $i \\cdot g$", i * g, True),
-        ("the share of it that is kept up to the top, $\\prod f$ of the layers above", kept_to_end(f), False),
-        ("how far each layer reads the memory, $o$", o, False),
+        ("written by each layer: $i \\cdot g$", i * g, True),
+        ("share kept up to the top layer: $\\prod f$ of the layers above", kept_to_end(f), False),
+        ("read by each layer: output gate $o$", o, False),
     )
     for axes, (title, values, signed) in zip(panels, rows, strict=True):
         image = _colours(axes, values, signed)
@@ -56,24 +59,30 @@ def depth_paths(trace: Trace, text: Sequence[str], unit: int, batch: int = 0) ->
 
 
 def time_paths(trace: Trace, text: Sequence[str], layer: int, unit: int, batch: int = 0) -> Figure:
-    """Draw, for one memory cell along time, how much of what is written at each character is kept at each later one.
+    """Draw how much of what one memory cell writes at each character is kept at each later character.
 
-    The square holds the product of the forget gates between writing (row) and reading (column). The strip on the left
-    says what was written, i * g, and the one at the bottom how far the cell was read, o. The cell at a character is
-    the sum over its column of the square times the left strip, and what is left of the state before the text.
+    The square shows the product of the forget gates between writing (row) and reading (column). The strip on the left
+    shows what is written, i * g, and the strip at the bottom shows the output gate o, through which the cell is read.
+    The value of the cell at a character is the sum of its column of the square times the left strip, plus what is kept
+    of the initial state.
 
     Parameters
     ----------
     trace : Trace
-        Of a grid or a stacked LSTM.
+        Trace of a grid or a stacked LSTM.
     text : sequence of str
-        The T characters that were read; up to about 60 can be read.
+        The T characters that the model read. Up to about 60 are legible.
     layer, unit, batch : int
-        Which cell, counted from 0, and which of the sequences read side by side.
+        Layer, unit, and sequence of the batch, counted from 0.
+
+    Raises
+    ------
+    UserError
+        The model has no forget gates, or `text` and the trace differ in length.
     """
     kind = "time" if "time.f" in trace else "lstm"
     if f"{kind}.f" not in trace:
-        raise UserError("only a grid and an LSTM have forget gates: give the trace of one of them")
+        raise UserError("only a grid and an LSTM have forget gates: `trace` must be the trace of one of them")
     i, f, o, g = (trace[f"{kind}.{gate}"][layer, :, batch, unit] for gate in "ifog")  # (T,)
     check_length(text, len(f))
     figure = Figure(figsize=(WIDTH, 0.88 * WIDTH), layout="constrained")
@@ -90,14 +99,17 @@ def time_paths(trace: Trace, text: Sequence[str], layer: int, unit: int, batch: 
     panels["read"].set_yticks([0], ["$o$"])
     label_characters(panels["read"].xaxis, text, "read at this character", room=6.5)
     label_characters(panels["written"].yaxis, text, "written at this character", room=6.5)
-    figure.colorbar(kept, ax=list(panels.values()), label="share kept, $\\prod f$ in between; and $o$", **BAR)
-    figure.colorbar(written, ax=list(panels.values()), label="written, $i \\cdot g$", **BAR)
+    for image, label in (
+        (kept, "share kept ($\\prod f$) and output gate ($o$)"),
+        (written, "written ($i \\cdot g$)"),
+    ):
+        figure.colorbar(image, ax=list(panels.values()), label=label, location="right", fraction=0.03, pad=0.01)
     figure.suptitle(f"memory along time, layer {layer + 1}, unit {unit}")
     return figure
 
 
 def _colours(axes: Axes, values: np.ndarray, signed: bool) -> AxesImage:
-    """Draw values as coloured boxes."""
+    """Draw an array as coloured boxes."""
     colour_map, norm = colours_for(values, signed)
-    axes.grid(False)  # whatever the reader's settings say
+    axes.grid(False)  # even if matplotlib's settings turn grids on
     return axes.imshow(values, cmap=colour_map, norm=norm, aspect="auto", interpolation="nearest")

@@ -67,7 +67,7 @@ def evaluate(
             ended.set()
             raise
 
-    losses, targets, scores = zip(*shards.map(read, shards.columns(batches.batch)), strict=True)
+    losses, targets, scores = zip(*shards.map_columns(read, batches.batch), strict=True)
     score = None if batches.carries_state else AdditionScore(*np.sum(scores, axis=0).tolist())
     return Evaluation(sum(losses) / sum(targets), sum(targets), score)
 

@@ -1,8 +1,8 @@
-"""Work on a CPU side by side: parts of a batch, each in a thread of its own with one BLAS thread.
+"""Data parallelism on a CPU: one thread and one BLAS thread per part of the batch.
 
-One product of a recurrent step is small. Two cores that share it spend as much time on handing numbers over as on
-computing, and everything between the products leaves the second core idle. Two halves of the batch never meet before
-their gradients are added up.
+One product of a recurrent step is small. Two cores that share it spend as much time exchanging numbers as computing,
+and everything between the products leaves the second core idle. Two halves of the batch are independent until their
+gradients are added.
 """
 
 import contextvars
@@ -20,21 +20,21 @@ from minigrid.backend.blas import one_thread, threads
 from minigrid.nn.model import CharModel
 
 NARROWEST = 16
-"""Columns that a part of a batch has at least: BLAS works on that many at a time."""
+"""Fewest columns in a part of a batch: BLAS works on that many at a time."""
 
 Result = TypeVar("Result")
 
 
 class Shards:
-    """The parts that a model's batches are computed in, with the arrays that each of them re-uses.
+    """The parts in which a model's batches are computed, and the arrays that each part reuses.
 
-    There are as many parts as BLAS may use threads (``OPENBLAS_NUM_THREADS``; by default one for each core), one on a
-    GPU, and one where parts of at least `NARROWEST` columns would keep no more than half of the cores busy.
+    There is one part per thread that BLAS may use (``OPENBLAS_NUM_THREADS``; by default one per core). There is only
+    one on a GPU, or if parts of at least `NARROWEST` columns would occupy no more than half of the cores.
 
     Parameters
     ----------
     model : CharModel
-        Whose batches they are.
+        The model whose batches are computed.
     """
 
     def __init__(self, model: CharModel):
@@ -48,24 +48,29 @@ class Shards:
         return _cut(batch, count if 2 * count > threads else 1)
 
     def ranges(self, size: int) -> list[slice]:
-        """Cut a vector into the ranges that are worked on side by side: one where it is short."""
+        """Cut a vector into ranges that are processed in parallel: a single one if it is short."""
         return _cut(size, self._threads() if size >= 4 * BLOCK else 1)
 
-    def map(self, function: Callable[[slice, Workspace], Result], parts: list[slice]) -> list[Result]:
-        """Return ``function(part, workspace)`` for every part, in their order, each with a workspace of its own."""
+    def map_columns(self, function: Callable[[slice, Workspace], Result], batch: int) -> list[Result]:
+        """Return ``function(columns, workspace)`` for every part of a batch, in order, each with its own workspace."""
+        parts = self.columns(batch)
         while len(self._workspaces) < len(parts):
             self._workspaces.append(self._model.workspace(reuse=True))
-        return side_by_side(function, list(zip(parts, self._workspaces, strict=False)))
+        return in_parallel(function, list(zip(parts, self._workspaces, strict=False)))
+
+    def map_ranges(self, function: Callable[[slice], Result], size: int) -> list[Result]:
+        """Return ``function(part)`` for every range of a vector, in order."""
+        return in_parallel(function, [(part,) for part in self.ranges(size)])
 
     def _threads(self) -> int:
         return threads() if self._model.xp is np else 1
 
 
-def side_by_side(function: Callable[..., Result], arguments: list[tuple[Any, ...]]) -> list[Result]:
+def in_parallel(function: Callable[..., Result], arguments: list[tuple[Any, ...]]) -> list[Result]:
     """Return ``function(*a)`` for each of `arguments`, computed at the same time, with one BLAS thread each.
 
-    BLAS has one number of threads for the whole process: of two trainings at once, in two threads, each may find that
-    of the other, and what depends on it differs in the last digits.
+    The whole process has one number of BLAS threads. If you train two models at once in two threads of your own, each
+    may see the other's number, and results that depend on it may differ in the last digits.
     """
     if len(arguments) == 1:
         return [function(*arguments[0])]

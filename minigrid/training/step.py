@@ -1,14 +1,14 @@
-"""One training step: forward, backward, clip, update, the state carried on."""
+"""One training step: forward, backward, clip, update; the state carries over to the next."""
 
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from minigrid.backend import Array, Workspace, array_module, blocks, to_host
-from minigrid.backend.cuda.kernels import fused
+from minigrid.backend import Array, Workspace, array_module, blocks, on_gpu, to_host
+from minigrid.backend.cuda.kernels import kernels_for
 from minigrid.errors import UserError
 from minigrid.nn.model import CharModel
 from minigrid.nn.params import Params
@@ -19,9 +19,9 @@ from minigrid.training.shards import Shards
 class TrainStep:
     """Trains a model one minibatch at a time; ``step(x, y)`` returns the mean loss in nats, a 0-d array.
 
-    The state after a minibatch is where the next one begins (truncated backpropagation through time), until
-    :meth:`reset`. Clipping and optimiser see T x the gradient of the mean loss, see :mod:`minigrid.training.optim`.
-    Arrays are re-used from call to call, but none that a call returns.
+    The state after a minibatch is where the next one begins (truncated backpropagation through time), until you call
+    :meth:`reset`. Clipping and optimiser work on T x the gradient of the mean loss, see :mod:`minigrid.training.optim`.
+    Arrays are reused from call to call, except for those that a call returns.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ class TrainStep:
     optimizer : {"rmsprop", "adam"}
         Update rule.
     lr : float
-        Learning rate; may be set between steps.
+        Learning rate; you may change it between steps.
     alpha : float
-        Of RMSprop.
+        RMSprop only: share of the mean square that is kept at each step.
     clip : float or None
-        Limit of every element of T x grads.
+        Limit for every element of T x grads.
     clip_norm : float or None
-        Limit of the norm of T x grads, applied before `clip`.
+        Limit for the norm of T x grads, applied before `clip`.
 
     Attributes
     ----------
@@ -45,17 +45,17 @@ class TrainStep:
     number : int
         Steps done.
     norm : 0-d array
-        Norm of T x grads of the last step, before clipping.
+        Norm of T x grads in the last step, before clipping.
     shards : Shards
-        The parts that batches are computed in; between two steps nothing in their arrays is needed.
+        The parts in which batches are computed; between two steps their arrays are free for other uses.
     finite : 0-d bool array
         Whether every loss and every gradient norm so far was finite (in float32 a norm above 1.8e19 is not). Reading it
-        waits for a GPU, so it is left to the caller when.
+        waits for a GPU, so do that only now and then.
 
     Raises
     ------
     UserError
-        A rate or a limit that is not positive, or more than the model's dtype holds; an unknown optimiser.
+        A rate or a limit that is not positive, or too large for the model's dtype; an unknown optimiser.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class TrainStep:
         clip: float | None = 5.0,
         clip_norm: float | None = None,
     ):
-        limits = {name: limit for name, limit in {"clip": clip, "clip_norm": clip_norm}.items() if limit is not None}
         largest = float(np.finfo(model.dtype).max)
-        for name, value in ({"lr": lr} | limits).items():
-            if value is None or not 0 < value <= largest:
-                raise UserError(f"{name} must be a positive number, at most {largest:.2g}, not {value}")
+        for name, value in {"lr": lr, "clip": clip, "clip_norm": clip_norm}.items():
+            if (value is None and name != "lr") or (value is not None and 0 < value <= largest):
+                continue
+            raise UserError(f"`{name}` must be a positive number, at most {largest:.2g}, not {value}")
         self.model = model
         self.lr = lr
         self.clip, self.clip_norm = clip, clip_norm
@@ -86,24 +86,25 @@ class TrainStep:
         """Do one step on characters x and targets y, (T, B) each; y = -1 is not counted."""
         loss, grads, self._state = self.gradients(x, y)
         self.number += 1
-        ranges = self.shards.ranges(grads.flat.size)
-        squares = self.shards.map(lambda part, _: _scale(grads.flat, len(x), part), ranges)
+        g = grads.flat
+        squares = self.shards.map_ranges(partial(_scale_and_square, g, len(x)), g.size)
         self.norm = self.model.xp.sqrt(reduce(add, squares))
-        self.finite = self.finite & self.model.xp.isfinite(loss + self.norm)  # not finite where either is not
-        self.shards.map(lambda part, _: self._update(grads.flat, part), ranges)
+        self.finite = self.finite & self.model.xp.isfinite(loss + self.norm)  # not finite if either is not
+        self.shards.map_ranges(partial(self._clip_and_update, g), g.size)
         return loss
 
     def gradients(self, x: Array, y: Array) -> tuple[Array, Params, dict[str, Array]]:
         """Return what the next step on (x, y) would use: loss, gradients of the mean loss, and the state after it.
 
-        The gradients lie in an array that the next call overwrites.
+        The next call overwrites the gradients.
         """
         model = self.model
         x = model.ids(x)
         y = model.targets(y, x.shape)
-        state, parts = self.state(x.shape[1]), self.shards.columns(x.shape[1])
-        counted = (y >= 0).sum() if len(parts) > 1 else None  # a single part counts its own
-        masks = model.draw_masks(*x.shape, self.number) if model.dropout else {}
+        T, B = x.shape
+        state = self.state(B)
+        counted = (y >= 0).sum() if len(self.shards.columns(B)) > 1 else None  # a single part counts its own
+        masks = model.draw_masks(T, B, self.number) if model.dropout else {}
 
         def of_columns(columns: slice, workspace: Workspace) -> tuple[Array, Params, dict[str, Array]]:
             return model.loss_and_grads(
@@ -115,13 +116,13 @@ class TrainStep:
                 workspace=workspace,
             )
 
-        losses, grads, states = zip(*self.shards.map(of_columns, parts), strict=True)
+        losses, grads, states = zip(*self.shards.map_columns(of_columns, B), strict=True)
         total, *others = (g.flat for g in grads)
-        self.shards.map(lambda part, _: _add(total, others, part), self.shards.ranges(total.size))
+        self.shards.map_ranges(partial(_add, total, others), total.size)
         return model.xp.asarray(reduce(add, losses)), grads[0], _joined(states, model.xp)
 
-    def _update(self, g: Array, part: slice) -> None:
-        """Clip T x gradients, and change the parameters by them, in one part of the vectors."""
+    def _clip_and_update(self, g: Array, part: slice) -> None:
+        """Clip T x gradients and update the parameters, in one part of the vectors."""
         for block in blocks(g, part):
             if self.clip_norm is not None:
                 clip_norm(g[block], self.clip_norm, self.norm)
@@ -130,19 +131,20 @@ class TrainStep:
         self._optimizer.update(self.model.params.flat, g, self.lr, self.number, part)
 
     def state(self, batch: int) -> dict[str, Array]:
-        """Return the state in which the next minibatch begins: zeros at first and after :meth:`reset`.
+        """Return the state in which the next minibatch begins: zeros at first, and after :meth:`reset`.
 
         Raises
         ------
         UserError
-            The state carried on is of another number of sequences than `batch`.
+            The last minibatch had another number of sequences than `batch`.
         """
         if self._state is None:
             self._state = self.model.initial_state(batch)
-        for name, carried in self._state.items():
+        for carried in self._state.values():
             if len(carried) != batch:
                 raise UserError(
-                    f"the state {name} carried on is of {len(carried)} sequences, not of {batch}: call reset()"
+                    f"the state carries over from {len(carried)} sequences, but this minibatch has {batch}: "
+                    "call reset() first"
                 )
         return self._state
 
@@ -153,9 +155,9 @@ class TrainStep:
 
             numbers = P * (1 + arrays of the optimiser + 1.5 * S) + 3.5 * T * B * V + T * B * H * (k * L + g)
 
-        P parameters; for each of S shards of the batch, their gradients and half as much for products on their way
-        there; logits, probabilities and their gradient; k arrays that each layer keeps for its backward pass and g that
-        pass gradients on (`Cell.kept` and `Cell.passing`), with dropout 2.5 more per layer for masks
+        There are P parameters; each of S shards of the batch has their gradients, and half as much again for products
+        on the way there; then logits, probabilities and their gradient; k arrays that each layer keeps for its backward
+        pass and g that pass gradients on (`Cell.kept` and `Cell.passing`). Dropout adds 2.5 arrays per layer, for masks
         and masked inputs.
         """
         model, T, B = self.model, steps, batch
@@ -168,11 +170,11 @@ class TrainStep:
         return round(numbers * model.dtype.itemsize)
 
     def reset(self) -> None:
-        """Begin the next minibatch from zeros."""
+        """Begin the next minibatch in a state of zeros."""
         self._state = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a later process needs to go on as if never stopped, apart from the parameters.
+        """Return everything besides the parameters that a later process needs to continue as if never stopped.
 
         Host arrays, ``optimizer/...`` and ``state/...``, and plain numbers, ``number`` and ``lr``.
         """
@@ -184,17 +186,19 @@ class TrainStep:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned.
+        """Restore what :meth:`state_dict` returned.
 
         Raises
         ------
         UserError
-            It is that of another optimiser or of a model of another size.
+            It comes from another optimiser or from a model of another size.
         """
         own, xp = self._optimizer.state, self.model.xp
         theirs = {name.removeprefix("optimizer/"): a for name, a in saved.items() if name.startswith("optimizer/")}
         if {n: a.shape for n, a in own.items()} != {n: a.shape for n, a in theirs.items()}:
-            raise UserError("the saved optimiser does not fit: it belongs to another optimizer or another model size")
+            raise UserError(
+                "the saved optimiser does not fit: it comes from another `optimizer`, or from a model of another size"
+            )
         state = {name.removeprefix("state/"): a for name, a in saved.items() if name.startswith("state/")}
         for name, array in own.items():
             array[...] = xp.asarray(theirs[name])
@@ -208,10 +212,10 @@ def _add(total: Array, others: list[Array], part: slice) -> None:
         total[part] += other[part]
 
 
-def _scale(g: Array, factor: int, part: slice) -> Array:
-    """Multiply one part of g by `factor`, in place; return the sum of its squares."""
-    if kernels := fused(g):
-        return kernels.scale_and_square(g[part], factor)
+def _scale_and_square(g: Array, factor: int, part: slice) -> Array:
+    """Multiply one part of g by `factor`, in place, and return the sum of its squares."""
+    if on_gpu(g):
+        return kernels_for(g).scale_and_square(g[part], factor)
     total = 0
     for block in blocks(g, part):
         g[block] *= factor
@@ -220,7 +224,7 @@ def _scale(g: Array, factor: int, part: slice) -> Array:
 
 
 def _joined(states: tuple[dict[str, Array], ...], xp: ModuleType) -> dict[str, Array]:
-    """Put the states of the parts of a batch together again."""
+    """Join the states of the parts of a batch."""
     if len(states) == 1:
         return states[0]
     return {name: xp.concatenate([state[name] for state in states]) for name in states[0]}

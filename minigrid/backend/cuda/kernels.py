@@ -21,10 +21,9 @@ MOST_BLOCKS = 1024  # that share a long sum; the same on every GPU, so that the 
 PER_COUNTER = 8  # 32-bit random numbers that one value of Philox's counter gives
 
 
-def fused(x: Array) -> "Kernels | None":
-    """Return the kernels for arrays like `x`, which lies on a GPU; None for a NumPy array."""
-    xp = array_module(x)
-    return None if xp is np else _kernels(xp, x.dtype)
+def kernels_for(x: Array) -> "Kernels":
+    """Return the kernels for arrays like `x`, which is on a GPU."""
+    return _kernels(array_module(x), x.dtype)
 
 
 MODULES = {
@@ -69,17 +68,18 @@ class Kernels:
             self._kernels[name] = compiled.get_function(name)
         return self._kernels[name]
 
-    def lstm_forward(
-        self, a_x: Array, a_h: Array, gates: Array, c_prev: Array, c: Array, s: Array, h: Array, output: str
-    ) -> None:
-        """Twin of :func:`minigrid.nn.gates.lstm_forward`; a_x and a_h are views of packed rows."""
-        self._rowwise(self._kernel("gates", "lstm_forward"), (a_x, a_h, gates, c_prev, c, s, h), output)
+    def lstm_forward(self, a_x: Array, a_h: Array, update: Any, output: str) -> None:
+        """Twin of :func:`minigrid.nn.gates.lstm_forward`; a_x and a_h are packed rows (..., B, 4H)."""
+        gates, c_prev, c, s, h = update
+        self._rowwise(self._kernel("gates", "lstm_forward"), (a_x, a_h, gates, c_prev, c, s, h), c.shape, output)
 
-    def lstm_backward(
-        self, dh: Array, dc: Array, gates: Array, c_prev: Array, c: Array, s: Array, da: Array, output: str
-    ) -> None:
-        """Twin of :func:`minigrid.nn.gates.lstm_slopes` and `lstm_backward` in one; da is a view of packed rows."""
-        self._rowwise(self._kernel("gates", "lstm_backward"), (dh, dc, gates, c_prev, c, s, da), output)
+    def lstm_backward(self, dh: Array, dc: Array, update: Any, da: Array, output: str) -> None:
+        """Twin of :func:`minigrid.nn.gates.lstm_slopes` and `lstm_backward` in one.
+
+        Writes da, packed rows (..., B, 4H), and turns dc into the gradient of `c_prev`.
+        """
+        gates, c_prev, c, s, _ = update
+        self._rowwise(self._kernel("gates", "lstm_backward"), (dh, dc, gates, c_prev, c, s, da), c.shape, output)
 
     def cross_entropy_forward(self, logits: Array, y: Array, n: Array | None) -> tuple[Array, Array, Array]:
         """Twin of :func:`minigrid.nn.ops.cross_entropy_forward`, on logits (rows, V) and y (rows,).
@@ -141,9 +141,9 @@ class Kernels:
     def _flat(self, kernel: Any, threads: int, arguments: tuple) -> None:
         kernel((-(-threads // MOST_THREADS),), (MOST_THREADS,), arguments)
 
-    def _rowwise(self, kernel: Any, arrays: tuple[Array, ...], output: str) -> None:
-        """Launch a kernel of gates.cu: a block of threads for each row, or several where a row is long."""
-        *steps, B, H = arrays[3].shape  # c_prev's
+    def _rowwise(self, kernel: Any, arrays: tuple[Array, ...], shape: tuple[int, ...], output: str) -> None:
+        """Launch a kernel of gates.cu on (..., B, H): a block of threads for each row, or several for a long row."""
+        *steps, B, H = shape
         rows = B * (steps[0] if steps else 1)
         threads = min(MOST_THREADS, -(-H // WARP) * WARP)
         kernel((rows, -(-H // threads)), (threads,), (*arrays, np.int32(B), np.int32(H), np.int32(output == "paper")))

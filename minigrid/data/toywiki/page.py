@@ -1,4 +1,4 @@
-"""The text as it is written, with the truth about it."""
+"""A text under construction, with the labels of its characters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,25 +14,25 @@ TRUTH = {
     "in_ref": np.bool_,
     "heading_level": np.uint8,
 }
-"""The truth arrays of :func:`minigrid.data.toywiki.generate`: name -> dtype."""
+"""The label arrays that :func:`minigrid.data.toywiki.generate` returns: name -> dtype."""
 
 
 class Page:
-    """The text so far, and for each kind of truth the spans (start, end, weight) it holds for."""
+    """The text so far, and for each label its spans (start, end, weight)."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.pieces: list[str] = []
         self.length = 0
         self.spans: dict[str, list[tuple[int, int, int]]] = {name: [] for name in TRUTH}
 
     def write(self, text: str) -> None:
-        """Go on with this text."""
+        """Append to the text."""
         self.pieces.append(text)
         self.length += len(text)
 
     @contextmanager
     def inside(self, name: str, opening: str = "", closing: str = "", weight: int = 1) -> Iterator[None]:
-        """Within this context all text, from `opening` to `closing`, is of one kind of truth; weights add up."""
+        """Label the text written in this context, from `opening` to `closing`; weights of nested spans add up."""
         start = self.length
         self.write(opening)
         yield
@@ -40,11 +40,11 @@ class Page:
         self.spans[name].append((start, self.length, weight))
 
     def truth(self, characters: int) -> dict[str, np.ndarray]:
-        """Return the truth about so many characters, an array for each kind."""
+        """Return the labels of the first `characters` characters, one array for each name."""
         return {name: self._levels(name, characters).astype(dtype) for name, dtype in TRUTH.items()}
 
     def _levels(self, name: str, characters: int) -> np.ndarray:
-        """Sum the weights of the spans over each character: a step up at a start, a step down at an end."""
+        """Add up the weights of the spans that contain each character: up at a start, down at an end."""
         start, end, weight = np.array(self.spans[name], np.int64).reshape(-1, 3).T
         steps = np.bincount(start, weight, self.length + 1) - np.bincount(end, weight, self.length + 1)
         return np.cumsum(steps)[:characters]

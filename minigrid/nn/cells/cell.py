@@ -1,38 +1,51 @@
-"""What the model asks of a layer, whichever cell it is made of."""
+"""What the model expects of a layer, whichever cell it is made of."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from minigrid.backend import Array, Workspace
+from minigrid.backend import Array, Scope, Workspace
 from minigrid.nn.ops import LayerInput
 
-Arrays = dict[str, Array]
+Arrays = Mapping[str, Array]
 """Arrays by name."""
 
-State = Arrays
-"""One layer's state by name, (B, H) each; or the gradient that arrives at its final state, where None is zero."""
+State = dict[str, Array]
+"""One layer's state by name, (B, H) each; or the gradient that arrives at its final state, in which None is zero."""
 
 Memory = Array | None
 """The memory cell along depth, (T, B, H), or its gradient; None is zero. Only the grid has one."""
 
 
+class Weights(NamedTuple):
+    """Weights of a recurrent layer with G gates, or their gradients: ``a = x @ W_x + h_prev @ W_h + bias``."""
+
+    W_x: Array  # (N, G H)
+    W_h: Array  # (H, G H)
+    bias: Array  # (G H,)
+
+
+def weights_of(kind: str, arrays: Arrays) -> Weights:
+    """Return the weights called ``{kind}.W_x``, ``{kind}.W_h`` and ``{kind}.bias``."""
+    return Weights(W_x=arrays[f"{kind}.W_x"], W_h=arrays[f"{kind}.W_h"], bias=arrays[f"{kind}.bias"])
+
+
 class Cell(ABC):
     """One kind of layer: a whole sequence forward, a whole sequence backward.
 
-    A cell object holds sizes and options, no weights: those are handed in by name, in the order of
-    :meth:`weight_shapes`, their gradients likewise.
+    A cell object holds sizes and options, but no weights: you pass those in by name, and their gradients likewise.
 
     Attributes
     ----------
     prefix : str
-        What the names of the layer's states begin with.
+        First part of the names of the layer's states.
     states : tuple of str
         Names of its states.
     hidden : int
         H.
     kept, passing : int
-        Memory of training, in arrays of T * B * H numbers: what each layer keeps from the forward to the backward pass,
-        and what a backward pass uses besides, at its peak, once for all layers.
+        Memory that training takes, in arrays of T * B * H numbers: what each layer keeps from the forward to the
+        backward pass, and what a backward pass needs besides, at its peak, once for all layers.
     """
 
     prefix: str
@@ -47,25 +60,29 @@ class Cell(ABC):
 
     @abstractmethod
     def forward(
-        self, source: LayerInput, c_below: Memory, state: State, weights: Arrays, steps: int, workspace: Workspace
+        self, x: LayerInput, c_below: Memory, state: State, weights: Arrays, workspace: Workspace | Scope
     ) -> tuple[Array, Memory, State, Any]:
         """Run one layer over a sequence.
 
         Parameters
         ----------
-        source : TokenInput or DenseInput
-            What the layer reads at each step.
+        x : TokenInput or DenseInput
+            The layer's input, T steps of B sequences.
         c_below : Memory
-            What arrives from the layer below; cells without one hand on what they were given.
-        state, weights, steps, workspace
-            State before the first step; weights; T; giver of arrays.
+            Memory cell from the layer below; a cell without one passes it on unchanged.
+        state : dict
+            State before the first step.
+        weights : mapping
+            Weights, with the names and shapes of :meth:`weight_shapes`.
+        workspace : Workspace or Scope
+            Provides the arrays.
 
         Returns
         -------
         out : (T, B, H) array
-            What the layer above reads.
+            Input of the layer above.
         c_above : Memory
-            What leaves for the layer above.
+            Memory cell for the layer above.
         state : dict
             State after the last step.
         cache : NamedTuple
@@ -74,32 +91,34 @@ class Cell(ABC):
 
     @abstractmethod
     def backward(
-        self, dout: Array, dc: Memory, dstate: State, cache: Any, weights: Arrays, grads: Arrays, workspace: Workspace
+        self, dout: Array, dc_above: Memory, dstate: State, cache: Any, grads: Arrays, workspace: Workspace | Scope
     ) -> tuple[Array | None, Memory, State]:
-        """Backward of :meth:`forward`: one gradient for each thing that it returned, one for each that it was given.
+        """Backward of :meth:`forward`.
 
-        `dout` is the gradient of out, `dc` that of c_above. Gradients of the weights are added to `grads`; those of the
-        source, of c_below and of the initial state are returned.
+        Parameters
+        ----------
+        dout, dc_above, dstate
+            Gradients that arrive at what the forward pass returned.
+        cache : NamedTuple
+            From the forward pass.
+        grads : mapping
+            Gradients of the weights, by name. This layer's are added to them.
+        workspace : Workspace or Scope
+            Provides the arrays.
+
+        Returns
+        -------
+        dx : array or None
+            Gradient of what x looks up or holds, as its `project_backward` returns it.
+        dc_below : Memory
+            Gradient of `c_below`.
+        dstate : dict
+            Gradient of the initial state.
         """
 
     @abstractmethod
-    def named_arrays(self, cache: Any, weights: Arrays) -> Arrays:
-        """Name what a layer did in :meth:`forward`, for a trace: ``lstm.f`` and so on, (T, B, H) each.
+    def named_arrays(self, cache: Any) -> dict[str, Array]:
+        """Name everything that :meth:`forward` computed, ``lstm.f`` and so on, (T, B, H) each.
 
-        Gates and states are views into the cache; pre-activations are computed again from what it holds.
+        Gates and states are views into the cache. Pre-activations are recomputed from it.
         """
-
-    @staticmethod
-    def gradient_of_h(dread: Array, dh_last: Array | None, workspace: Workspace, read: slice = slice(1, None)) -> Array:
-        """Lay out the gradients that arrive at h[0] ... h[T] from outside the recurrence: (T + 1, B, H).
-
-        `dread` (T, B, H) arrives at the steps `read`, the new states by default, and `dh_last` (B, H) at the last one;
-        None is zero.
-        """
-        T, B, H = dread.shape
-        dh = workspace.scratch("dh_outside", (T + 1, B, H))
-        dh[...] = 0
-        dh[read] = dread
-        if dh_last is not None:
-            dh[T] += dh_last
-        return dh

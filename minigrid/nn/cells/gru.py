@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, Workspace, array_module
-from minigrid.nn.cells.cell import Arrays, Cell, Memory, State
+from minigrid.backend import Array, Scope, Workspace, array_module
+from minigrid.nn.cells.cell import Arrays, Cell, Memory, State, Weights, weights_of
 from minigrid.nn.ops import LayerInput, rows
 from minigrid.nn.options import ModelOptions
 
@@ -11,8 +11,9 @@ from minigrid.nn.options import ModelOptions
 class Cache(NamedTuple):
     """What the backward pass needs, and what a picture of the gates shows."""
 
-    source: LayerInput
-    h: Array  # (T + 1, B, H), h[0] before the first step
+    x: LayerInput
+    weights: Weights  # W_x (N, 3H), W_h (H, 3H), bias (3H,)
+    h: Array  # (T + 1, B, H): step t reads h[t] and writes h[t + 1]
     gates: Array  # (T, B, 3H), z r n
     reset: Array  # (T, B, H), r * h_prev
 
@@ -27,8 +28,8 @@ class GRU(Cell):
         n = tanh(x @ W_n + (r * h_prev) @ U_n + b_n)
         h = z * n + (1 - z) * h_prev
 
-    Gates are packed [z | r | n]; W_x holds the W, W_h the U. z multiplies the candidate n, and the reset acts before
-    the product with U_n (in PyTorch it is the other way round in both).
+    Gates are packed [z | r | n]; W_x holds the W, W_h the U. z multiplies the candidate n, and the reset gate acts
+    before the product with U_n. PyTorch does both the other way round.
     """
 
     prefix = "gru"
@@ -44,17 +45,19 @@ class GRU(Cell):
         return {"gru.W_x": (inputs, 3 * H), "gru.W_h": (H, 3 * H), "gru.bias": (3 * H,)}
 
     def forward(
-        self, source: LayerInput, c_below: Memory, state: State, weights: Arrays, steps: int, workspace: Workspace
+        self, x: LayerInput, c_below: Memory, state: State, weights: Arrays, workspace: Workspace | Scope
     ) -> tuple[Array, Memory, State, Cache]:
         """See :meth:`Cell.forward`."""
-        T, (B, H) = steps, state["h"].shape
-        W_x, W_h, bias = weights.values()
-        xp = array_module(W_h)
+        T, (B, H) = x.steps, state["h"].shape
+        W = weights_of("gru", weights)
+        xp = array_module(W.W_h)
         h = workspace.empty("h", (T + 1, B, H))
         gates = workspace.empty("gates", (T, B, 3 * H))
         reset = workspace.empty("reset", (T, B, H))
-        source.project(W_x, bias, out=gates)
-        U_zr, U_n = W_h[:, : 2 * H].copy(), W_h[:, 2 * H :].copy()  # or CuPy would copy them at every product
+        # contiguous: CuPy would copy a slice of columns at every product
+        U_zr, U_n = W.W_h[:, : 2 * H].copy(), W.W_h[:, 2 * H :].copy()
+
+        x.project(W.W_x, W.bias, out=gates)
         h[0] = state["h"]
         for t in range(T):
             z, r, n = split(gates[t])
@@ -68,53 +71,52 @@ class GRU(Cell):
             n += reset[t] @ U_n
             xp.tanh(n, out=n)
             h[t + 1] = h[t] + z * (n - h[t])
-        return h[1:], c_below, {"h": h[T].copy()}, Cache(source, h, gates, reset)
+        return h[1:], c_below, {"h": h[T].copy()}, Cache(x, W, h, gates, reset)
 
     def backward(
-        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
+        self, dout: Array, dc_above: Memory, dstate: State, cache: Cache, grads: Arrays, workspace: Workspace | Scope
     ) -> tuple[Array | None, Memory, State]:
         """See :meth:`Cell.backward`."""
-        source, h, gates, reset = cache
+        x, W, h, gates, reset = cache
         T, B, H = reset.shape
-        W_x, W_h, _ = weights.values()
-        dW_x, dW_h, dbias = grads.values()
+        dW = weights_of("gru", grads)
+        U_zr, U_n = W.W_h[:, : 2 * H].copy(), W.W_h[:, 2 * H :].copy()
         da = workspace.scratch("da", (T, B, 3 * H))
-        U_zrT, U_nT = W_h[:, : 2 * H].copy().T, W_h[:, 2 * H :].copy().T
 
-        outside = self.gradient_of_h(dout, dstate["h"], workspace)
-        dh = outside[T]
+        dh_next = array_module(dout).zeros((B, H), dout.dtype) if dstate["h"] is None else dstate["h"]
         for t in reversed(range(T)):
             z, r, n = split(gates[t])
-            daz, dar, dan = split(da[t])
-            # h = z * n + (1 - z) * h_prev
+            da_z, da_r, da_n = split(da[t])
+            dh = dout[t] + dh_next  # h[t + 1] is read by the layer above and by step t + 1
+            # h[t + 1] = z * n + (1 - z) * h[t]
             dz = dh * (n - h[t])
             dn = dh * z
             dh_prev = dh * (1 - z)
-            # n = tanh(a_n), a_n = ... + (r * h_prev) @ U_n
-            dan[...] = dn * (1 - n * n)
-            dreset = dan @ U_nT
+            # n = tanh(a_n), a_n = ... + (r * h[t]) @ U_n
+            da_n[...] = dn * (1 - n * n)
+            dreset = da_n @ U_n.T
             dr = dreset * h[t]
             dh_prev += dreset * r
-            # z, r = sigmoid(a), a_zr = ... + h_prev @ U_zr
-            daz[...] = dz * z * (1 - z)
-            dar[...] = dr * r * (1 - r)
-            dh_prev += da[t, :, : 2 * H] @ U_zrT
-            dh = dh_prev + outside[t]
-        dW_h[:, : 2 * H] += rows(h[:-1]).T @ rows(da)[:, : 2 * H]
-        dW_h[:, 2 * H :] += rows(reset).T @ rows(da)[:, 2 * H :]
-        dsource = source.project_backward(da, W_x, dW_x, dbias)
-        return dsource, dc, {"h": dh}
+            # z, r = sigmoid(a_zr), a_zr = ... + h[t] @ U_zr
+            da_z[...] = dz * z * (1 - z)
+            da_r[...] = dr * r * (1 - r)
+            dh_prev += da[t, :, : 2 * H] @ U_zr.T
+            dh_next = dh_prev
+        dW.W_h[:, : 2 * H] += rows(h[:-1]).T @ rows(da)[:, : 2 * H]
+        dW.W_h[:, 2 * H :] += rows(reset).T @ rows(da)[:, 2 * H :]
+        dx = x.project_backward(da, W.W_x, dW.W_x, dW.bias)
+        return dx, dc_above, {"h": dh_next}
 
-    def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
+    def named_arrays(self, cache: Cache) -> dict[str, Array]:
         """See :meth:`Cell.named_arrays`."""
-        W_x, W_h, bias = weights.values()
-        H, h = self.hidden, cache.h
-        a = array_module(h).empty((*cache.reset.shape[:2], 3 * H), h.dtype)
-        cache.source.project(W_x, bias, out=a)
-        a[..., : 2 * H] += h[:-1] @ W_h[:, : 2 * H]
-        a[..., 2 * H :] += cache.reset @ W_h[:, 2 * H :]
+        x, W, h, gates, reset = cache
+        H = self.hidden
+        a = array_module(h).empty_like(gates)
+        x.project(W.W_x, W.bias, out=a)
+        a[..., : 2 * H] += h[:-1] @ W.W_h[:, : 2 * H]
+        a[..., 2 * H :] += reset @ W.W_h[:, 2 * H :]
         named = {f"gru.a_{gate}": a_gate for gate, a_gate in zip("zrn", split(a), strict=True)}
-        named |= {f"gru.{gate}": array for gate, array in zip("zrn", split(cache.gates), strict=True)}
+        named |= {f"gru.{gate}": array for gate, array in zip("zrn", split(gates), strict=True)}
         return named | {"gru.h": h[1:], "gru.h_prev": h[:-1]}
 
 

@@ -1,203 +1,172 @@
 """One layer of LSTM over a whole sequence, forward and backward through time.
 
-A stacked LSTM is made of these; so is the time dimension of a grid, layer by layer.
+A stacked LSTM is made of these layers; so is the time dimension of a grid.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-from minigrid.backend import Array, Workspace, array_module, blocks
-from minigrid.backend.blas import product_at_each_step
-from minigrid.backend.cuda.kernels import fused
-from minigrid.backend.cuda.recurrence import recurrence
-from minigrid.nn.cells.cell import Arrays, Cell, Memory, State
-from minigrid.nn.gates import by_gate, lstm_backward, lstm_forward, lstm_slopes
+from minigrid.backend import Array, Scope, Workspace, array_module, blocks, on_gpu
+from minigrid.backend.blas import matmul, tiled
+from minigrid.backend.cuda import lstm as cuda
+from minigrid.nn.cells.cell import Arrays, Cell, Memory, State, Weights, weights_of
+from minigrid.nn.gates import Update, by_gate, lstm_backward, lstm_forward, lstm_slopes, split_gates
 from minigrid.nn.ops import LayerInput, linear_forward, rows
 from minigrid.nn.options import ModelOptions
-
-
-class Weights(NamedTuple):
-    """Weights of one LSTM, or their gradients: W_x (N, 4H), W_h (H, 4H), bias (4H,)."""
-
-    W_x: Array
-    W_h: Array
-    bias: Array
 
 
 class Cache(NamedTuple):
     """What the backward pass needs, and what a picture of the gates shows."""
 
-    source: LayerInput
-    h: Array  # (T + 1, B, H), h[0] before the first step
-    c: Array  # (T + 1, B, H)
+    x: LayerInput
+    weights: Weights  # W_x (N, 4H), W_h (H, 4H), bias (4H,)
+    h: Array  # (T + 1, B, H): step t reads h[t] and writes h[t + 1]
+    c: Array  # (T + 1, B, H), likewise
     gates: Array  # (T, 4, B, H), i f o g
     s: Array  # (T, B, H), the tanh inside the output
 
+    @property
+    def update(self) -> Update:
+        """The updates of all T steps."""
+        return Update(self.gates, c_prev=self.c[:-1], c=self.c[1:], s=self.s, h=self.h[1:])
+
 
 def sequence_forward(
-    source: LayerInput,
-    h0: Array,
-    c0: Array,
-    weights: Weights,
-    steps: int,
-    output: str,
-    workspace: Workspace,
+    x: LayerInput, h0: Array, c0: Array, weights: Weights, output: str, workspace: Workspace | Scope
 ) -> Cache:
-    """Run the LSTM over `steps` time steps.
+    """Run an LSTM over T time steps.
 
     ::
 
-        a[t] = x[t] @ W_x + h[t-1] @ W_h + bias
-        h[t], c[t] = lstm(a[t], c[t-1])
+        a[t] = x[t] @ W_x + h[t] @ W_h + bias
+        h[t + 1], c[t + 1] = lstm(a[t], c[t])
 
-    The products with x do not wait for h and are done for all steps at once.
+    The products with x do not depend on h, so they are computed for all steps at once.
 
     Parameters
     ----------
-    source : TokenInput or DenseInput
-        x, the input of the layer.
+    x : TokenInput or DenseInput
+        Input of the layer, T steps of B sequences.
     h0, c0 : (B, H) arrays
         Initial state.
     weights : Weights
-        Of this layer.
-    steps : int
-        T.
+        W_x (N, 4H), W_h (H, 4H), bias (4H,).
     output : {"standard", "paper"}
         Form of h, see :mod:`minigrid.nn.gates`.
-    workspace : Workspace
-        Gives the arrays.
+    workspace : Workspace or Scope
+        Provides the arrays.
     """
-    T, (B, H) = steps, h0.shape
+    T, (B, H) = x.steps, h0.shape
     h = workspace.empty("h", (T + 1, B, H))
     c = workspace.empty("c", (T + 1, B, H))
     gates = workspace.empty("gates", (T, 4, B, H))
     s = workspace.empty("s", (T, B, H))
-    from_x = workspace.scratch("a", (T, B, 4 * H))
+    cache = Cache(x, weights, h, c, gates, s)
 
-    source.project(weights.W_x, weights.bias, out=from_x)
+    a_x = workspace.scratch("packed", (T, B, 4 * H))
+    x.project(weights.W_x, weights.bias, out=a_x)
     h[0], c[0] = h0, c0
-    if on_chip := recurrence(h0):
-        on_chip.forward(from_x, weights.W_h, gates, h, c, s, output)
+    if on_gpu(h0):
+        cuda.forward_steps(a_x, cache, output, workspace)
     else:
-        forward_steps(from_x, weights.W_h, gates, h, c, s, output, workspace)
-    return Cache(source, h, c, gates, s)
+        forward_steps(a_x, cache, output, workspace)
+    return cache
 
 
-def forward_steps(
-    a_x: Array, W_h: Array, gates: Array, h: Array, c: Array, s: Array, output: str, workspace: Workspace
-) -> None:
-    """Go from h[0] and c[0] to h[T] and c[T], step by step; a_x (T, B, 4H) is what comes from the input."""
+def forward_steps(a_x: Array, cache: Cache, output: str, workspace: Workspace | Scope) -> None:
+    """Go from h[0] and c[0] to h[T] and c[T], step by step; a_x (T, B, 4H) is ``x @ W_x + bias``."""
     T, B, packed = a_x.shape
-    a_h = workspace.scratch("from_h", (B, packed))
-    multiply = product_at_each_step(h, W_h, a_h, workspace)
-    a_x, a_h_gates = by_gate(a_x), by_gate(a_h)
+    h, update, a_x = cache.h, cache.update, by_gate(a_x)
+    a_h = workspace.scratch("a_h", (B, packed))
+    W_h = tiled(cache.weights.W_h, B, T, workspace)
     for t in range(T):
-        multiply(t)  # a_h = h[t] @ W_h, the h that step t reads
-        lstm_forward(a_x[t], a_h_gates, gates[t], c[t], c[t + 1], s[t], h[t + 1], output)
+        matmul(h[t], W_h, out=a_h)
+        lstm_forward(a_x[t], by_gate(a_h), update.of_steps(t), output)
 
 
 def sequence_backward(
-    dh: Array, dc: Array | None, cache: Cache, weights: Weights, grads: Weights, output: str, workspace: Workspace
+    dh: Array, dc: Array | None, cache: Cache, grads: Weights, output: str, workspace: Workspace | Scope
 ) -> tuple[Array | None, Array, Array]:
     """Backward of :func:`sequence_forward`, from the last step to the first.
 
     Parameters
     ----------
     dh : (T + 1, B, H) array
-        Gradients that arrive at each h from outside this recurrence; dh[0] is that of the initial state.
+        Gradients that arrive at h[0] ... h[T] from outside this recurrence: from the layer above, say.
     dc : (B, H) array or None
-        Gradient that arrives at the final memory cell; None is zero.
-    cache, weights, output
-        As in the forward pass.
+        Gradient that arrives at the final memory cell c[T]; None is zero.
+    cache : Cache
+        From the forward pass.
     grads : Weights
-        Added to.
-    workspace : Workspace
-        Gives the arrays.
+        Gradients of the weights; this layer's are added to them.
+    output : {"standard", "paper"}
+        As in the forward pass.
+    workspace : Workspace or Scope
+        Provides the arrays.
 
     Returns
     -------
-    dsource : array or None
-        Gradient of what the source reads, as its `project_backward` returns it.
+    dx : array or None
+        Gradient of x, as its `project_backward` returns it.
     dh0, dc0 : (B, H) arrays
         Gradients of the initial state.
     """
-    source, h, c, gates, s = cache
-    T, B, H = s.shape
-    da = workspace.scratch("a", (T, B, 4 * H))
-    dh_t = dh[T].copy()
-    dc_t = array_module(dh).zeros((B, H), dh.dtype) if dc is None else dc.copy()
-    if on_chip := recurrence(dh_t):
-        on_chip.backward(dh, dh_t, dc_t, weights.W_h, gates, c, s, da, output)
+    T, B, H = cache.s.shape
+    da = workspace.scratch("packed", (T, B, 4 * H))
+    if on_gpu(dh):
+        dh0, dc0 = cuda.backward_steps(dh, dc, cache, da, output)
     else:
-        backward_steps(dh, dh_t, dc_t, weights.W_h, gates, c, s, da, output, workspace)
-    grads.W_h[...] += rows(h[:-1]).T @ rows(da)
-    dsource = source.project_backward(da, weights.W_x, grads.W_x, grads.bias)
-    return dsource, dh_t, dc_t
+        dh0, dc0 = backward_steps(dh, dc, cache, da, output, workspace)
+
+    # a[t] = x[t] @ W_x + h[t] @ W_h + bias
+    grads.W_h[...] += rows(cache.h[:-1]).T @ rows(da)
+    dx = cache.x.project_backward(da, cache.weights.W_x, grads.W_x, grads.bias)
+    return dx, dh0, dc0
 
 
 def backward_steps(
-    dh: Array,
-    dh_t: Array,
-    dc_t: Array,
-    W_h: Array,
-    gates: Array,
-    c: Array,
-    s: Array,
-    da: Array,
-    output: str,
-    workspace: Workspace,
-) -> None:
-    """Go back step by step; dh_t and dc_t are what arrives at h[T] and c[T] and, in the end, at h[0] and c[0]."""
-    multiply = product_at_each_step(da, W_h.T, dh_t, workspace)
-    da_gates = by_gate(da)
-    for steps in reversed(list(blocks(da))):
-        update_backward = backward_of(gates[steps], c[:-1][steps], c[1:][steps], s[steps], output, workspace)
-        for k, t in reversed(list(enumerate(range(len(da))[steps]))):
-            update_backward(k, dh_t, dc_t, da_gates[t])
-            # a[t] = ... + h[t-1] @ W_h; h[t-1] also has the gradient that arrives from outside
-            multiply(t)  # dh_t = da[t] @ W_h.T
-            dh_t += dh[t]
+    dh: Array, dc: Array | None, cache: Cache, da: Array, output: str, workspace: Workspace | Scope
+) -> tuple[Array, Array]:
+    """Go back from the last step to the first; write da (T, B, 4H), return the gradients of h[0] and c[0].
 
-
-def backward_of(
-    gates: Array, c_prev: Array, c: Array, s: Array, output: str, workspace: Workspace
-) -> Callable[[int | slice, Array, Array, Array], None]:
-    """Return the backward pass of some steps' updates, to be called as ``update_backward(which, dh, dc, da)``.
-
-    `which` of the steps, and da as `by_gate` shows it; see `lstm_backward`.
-    Gates are (steps, 4, B, H), the rest (steps, B, H).
+    dh (T + 1, B, H) arrives at h[0] ... h[T] from outside the recurrence, and dc (B, H) at c[T]; None is zero.
     """
-    if kernels := fused(gates):
-        return lambda which, dh, dc, da: kernels.lstm_backward(
-            dh, dc, gates[which], c_prev[which], c[which], s[which], da, output
-        )
-    slopes = workspace.scratch("slopes", gates.shape).swapaxes(0, 1)
-    gates = gates.swapaxes(0, 1)
-    dh_dc = workspace.scratch("dh_dc", s.shape)
-    lstm_slopes(gates, c_prev, c, s, slopes, dh_dc, output)
-    f = gates[1]
-    return lambda which, dh, dc, da: lstm_backward(dh, dc, f[which], slopes[:, which], dh_dc[which], da)
+    T, B, H = cache.s.shape
+    update, da_by_gate = cache.update, by_gate(da)
+    W_h_T = tiled(cache.weights.W_h.T, B, T, workspace)
+    # the gradients that arrive at h[t + 1] and c[t + 1], in total
+    dh_next = dh[T].copy()
+    dc_next = array_module(dh).zeros((B, H), dh.dtype) if dc is None else dc.copy()
+    for block in reversed(list(blocks(da))):
+        steps = range(T)[block]
+        slopes = lstm_slopes(update.of_steps(block), output, workspace.scratch("slopes", (5, len(steps), B, H)))
+        for t in reversed(steps):
+            # h[t + 1], c[t + 1] = lstm(a[t], c[t])
+            lstm_backward(dh_next, dc_next, slopes.of_step(t - steps[0]), da=da_by_gate[t], dc_prev=dc_next)
+            # a[t] = x[t] @ W_x + h[t] @ W_h + bias
+            matmul(da[t], W_h_T, out=dh_next)
+            dh_next += dh[t]
+    return dh_next, dc_next
 
 
-def final_state(cache: Cache) -> dict[str, Array]:
+def final_state(cache: Cache) -> State:
     """Return copies of the last h and c, (B, H) each."""
     return {"h": cache.h[-1].copy(), "c": cache.c[-1].copy()}
 
 
-def named_gates(source: LayerInput, h: Array, gates: Array, weights: Weights) -> dict[str, Array]:
-    """Name the pre-activations and gates of one LSTM that read `source` and `h`: (T, B, H) each."""
+def named_gates(x: LayerInput, h: Array, gates: Array, weights: Weights) -> dict[str, Array]:
+    """Name the pre-activations and gates of an LSTM that read x and h: (T, B, H) each."""
     a = linear_forward(h, weights.W_h, weights.bias)  # (T, B, 4H)
-    from_x = array_module(a).empty_like(a)
-    source.project(weights.W_x, array_module(a).zeros_like(weights.bias), out=from_x)
-    a += from_x
-    named = {f"a_{gate}": a_gate for gate, a_gate in zip("ifog", by_gate(a).swapaxes(0, 1), strict=True)}
-    return named | dict(zip("ifog", gates.swapaxes(0, 1), strict=True))
+    a_x = array_module(a).empty_like(a)
+    x.project(weights.W_x, array_module(a).zeros_like(weights.bias), out=a_x)
+    a += a_x
+    named = {f"a_{gate}": a_gate for gate, a_gate in zip("ifog", split_gates(by_gate(a)), strict=True)}
+    return named | dict(zip("ifog", split_gates(gates), strict=True))
 
 
-def named_arrays(cache: Cache, weights: Weights) -> dict[str, Array]:
+def named_arrays(cache: Cache) -> dict[str, Array]:
     """Name everything that :func:`sequence_forward` computed: (T, B, H) each."""
     h, c = cache.h, cache.c
-    named = named_gates(cache.source, h[:-1], cache.gates, weights)
+    named = named_gates(cache.x, h[:-1], cache.gates, cache.weights)
     return named | {"c": c[1:], "h": h[1:], "c_prev": c[:-1], "h_prev": h[:-1]}
 
 
@@ -210,6 +179,7 @@ class LSTM(Cell):
 
     def __init__(self, options: ModelOptions):
         self.hidden = options.hidden
+        assert options.lstm_output is not None  # ModelOptions has filled in the default
         self.output = options.lstm_output
 
     def weight_shapes(self, inputs: int) -> dict[str, tuple[int, ...]]:
@@ -218,31 +188,25 @@ class LSTM(Cell):
         return {"lstm.W_x": (inputs, 4 * H), "lstm.W_h": (H, 4 * H), "lstm.bias": (4 * H,)}
 
     def forward(
-        self, source: LayerInput, c_below: Memory, state: State, weights: Arrays, steps: int, workspace: Workspace
+        self, x: LayerInput, c_below: Memory, state: State, weights: Arrays, workspace: Workspace | Scope
     ) -> tuple[Array, Memory, State, Cache]:
         """See :meth:`Cell.forward`."""
-        cache = sequence_forward(
-            source, state["h"], state["c"], Weights(*weights.values()), steps, self.output, workspace
-        )
+        cache = sequence_forward(x, state["h"], state["c"], weights_of("lstm", weights), self.output, workspace)
         return cache.h[1:], c_below, final_state(cache), cache
 
     def backward(
-        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
+        self, dout: Array, dc_above: Memory, dstate: State, cache: Cache, grads: Arrays, workspace: Workspace | Scope
     ) -> tuple[Array | None, Memory, State]:
         """See :meth:`Cell.backward`."""
-        dh = self.gradient_of_h(dout, dstate["h"], workspace)
-        dsource, dh0, dc0 = sequence_backward(
-            dh,
-            dstate["c"],
-            cache,
-            Weights(*weights.values()),
-            Weights(*grads.values()),
-            self.output,
-            workspace,
-        )
-        return dsource, dc, {"h": dh0, "c": dc0}
+        T, B, H = dout.shape
+        dh = workspace.scratch("dh", (T + 1, B, H))
+        dh[0] = 0
+        dh[1:] = dout  # the layer above reads h[1] ... h[T]
+        if dstate["h"] is not None:
+            dh[T] += dstate["h"]
+        dx, dh0, dc0 = sequence_backward(dh, dstate["c"], cache, weights_of("lstm", grads), self.output, workspace)
+        return dx, dc_above, {"h": dh0, "c": dc0}
 
-    def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
+    def named_arrays(self, cache: Cache) -> dict[str, Array]:
         """See :meth:`Cell.named_arrays`."""
-        named = named_arrays(cache, Weights(*weights.values()))
-        return {f"lstm.{name}": array for name, array in named.items()}
+        return {f"lstm.{name}": array for name, array in named_arrays(cache).items()}

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from minigrid.backend import Array, Workspace, array_module
-from minigrid.nn.cells.cell import Arrays, Cell, Memory, State
+from minigrid.backend import Array, Scope, Workspace, array_module
+from minigrid.nn.cells.cell import Arrays, Cell, Memory, State, Weights, weights_of
 from minigrid.nn.ops import LayerInput, rows
 from minigrid.nn.options import ModelOptions
 
@@ -11,12 +11,13 @@ from minigrid.nn.options import ModelOptions
 class Cache(NamedTuple):
     """What the backward pass needs, and what a picture shows."""
 
-    source: LayerInput
-    h: Array  # (T + 1, B, H), h[0] before the first step
+    x: LayerInput
+    weights: Weights  # W_x (N, H), W_h (H, H), bias (H,)
+    h: Array  # (T + 1, B, H): step t reads h[t] and writes h[t + 1]
 
 
 class RNN(Cell):
-    """A layer of ``h[t] = tanh(x[t] @ W_x + h[t-1] @ W_h + bias)``."""
+    """A layer of ``h[t + 1] = tanh(x[t] @ W_x + h[t] @ W_h + bias)``."""
 
     prefix = "rnn"
     states = ("h",)
@@ -31,43 +32,41 @@ class RNN(Cell):
         return {"rnn.W_x": (inputs, H), "rnn.W_h": (H, H), "rnn.bias": (H,)}
 
     def forward(
-        self, source: LayerInput, c_below: Memory, state: State, weights: Arrays, steps: int, workspace: Workspace
+        self, x: LayerInput, c_below: Memory, state: State, weights: Arrays, workspace: Workspace | Scope
     ) -> tuple[Array, Memory, State, Cache]:
         """See :meth:`Cell.forward`."""
-        T, (B, H) = steps, state["h"].shape
-        W_x, W_h, bias = weights.values()
-        xp = array_module(W_h)
+        T, (B, H) = x.steps, state["h"].shape
+        W = weights_of("rnn", weights)
+        xp = array_module(W.W_h)
         h = workspace.empty("h", (T + 1, B, H))
-        source.project(W_x, bias, out=h[1:])
+        x.project(W.W_x, W.bias, out=h[1:])
         h[0] = state["h"]
         for t in range(T):
-            h[t + 1] += h[t] @ W_h
+            h[t + 1] += h[t] @ W.W_h
             xp.tanh(h[t + 1], out=h[t + 1])
-        return h[1:], c_below, {"h": h[T].copy()}, Cache(source, h)
+        return h[1:], c_below, {"h": h[T].copy()}, Cache(x, W, h)
 
     def backward(
-        self, dout: Array, dc: Memory, dstate: State, cache: Cache, weights: Arrays, grads: Arrays, workspace: Workspace
+        self, dout: Array, dc_above: Memory, dstate: State, cache: Cache, grads: Arrays, workspace: Workspace | Scope
     ) -> tuple[Array | None, Memory, State]:
         """See :meth:`Cell.backward`."""
-        source, h = cache
+        x, W, h = cache
         T, B, H = dout.shape
-        W_x, W_h, _ = weights.values()
-        dW_x, dW_h, dbias = grads.values()
+        dW = weights_of("rnn", grads)
         da = workspace.scratch("da", (T, B, H))
-        outside = self.gradient_of_h(dout, dstate["h"], workspace)
-        dh = outside[T]
+        dh_next = array_module(dout).zeros((B, H), dout.dtype) if dstate["h"] is None else dstate["h"]
         for t in reversed(range(T)):
-            da[t] = dh * (1 - h[t + 1] * h[t + 1])  # h = tanh(a)
-            dh = da[t] @ W_h.T + outside[t]
-        dW_h += rows(h[:-1]).T @ rows(da)
-        dsource = source.project_backward(da, W_x, dW_x, dbias)
-        return dsource, dc, {"h": dh}
+            dh = dout[t] + dh_next  # h[t + 1] is read by the layer above and by step t + 1
+            da[t] = dh * (1 - h[t + 1] * h[t + 1])  # h[t + 1] = tanh(a[t])
+            dh_next = da[t] @ W.W_h.T  # a[t] = x[t] @ W_x + h[t] @ W_h + bias
+        dW.W_h[...] += rows(h[:-1]).T @ rows(da)
+        dx = x.project_backward(da, W.W_x, dW.W_x, dW.bias)
+        return dx, dc_above, {"h": dh_next}
 
-    def named_arrays(self, cache: Cache, weights: Arrays) -> Arrays:
+    def named_arrays(self, cache: Cache) -> dict[str, Array]:
         """See :meth:`Cell.named_arrays`."""
-        W_x, W_h, bias = weights.values()
-        h = cache.h
+        x, W, h = cache
         a = array_module(h).empty_like(h[1:])
-        cache.source.project(W_x, bias, out=a)
-        a += h[:-1] @ W_h
+        x.project(W.W_x, W.bias, out=a)
+        a += h[:-1] @ W.W_h
         return {"rnn.a": a, "rnn.h": h[1:], "rnn.h_prev": h[:-1]}

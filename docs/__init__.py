@@ -1,0 +1,1 @@
+"""Documents, and the code that fills measured figures into Markdown pages."""
