@@ -8,6 +8,7 @@ from typing import Any
 from minigrid import CharModel
 from minigrid.runs.checkpoint import model_arrays, write_checkpoint
 from minigrid.runs.config import Config
+from minigrid.runs.meta import Meta, RunMeta
 from minigrid.runs.tasks import resolve
 
 
@@ -26,11 +27,7 @@ def write_start(file: Path, settings: Mapping[str, Any], change: Callable[[CharM
     config, corpus = resolve(Config(**settings))
     model = CharModel(vocab_size=len(corpus.vocabulary), **config.model_options())
     change(model)
-    meta = {
-        "model": dataclasses.asdict(model.options),
-        "vocabulary": corpus.vocabulary.to_json(),
-        "config": dataclasses.asdict(config),
-        "sha256": corpus.sha256,
-    }
+    run = RunMeta(config=dataclasses.asdict(config), sha256=corpus.sha256)
+    meta = Meta(model=model.options, vocabulary=corpus.vocabulary, run=run)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_checkpoint(file, model_arrays(model), meta)

@@ -33,6 +33,16 @@ def written_whole(final: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """Force the names of the files in a folder to the disk, so that a renamed file survives a power cut."""
+    with contextlib.suppress(OSError):  # Windows cannot open folders
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)
+
+
 def is_unfinished(file: Path) -> bool:
     """Whether this is a temporary file of :func:`written_whole`."""
     return re.fullmatch(r"\..+\.\d+\.part", file.name) is not None

@@ -14,7 +14,10 @@ import numpy as np
 
 from minigrid.cli.main import main
 from minigrid.runs.config import Config
-from minigrid.runs.loop import Run
+from minigrid.runs.loop import train
+from minigrid.runs.report import Report
+from minigrid.runs.run import Run
+from minigrid.runs.start import start_run
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parent
@@ -39,9 +42,9 @@ def addition_config(**settings: Any) -> Config:
     return Config(**{"task": "addition", "digits": 1} | SMALL | settings)
 
 
-def trained(folder: Path, config: Config) -> Run:
-    run = Run.start(config, folder)
-    run.train()
+def trained(folder: Path, config: Config, report: Report | None = None) -> Run:
+    run = start_run(config, folder)
+    train(run, report)
     return run
 
 

@@ -1,6 +1,6 @@
 """Run the command line in a process that is stopped on purpose: ``python stopped_run.py PLAN NUMBER train ...``.
 
-The tests of resumed runs start it; the process harms nobody but itself.
+The tests of resumed runs start this program; it sends signals to itself only.
 """
 
 import os
@@ -12,7 +12,7 @@ import numpy as np
 from run_fixtures import half_of
 
 from minigrid.cli.main import main
-from minigrid.runs import loop as training
+from minigrid.runs import loop
 from minigrid.training.step import TrainStep
 
 
@@ -53,7 +53,7 @@ def slowly(milliseconds: int) -> None:
         return step(self, x, y)
 
     TrainStep.__call__ = slow
-    training.SAVE_EVERY = 0.0
+    loop.SAVE_EVERY = 0.0
 
 
 PLANS = {
@@ -64,6 +64,7 @@ PLANS = {
 }
 
 if __name__ == "__main__":
+    loop._draw = lambda run, report: None  # matplotlib takes long to import
     plan, argument, *arguments = sys.argv[1:]
     PLANS[plan](int(argument))
     sys.exit(main(arguments))

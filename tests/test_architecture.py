@@ -11,7 +11,7 @@ PROJECT = Path(__file__).parent.parent
 PACKAGE = PROJECT / "minigrid"
 
 ROOMS = (
-    ("errors", "files", "progress"),
+    ("errors", "files", "progress", "version"),
     ("backend",),
     ("nn",),
     ("training",),

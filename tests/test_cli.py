@@ -17,6 +17,7 @@ from run_fixtures import (
     call,
     contents,
     done,
+    half_of,
     meta_of,
     no_space,
     outcome,
@@ -33,10 +34,10 @@ from minigrid.data.corpora.sources import Download
 from minigrid.errors import Notice
 from minigrid.nn import cells
 from minigrid.nn.options import value_type
-from minigrid.runs import checkpoint
+from minigrid.runs import checkpoint, loop, start
 from minigrid.runs.checkpoint import read_checkpoint
 from minigrid.runs.config import Config
-from minigrid.runs.loop import Run
+from minigrid.runs.start import start_run
 
 SMALL = ["--hidden=8", "--batch=4", "--steps=6", "--backend=numpy"]
 TRAIN = ["train", "--data=text.txt", *SMALL]
@@ -50,13 +51,13 @@ def runs(tmp_path_factory):
     data = str(write_text(folder))
     small = {"hidden": 8, "batch": 4, "steps": 6, "backend": "numpy", "max_steps": 30, "eval_every": 15}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "_draw", lambda run: "")
+        patch.setattr(loop, "_draw", lambda run, report: None)
         for name, settings in {
             "chars": {"data": data, "test_fraction": 0.1},
             "bytes": {"data": data, "tokens": "bytes", "model": "lstm"},
             "addition": {"task": "addition", "digits": 1},
         }.items():
-            Run.start(Config(**small | settings), folder / name).train()
+            loop.train(start_run(Config(**small | settings), folder / name))
     return folder
 
 
@@ -67,7 +68,7 @@ def here(runs, tmp_path, monkeypatch):
     place = tmp_path / "here"
     shutil.copytree(runs, place)
     monkeypatch.chdir(place)
-    monkeypatch.setattr(Run, "_draw", lambda run: "")
+    monkeypatch.setattr(loop, "_draw", lambda run, report: None)
     return place
 
 
@@ -123,11 +124,11 @@ BAD_SETTINGS = {
     "--task=addition": "--data makes no sense with --task addition",
     "--config=missing.toml": "cannot read the config file missing.toml: No such file",
     "--init-from=missing": "no such run or checkpoint: missing",
-    "--init-from=.": "holds no checkpoint",
+    "--init-from=.": "contains no checkpoint",
     "--init-from=text.txt": "text.txt is not a minigrid checkpoint",
-    "--init-from=addition": "its vocabulary is not that of the text: the model knows 13 chars",
-    "--init-from=bytes": "its vocabulary is not that of the text: the model's tokens are bytes",
-    "--run=chars": "chars already holds something: go on with the run in it by --resume",
+    "--init-from=addition": "its vocabulary differs from that of the text: the model knows 13 chars",
+    "--init-from=bytes": "its vocabulary differs from that of the text: the model's tokens are bytes",
+    "--run=chars": "the folder chars is not empty: --resume the run in it, or choose a new folder for the --run",
     "--run=text.txt": "text.txt is a file",
     "--run=text.txt/run": "cannot write text.txt/run: Not a directory",
     "--bogus": "unrecognized arguments: --bogus (see minigrid train --help)",
@@ -155,17 +156,17 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("train --data=.", "contains no input.txt"),
         ("train --data=chars/last.npz", "is not UTF-8"),
         ("train --corpus=shakspeare", "unknown corpus 'shakspeare' (did you mean shakespeare?)"),
-        ("train --resume", "--resume needs --run DIR, the folder of the run to go on with"),
-        ("train --resume --run=missing", "missing is no run's folder (there is none under runs/)"),
-        ("train --resume --run=.", "the folder . holds no checkpoint"),
-        ("train --resume --run=text.txt", "text.txt is no run's folder"),
-        ("train --resume --run=chars/last.npz", "from a checkpoint alone begin a new run with --init-from"),
-        ("train --resume --run=chars --init-from=chars", "give one of them"),
-        ("train --resume --run=chars --hidden=9", "--hidden 9 cannot change on --resume (the run has 8)"),
+        ("train --resume", "--resume needs --run DIR, the folder of the run to continue"),
+        ("train --resume --run=missing", "missing is not the folder of a run (there is none under runs/)"),
+        ("train --resume --run=.", "the folder . contains no checkpoint"),
+        ("train --resume --run=text.txt", "text.txt is not the folder of a run"),
+        ("train --resume --run=chars/last.npz", "to train a checkpoint further, start a new run with --init-from"),
+        ("train --resume --run=chars --init-from=chars", "give only one of them"),
+        ("train --resume --run=chars --hidden=9", "--hidden cannot change to 9 when a run is resumed (the run has 8)"),
         ("train --resume --run=chars --backend=cuda", "unknown backend 'cuda'"),
         ("train --resume --run=chars --epochs=0", "--epochs must be at least 1"),
         ("sample missing", "no such run or checkpoint: missing"),
-        ("sample .", "the folder . holds no checkpoint"),
+        ("sample .", "the folder . contains no checkpoint"),
         ("sample text.txt", "text.txt is not a minigrid checkpoint"),
         ("sample chars --temperature=0", "--temperature must be a finite number above 0, not 0.0"),
         ("sample chars --temperature=-1", "--temperature must be a finite number above 0"),
@@ -178,11 +179,11 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("sample chars --oov=ignore", "invalid choice: 'ignore'"),
         ("sample", "the following arguments are required: RUN"),
         ("eval missing", "no such run or checkpoint"),
-        ("eval bytes --part=test", "the run bytes has held nothing out as test"),
-        ("eval addition --data=text.txt", "has learnt addition"),
+        ("eval bytes --part=test", "the run bytes has no test split"),
+        ("eval addition --data=text.txt", "was trained on addition and cannot be measured on a text: leave out --data"),
         ("eval chars --data=missing.txt", "there is no file missing.txt"),
         ("eval chars --part=all", "invalid choice: 'all'"),
-        ("eval chars --oov=skip", "--oov skip is for another text: give one with --data"),
+        ("eval chars --oov=skip", "--oov skip applies only to another text: give one with --data"),
         ("sample toywiki-grid-1", "checkpoint: toywiki-grid-1 (did you mean pretrained:toywiki-grid-1?)"),
         ("inspect missing", "no such run or checkpoint: missing"),
         ("inspect chars --text=", "there is no text to trace"),
@@ -191,8 +192,8 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("inspect chars --out=gates.png", "end it with .html"),
         ("inspect chars --out=missing/gates.html", "cannot write missing/gates.html: No such file or directory."),
         ("inspect chars --backend=gpu", "unknown backend 'gpu'"),
-        ("plot missing", "missing holds no metrics.jsonl"),
-        ("plot text.txt", "text.txt holds no metrics.jsonl"),
+        ("plot missing", "missing contains no metrics.jsonl"),
+        ("plot text.txt", "text.txt contains no metrics.jsonl"),
         ("plot chars --out=curve.doc", "cannot write curve.doc: Format 'doc' is not supported"),
         ("plot chars --out=curve", "--out curve has no ending that says the format: end it with .png"),
         ("inspect chars --out=gates.PNG", "end it with .html"),
@@ -335,13 +336,13 @@ def test_carried_state_and_optimiser_that_do_not_fit(capsys, here):
 
 
 def test_a_disk_that_is_full(capsys, here, monkeypatch):
-    monkeypatch.setattr(checkpoint.os, "fsync", no_space)
+    monkeypatch.setattr(np, "savez", half_of(np.savez, no_space))
     before = contents(here / "chars")
     outcome = call(capsys, "train", "--resume", "--run=chars", "--max-steps=60")
     assert outcome.code == 2
     assert outcome.err == (
-        "minigrid: cannot save chars/best.npz (No space left on device); what was saved before is still good: "
-        "make room and go on with --resume.\n"
+        "minigrid: cannot save chars/best.npz (No space left on device); the checkpoint saved before is intact: "
+        "free some space, then continue with --resume.\n"
     )
     after = contents(here / "chars")
     assert {name: after[name] for name in ("best.npz", "last.npz")} == {n: before[n] for n in ("best.npz", "last.npz")}
@@ -352,7 +353,7 @@ def test_too_large_for_the_memory(capsys, here, monkeypatch):
     def too_large(*args, **options):
         raise MemoryError
 
-    monkeypatch.setattr("minigrid.runs.loop.CharModel", too_large)
+    monkeypatch.setattr(start, "CharModel", too_large)
     assert "not enough memory: try a smaller --hidden" in refused(capsys, *TRAIN)
 
 
@@ -368,7 +369,7 @@ def test_ctrl_c_before_there_is_anything_to_save(capsys, monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Run, "start", interrupted)
+    monkeypatch.setattr(start, "start_run", interrupted)
     assert call(capsys, *TRAIN) == (130, "", "")
 
 
@@ -377,7 +378,7 @@ def test_a_diverging_run(capsys, here):
     outcome = call(capsys, *TRAIN, "--lr=1e38", "--run=new")
     assert outcome.code == 1
     assert outcome.err.startswith("training stopped: the loss or gradient is not a finite number at step 10; ")
-    assert "--init-from new and a smaller --lr (it was 1e+38)" in outcome.err
+    assert "start a new run with --init-from new and a smaller --lr (it was 1e+38) or --clip-norm 5" in outcome.err
     assert outcome.err.count("\n") == 1  # none of NumPy's warnings
     load("new")
 
@@ -407,7 +408,7 @@ def test_every_setting_is_an_option_with_its_default(capsys):
 @pytest.mark.parametrize("field", dataclasses.fields(Config), ids=lambda field: field.name)
 def test_every_setting_reaches_the_run(monkeypatch, capsys, field):
     started = []
-    monkeypatch.setattr(Run, "start", lambda config, *rest: started.append(config) or sys.exit(0))
+    monkeypatch.setattr(start, "start_run", lambda config, *rest: started.append(config) or sys.exit(0))
     choices, kind = field.metadata["choices"], value_type(field)
     value = choices[-1] if choices else {int: 3, float: 0.25, str: "my.txt", bool: True}[kind]
     needed = {"digits": ["--task=addition"], "embedding": ["--model=lstm"]}.get(field.name, [])
@@ -448,7 +449,7 @@ def test_a_text_of_ones_own_from_beginning_to_end(capsys, here):
     assert set(text) <= set(TEXT)
     line = done(capsys, "eval", "runs/text-grid-2x8")
     assert re.fullmatch(r"val: loss \d\.\d{4} nats, \d\.\d{4} bits per character, over 96 characters\n", line)
-    told = f"done: 30 steps, as many as --max-steps says; best validation loss {line[10:16]} nats"
+    told = f"done: 30 steps (limit set by --max-steps); best validation loss {line[10:16]} nats"
     assert out.strip().splitlines()[-2].startswith(told)
 
 
@@ -457,7 +458,7 @@ def test_the_same_command_with_resume_goes_on(capsys, here):
     done(capsys, *arguments, "--max-steps=20")
     done(capsys, *arguments, "--max-steps=40", "--resume")
     done(capsys, *arguments, "--max-steps=40", "--run=whole")
-    assert meta_of(here / "new" / "last.npz")["step"]["number"] == 40
+    assert meta_of(here / "new" / "last.npz")["run"]["progress"]["number"] == 40
     assert same_bits(arrays_of(here / "new" / "last.npz"), arrays_of(here / "whole" / "last.npz"))
 
 
@@ -638,7 +639,7 @@ def test_a_file_name_that_is_too_long(capsys, here):
 
 
 def test_importing_is_quiet_and_light(tmp_path):
-    modules = ["matplotlib", "cupy", "tqdm", "minigrid.cli.main", "minigrid.runs.loop"]
+    modules = ["matplotlib", "cupy", "tqdm", "minigrid.cli.main", "minigrid.runs.loop", "minigrid.runs.start"]
     code = f"import sys, minigrid; assert not [m for m in {modules} if m in sys.modules]"
     assert outcome(python("-c", code, cwd=tmp_path)) == (0, "", "")
 

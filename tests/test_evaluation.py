@@ -1,4 +1,6 @@
 import math
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from minigrid.data.addition import AdditionBatches, vocabulary
 from minigrid.data.batches import TextBatches, whole_text
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.runs.evaluation import bits, evaluate
+from minigrid.training import shards
 
 LETTERS = Vocabulary.from_text(TEXT)
 IDS = LETTERS.encode(TEXT)
@@ -72,7 +75,7 @@ def test_addition_counts_only_the_answers():
 
 
 class KnowsItAll:
-    """Stands for a model that predicts every character of an answer but, if asked to, every second last digit."""
+    """Acts as a model that predicts every character of an answer, except the last digit in some columns."""
 
     xp = np
 
@@ -104,3 +107,68 @@ def test_the_score_of_addition(wrong, digits, answers):
 @pytest.mark.parametrize("count", [1, 2, 256])
 def test_bits(count):
     assert bits(math.log(count)) == pytest.approx(math.log2(count))
+
+
+# -- progress
+
+
+def test_progress_counts_the_minibatches():
+    done = []
+    batches = whole_text(IDS, 4, 10)
+    evaluate(text_model(), batches, progress=done.append)
+    assert done == list(range(len(batches) + 1))
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.fixture
+def two_threads(monkeypatch):
+    monkeypatch.setattr(shards, "threads", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_progress_is_made_in_the_calling_thread_only():
+    threads = []
+    batches = whole_text(IDS, 32, 10)
+    evaluate(text_model(), batches, progress=lambda done: threads.append(threading.current_thread()))
+    assert threads == [threading.current_thread()] * (len(batches) + 1)
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_an_exception_in_progress_ends_every_part(at):
+    model, batches = text_model(), whole_text(IDS, 32, 1)
+    assert len(batches) > 50
+    read, predict = [], model.predict
+
+    def counted(*arguments, **options):
+        read.append(threading.current_thread())
+        if read[-1] is not threading.main_thread():
+            time.sleep(0.02)  # more than a second for all of its minibatches
+        return predict(*arguments, **options)
+
+    model.predict = counted
+
+    def stop(done):
+        if done == at:
+            raise StopError
+
+    with pytest.raises(StopError):
+        evaluate(model, batches, progress=stop)
+    assert read.count(threading.current_thread()) == at
+    assert len(read) < at + len(batches)
+    model.predict = predict
+    assert evaluate(model, batches) == evaluate(text_model(), batches)
+
+
+def test_a_bug_in_progress_is_not_hidden_by_the_last_minibatch():
+    batches = whole_text(IDS, 4, 10)
+
+    def fail(done):
+        if done == len(batches):
+            raise StopError
+
+    with pytest.raises(StopError):
+        evaluate(text_model(), batches, progress=fail)

@@ -1,8 +1,10 @@
+import os
+
 import pytest
 from run_fixtures import contents, no_space
 
 from minigrid import UserError
-from minigrid.files import remove_unfinished, stamp, written, written_whole
+from minigrid.files import remove_unfinished, stamp, sync_folder, written, written_whole
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
@@ -39,3 +41,11 @@ def test_a_stamp_tells_versions_of_a_file(tmp_path):
     with written_whole(file) as temporary:
         temporary.write_text("two")
     assert stamp(file) not in (None, first)
+
+
+def test_a_folder_is_forced_to_the_disk_if_the_system_can(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.fstat(opened).st_ino))
+    sync_folder(tmp_path)
+    assert synced == [tmp_path.stat().st_ino]
+    sync_folder(tmp_path / "missing")

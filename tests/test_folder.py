@@ -2,6 +2,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import threading
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from run_fixtures import contents, text_config
 
 from minigrid import UserError
+from minigrid.errors import Notice
 from minigrid.runs.config import Config
 from minigrid.runs.folder import (
     append_metrics,
@@ -16,8 +18,10 @@ from minigrid.runs.folder import (
     held,
     list_runs,
     make_folder,
+    metrics_until,
     read_metrics,
     refuse_used,
+    sync_metrics,
     write_config,
     write_metrics,
 )
@@ -32,29 +36,29 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["missing", "empty"])
-def test_a_folder_that_is_free(here, name):
+def test_a_missing_or_empty_folder_is_free(here, name):
     (here / "empty").mkdir()
     refuse_used(here / name)
 
 
-def test_what_a_run_left_that_never_saved_is_no_hindrance(here):
+def test_a_folder_with_an_unfinished_save_is_free(here):
     (here / "run").mkdir()
     (here / "run" / ".last.npz.123.part").write_bytes(b"half")
     refuse_used(here / "run")
 
 
-def test_what_only_sounds_like_a_run_is_not_written_over(here):
+def test_a_foreign_config_file_is_not_overwritten(here):
     (here / "config.json").write_text("mine")
-    with pytest.raises(UserError, match="already holds something"):
+    with pytest.raises(UserError, match="is not empty"):
         refuse_used(here)
 
 
-def test_a_folder_that_is_not(here):
+def test_a_used_folder_is_refused(here):
     (here / "folder").mkdir()
     (here / "folder" / "notes").write_text("mine")
-    with pytest.raises(UserError, match=r"already holds something: go on .* --resume, or name a new folder"):
+    with pytest.raises(UserError, match="is not empty: `resume` the run in it, or choose a new folder for the `run`"):
         refuse_used(here / "folder")
-    with pytest.raises(UserError, match="is a file: name a new folder"):
+    with pytest.raises(UserError, match="is a file: choose a new folder for the `run`"):
         refuse_used(here / "folder" / "notes")
 
 
@@ -66,11 +70,11 @@ def test_a_folder_that_is_not(here):
         (text_config("/somewhere/war.and.peace.txt"), "war.and.peace-grid-2x8"),
     ],
 )
-def test_a_new_folder_is_named_for_what_it_holds(here, config, name):
+def test_a_new_folder_is_named_after_its_contents(here, config, name):
     assert [str(fresh_folder(config)) for _ in range(3)] == [os.path.join("runs", name + k) for k in ("", "-2", "-3")]
 
 
-def test_runs_that_begin_at_once_get_folders_of_their_own(here):
+def test_runs_that_start_at_the_same_time_get_different_folders(here):
     found, barrier = [], threading.Barrier(8)
 
     def begin():
@@ -85,7 +89,7 @@ def test_runs_that_begin_at_once_get_folders_of_their_own(here):
     assert len(set(found)) == 8
 
 
-def test_a_folder_is_held_by_one_and_let_go(here):
+def test_a_folder_is_locked_and_unlocked(here):
     pytest.importorskip("fcntl")
     with held(here):
         with pytest.raises(UserError, match="another process is training in"), held(here):
@@ -95,7 +99,7 @@ def test_a_folder_is_held_by_one_and_let_go(here):
         pass
 
 
-def test_a_file_system_without_locks_is_no_hindrance(here, monkeypatch):
+def test_a_file_system_without_locks_is_fine(here, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")
 
@@ -104,7 +108,7 @@ def test_a_file_system_without_locks_is_no_hindrance(here, monkeypatch):
         pass
 
 
-def test_a_folder_that_is_gone_cannot_be_held(here):
+def test_a_missing_folder_cannot_be_locked(here):
     pytest.importorskip("fcntl")
     with pytest.raises(UserError, match="cannot write gone: No such file"), held(Path("gone")):
         pass
@@ -118,7 +122,7 @@ def test_a_folder_that_cannot_be_made(here):
         make_folder(here / "runs" / "run")
 
 
-def test_a_runs_folder_on_a_disk_that_is_not_there(here):
+def test_a_link_to_an_unmounted_disk(here):
     (here / "runs").symlink_to(here / "unmounted" / "runs")
     with pytest.raises(UserError, match="cannot write runs: File exists"):
         fresh_folder(Config(corpus="pydoc"))
@@ -150,24 +154,94 @@ def test_metrics_there_and_back(here):
     assert read_metrics(here) == RECORDS[1:]
 
 
-@pytest.mark.parametrize("line", ["3", "[]", '{"split": "train"}', '{"split": "tr'])
-def test_a_line_that_is_no_measurement(here, line):
+@pytest.mark.parametrize(
+    "line", ["3", "[]", '{"split": "train"}', '{"split": "tr', '{"split": "val", "step": "1", "loss": 2}']
+)
+def test_a_line_that_is_not_a_record(here, line):
     (here / "metrics.jsonl").write_text(line + "\n")
-    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*--resume of the run writes it anew"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*: resume the run to repair the file"):
         read_metrics(here)
 
 
-def test_metrics_that_cannot_be_had(here):
-    with pytest.raises(UserError, match=r"holds no metrics\.jsonl: give the folder of a run"):
+def test_metrics_that_cannot_be_read_or_written(here):
+    with pytest.raises(UserError, match=r"contains no metrics\.jsonl: give the folder of a run"):
         read_metrics(here)
     write_metrics(here, RECORDS)
     with open("metrics.jsonl", "a") as file:
         file.write('{"split": "tr')  # its process was killed
     before = contents(here)
-    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*--resume"):
+    with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*: resume the run"):
         read_metrics(here)
     with pytest.raises(UserError, match="give the folder of a run"):
         read_metrics(here / "metrics.jsonl")
     assert contents(here) == before
     with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl: "):
         write_metrics(here / "missing", RECORDS)
+
+
+# -- the records that belong to a checkpoint
+
+MANY = [{"split": "train", "step": step, "loss": 2.0} for step in (10, 20, 30)]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rest", ["", "\n", '{"split": "tr', "\0\0\0", '{"split": "train", "step": 40, "loss": 2}\n'])
+def test_what_comes_after_a_checkpoint_is_left_out(here, rest):
+    write_metrics(here, MANY)
+    with open("metrics.jsonl", "a") as file:
+        file.write(rest)
+    assert metrics_until(here, 3, 30) == MANY
+    assert metrics_until(here, 2, 25) == MANY[:2]
+    assert metrics_until(here, 0, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept", "lost"),
+    [
+        ([0, 1], [0, 1], 1),
+        ([], [], 3),
+        ([0, "\0\0", 2], [0, 2], 1),
+        ([0, 1, b"\xff"], [0, 1], 1),
+        ([0, 1, '{"split": "tr'], [0, 1], 1),
+    ],
+)
+def test_what_is_readable_is_kept_and_the_rest_is_one_warning(here, lines, kept, lost):
+    texts = [json.dumps(MANY[line]) if isinstance(line, int) else line for line in lines]
+    (here / "metrics.jsonl").write_bytes(b"\n".join(t if isinstance(t, bytes) else t.encode() for t in texts))
+    words = f"metrics.jsonl is incomplete or damaged: the run continues without {lost} of its 3 records up to step 30"
+    with pytest.warns(Notice, match=re.escape(words)) as warned:
+        assert metrics_until(here, 3, 30) == [MANY[k] for k in kept]
+    assert len(warned) == 1
+
+
+def test_missing_metrics_are_one_warning(here):
+    with pytest.warns(Notice, match=r"metrics\.jsonl is not readable \(No such file or directory\): the run") as warned:
+        assert metrics_until(here, 3, 30) == []
+    assert len(warned) == 1
+    (here / "metrics.jsonl").mkdir()
+    with pytest.warns(Notice, match="not readable"):
+        assert metrics_until(here, 3, 30) == []
+
+
+def test_records_of_later_steps_are_left_out_after_a_loss(here):
+    write_metrics(here, MANY[1:])  # an earlier resumption has lost the first one
+    assert metrics_until(here, 2, 20) == MANY[1:2]
+
+
+@pytest.mark.parametrize("write", [lambda here: write_config(here, {}), lambda here: write_metrics(here, MANY)])
+def test_files_reach_the_disk_before_their_names_do(here, monkeypatch, write):
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda opened: (done.append("fsync"), fsync(opened)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("replace"), replace(*names)))
+    write(here)
+    assert done[:2] == ["fsync", "replace"]
+
+
+def test_metrics_are_forced_to_the_disk(here, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda opened: synced.append(os.fstat(opened).st_size))
+    append_metrics(here, MANY[0])
+    assert synced == []
+    sync_metrics(here)
+    assert synced == [(here / "metrics.jsonl").stat().st_size]
+    assert read_metrics(here) == MANY[:1]

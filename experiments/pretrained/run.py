@@ -4,6 +4,7 @@ Run ``python -m experiments.pretrained.run``; after a stop, run it again to cont
 core.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,11 @@ def export(name: str, made: dict[str, Any]) -> None:
     exact, loss = validation_loss(best, task), validation_loss(rounded, task)
     if not abs(loss - exact) < LARGEST_CHANGE:
         raise SystemExit(f"{name}: rounding changes the validation loss from {exact:.5f} to {loss:.5f} nats")
-    meta = {key: best.meta[key] for key in ("model", "vocabulary", "config", "sha256")}
-    meta["made"] = made | {"validation_loss": loss, "validation_loss_before_rounding": exact}
+    meta = dataclasses.replace(
+        best.meta,
+        run=dataclasses.replace(best.run(), progress=None),
+        made=made | {"validation_loss": loss, "validation_loss_before_rounding": exact},
+    )
     write_checkpoint(PRETRAINED_FOLDER / f"{name}.npz", rounded.arrays, meta)
 
 
@@ -84,9 +88,14 @@ def validation_loss(checkpoint: Checkpoint, task: Task) -> float:
     return evaluate(checkpoint.model(), task.val).loss
 
 
+def made_of(file: Path) -> dict[str, Any]:
+    """Return how a model in the package was made."""
+    return read_checkpoint(file).meta.made or {}
+
+
 def row(name: str, file: Path) -> list[str]:
     """Return the row of a model in the table."""
-    made = read_checkpoint(file).meta["made"]
+    made = made_of(file)
     loss, change = made["validation_loss"], made["validation_loss"] - made["validation_loss_before_rounding"]
     return [
         f"`{name}`",
@@ -117,11 +126,11 @@ def report() -> None:
     page = EXPERIMENT.folder / "README.md"
     files = {name: PRETRAINED_FOLDER / f"{name}.npz" for name in EXPERIMENT.metrics()}
     fill(page, "models", table(HEADER, [row(name, file) for name, file in files.items()]))
-    made = {name: read_checkpoint(file).meta["made"] for name, file in files.items()}
+    made = {name: made_of(file) for name, file in files.items()}
     summary = [[corpus, *(losses(made, corpus, model) for model in HIDDEN)] for corpus in SEEDS]
     fill(page, "losses", table(["text", "grid, nats", "stacked LSTM, nats"], summary))
     firsts = {corpus: files[f"{corpus}-grid-1"] for corpus in TEXTS if f"{corpus}-grid-1" in files}
-    texts = [[f"`{c}`", *TEXTS[c], f"`{read_checkpoint(file).meta['sha256']}`"] for c, file in firsts.items()]
+    texts = [[f"`{c}`", *TEXTS[c], f"`{read_checkpoint(file).run().sha256}`"] for c, file in firsts.items()]
     fill(page, "texts", table(["text", "what it is", "by", "licence", "SHA-256 of the text"], texts))
 
 

@@ -1,9 +1,8 @@
-"""How well a model predicts a held-out part: loss, bits per character, digits right."""
+"""How well a model predicts held-out data: loss, bits per character, share of correct digits."""
 
 import math
 import threading
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,61 +11,92 @@ from minigrid.backend import Workspace, to_host
 from minigrid.data.addition import AdditionScore, accuracy
 from minigrid.nn.model import CharModel
 from minigrid.nn.ops import cross_entropy_forward
-from minigrid.progress import progress_bar
 from minigrid.runs.tasks import Batches
 from minigrid.training.shards import Shards
 
 
 def bits(nats: float) -> float:
-    """Bits for nats."""
+    """Convert nats to bits."""
     return nats / math.log(2)
 
 
 class Evaluation(NamedTuple):
-    """Mean loss in nats over the counted targets, their number, and the score of an addition task (None for text)."""
+    """Result of :func:`evaluate`.
+
+    Attributes
+    ----------
+    loss : float
+        Mean over the counted targets, in nats.
+    targets : int
+        Number of counted targets.
+    score : AdditionScore or None
+        Correct digits and answers of the addition task; None for text.
+    """
 
     loss: float
     targets: int
     score: AdditionScore | None
 
 
-Progress = Callable[[range], Iterable[int]]
-"""Wraps the indices of the minibatches, for each part of the batch in its thread; may raise to stop."""
-
-
-def watched(indices: range, what: str) -> Iterable[int]:
-    """Show on a terminal how far an evaluation is: the first part of the batch does, the others keep pace with it."""
-    first = threading.current_thread() is threading.main_thread()
-    return progress_bar(indices, desc=what, unit="minibatch", leave=False) if first else indices
-
-
-def evaluate(model: CharModel, batches: Batches, shards: Shards | None = None, progress: Progress = iter) -> Evaluation:
-    """Read all of `batches` once, from a state of zeros; nothing that a training run goes on with is touched.
+def evaluate(
+    model: CharModel, batches: Batches, shards: Shards | None = None, progress: Callable[[int], None] | None = None
+) -> Evaluation:
+    """Measure a model on all of `batches`, starting from a zero state; the state of a training run stays untouched.
 
     Parameters
     ----------
     model : CharModel
-        What reads.
+        The model to measure.
     batches : TextBatches or AdditionBatches
-        What is read.
+        The data, read once.
     shards : Shards, optional
-        Gives the arrays: a training step's own between two steps, so that an evaluation needs no memory of its own.
-    progress : Progress
-        See there.
+        Arrays to use. Pass those of a training step between two of its steps, and the evaluation allocates none.
+    progress : callable, optional
+        Called in this thread with the number of minibatches done: 0 at first, then after each minibatch. It may raise
+        an exception to end the evaluation early. If several threads share the work, it follows the first one.
     """
     shards = shards or Shards(model)
-    parts = shards.map_columns(partial(_evaluate_columns, model, batches, progress), batches.batch)
-    losses, targets, scores = zip(*parts, strict=True)
+    ended = threading.Event()
+
+    def read(columns: slice, workspace: Workspace) -> tuple[float, int, np.ndarray]:
+        if columns.start > 0:
+            return _read_columns(model, batches, columns, workspace, ended)
+        try:  # this thread reads the first part
+            return _read_columns(model, batches, columns, workspace, ended, progress)
+        except BaseException:
+            ended.set()
+            raise
+
+    losses, targets, scores = zip(*shards.map_columns(read, batches.batch), strict=True)
     score = None if batches.carries_state else AdditionScore(*np.sum(scores, axis=0).tolist())
     return Evaluation(sum(losses) / sum(targets), sum(targets), score)
 
 
-def _evaluate_columns(
-    model: CharModel, batches: Batches, progress: Progress, columns: slice, workspace: Workspace
+def _read_columns(
+    model: CharModel,
+    batches: Batches,
+    columns: slice,
+    workspace: Workspace,
+    ended: threading.Event,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[float, int, np.ndarray]:
-    """Read some columns of every minibatch; return the summed loss, the counted targets, the summed addition score."""
+    """Read some columns of every minibatch, until `ended`.
+
+    Returns
+    -------
+    loss : float
+        Sum over the counted targets.
+    targets : int
+        Number of counted targets.
+    score : numpy.ndarray of int
+        Fields of the summed AdditionScore.
+    """
     losses, targets, state, score = [], 0, None, np.zeros(len(AdditionScore._fields), int)
-    for index in progress(range(len(batches))):
+    for index in range(len(batches)):
+        if ended.is_set():
+            break
+        if progress is not None:
+            progress(index)
         x, y = (ids[:, columns] for ids in batches.minibatch(0, index))
         if state is None or not batches.carries_state:
             state = model.initial_state(x.shape[1])
@@ -76,4 +106,7 @@ def _evaluate_columns(
         targets += int((y >= 0).sum())
         if not batches.carries_state:
             score += accuracy(to_host(logits), y)
-    return sum(map(float, losses)), targets, score  # a GPU is waited for here, not at every minibatch
+    total = sum(map(float, losses))  # waits for a GPU once, here, not at every minibatch
+    if progress is not None:
+        progress(len(batches))
+    return total, targets, score

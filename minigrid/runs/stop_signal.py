@@ -1,43 +1,64 @@
-"""Ctrl-C and its like, heeded between two minibatches."""
+"""Stopping a run between two minibatches, on Ctrl-C and similar signals."""
 
 import contextlib
 import signal
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 
-def _stops() -> list[int]:
-    """Signals that ask a run to stop; a terminal that is closed is not one under nohup, nor on Windows.
+class StopRequest:
+    """Whether a signal has asked the run to stop.
 
-    Python lets no other thread than the main one heed any.
+    Parameters
+    ----------
+    announce : callable, optional
+        Called once, when the first signal arrives.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return []
-    hangup = getattr(signal, "SIGHUP", None)
-    closes = hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN
-    return [signal.SIGINT, signal.SIGTERM, *([hangup] if closes else [])]
+
+    def __init__(self, announce: Callable[[], None] | None = None):
+        self._announce = announce
+        self._received: set[int] = set()
+
+    @property
+    def requested(self) -> bool:
+        """Whether any signal has arrived."""
+        return bool(self._received)
+
+    def receive(self, number: int, frame: Any = None) -> None:
+        """Handle a signal; a second one of the same kind raises a KeyboardInterrupt at once."""
+        if number in self._received:
+            raise KeyboardInterrupt
+        first = not self._received  # a session that ends sends several kinds
+        self._received.add(number)
+        if first and self._announce is not None:
+            # the same Ctrl-C may have stopped the reader of the message, or come while a progress bar is being printed
+            with contextlib.suppress(OSError, RuntimeError):
+                self._announce()
 
 
 @contextlib.contextmanager
-def stop_signal() -> Iterator[list[int]]:
-    """Collect signals to stop, which is done between two minibatches; the same one again stops at once."""
-    received: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        if number in received:
-            raise KeyboardInterrupt
-        received.append(number)
-        if len(received) > 1:  # a session that ends sends several kinds
-            return
-        # whoever reads it may have been stopped by the same Ctrl-C; the progress bar may be at it just now
-        with contextlib.suppress(OSError, RuntimeError):
-            print("\nstopping after this minibatch, then saving; once more stops at once", file=sys.stderr)
-
-    before = {number: signal.signal(number, note) for number in _stops()}
+def stop_signal(announce: Callable[[], None] | None = None) -> Iterator[StopRequest]:
+    """Turn signals into a :class:`StopRequest` within this context; the previous handlers come back after it."""
+    stop = StopRequest(announce)
+    before = {number: signal.signal(number, stop.receive) for number in _stops()}
     try:
-        yield received
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stops() -> list[int]:
+    """List the signals that stop a run: Ctrl-C, a request to terminate, and a terminal that closes.
+
+    The last one does not exist on Windows and is ignored under nohup. Outside the main thread Python handles no
+    signals at all.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    stops: list[int] = [signal.SIGINT, signal.SIGTERM]
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
+        stops.append(hangup)
+    return stops

@@ -1,4 +1,4 @@
-"""How fast a training run goes."""
+"""The speed of a training run."""
 
 import contextlib
 import time
@@ -11,7 +11,7 @@ class Stopwatch:
     Attributes
     ----------
     minibatches : int
-        Counted so far.
+        Minibatches counted so far, across restarts.
     """
 
     def __init__(self) -> None:
@@ -19,22 +19,22 @@ class Stopwatch:
         self.restart()
 
     def restart(self) -> None:
-        """Time what comes from now on, and forget what was timed before."""
+        """Start timing again from now."""
         self._timed, self._since = 0, time.monotonic()  # seconds
 
     def count(self) -> None:
-        """Count a minibatch that is done."""
+        """Count one finished minibatch."""
         self.minibatches += 1
         self._timed += 1
 
     def pace(self) -> float | None:
-        """Minibatches per second since the last restart; None where none has been timed."""
+        """Return the minibatches per second since the last restart, or None if none has been timed."""
         seconds = time.monotonic() - self._since
         return self._timed / seconds if self._timed and seconds else None
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave out what is done within this context."""
+        """Leave the time spent within this context out of the pace."""
         started = time.monotonic()
         yield
         self._since += time.monotonic() - started

@@ -1,7 +1,7 @@
 """What a run learns: a text cut into minibatches, or addition problems."""
 
 import dataclasses
-import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from minigrid.data.addition import AdditionBatches
 from minigrid.data.batches import TextBatches, split_text, whole_text
 from minigrid.data.corpora import Corpus, load_corpus, load_file
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.errors import UserError
+from minigrid.errors import Notice, UserError, did_you_mean
 from minigrid.runs.checkpoint import Checkpoint
 from minigrid.runs.config import Config
 
@@ -22,19 +22,21 @@ Batches = TextBatches | AdditionBatches
 
 
 class Task(NamedTuple):
-    """Minibatches to train and to validate on, and what their numbers mean.
+    """Minibatches to train, validate and test on, and the meaning of their numbers.
 
     Attributes
     ----------
-    train, val, test : batches or None
-        Each gives ``minibatch(epoch, index)``.
+    train : batches
+        Training part; ``train.minibatch(epoch, index)`` returns one minibatch.
+    val, test : batches or None
+        Held-out parts; None if nothing is held out.
     vocabulary : Vocabulary
-        Of the characters.
+        The symbols.
     sha256 : str or None
-        Hash of the text; None where there is none.
+        Hash of the text; None for a task without a text.
     """
 
-    train: Batches | None
+    train: Batches
     val: Batches | None
     test: Batches | None
     vocabulary: Vocabulary
@@ -42,15 +44,20 @@ class Task(NamedTuple):
 
     @property
     def unit(self) -> str:
-        """What one symbol is called: "character" or "byte"."""
-        return "byte" if self.vocabulary.tokens == "bytes" else "character"
+        """Name of one symbol: "character" or "byte"."""
+        return unit_of(self.vocabulary)
+
+
+def unit_of(vocabulary: Vocabulary) -> str:
+    """Return the name of one symbol of a vocabulary: "character" or "byte"."""
+    return "byte" if vocabulary.tokens == "bytes" else "character"
 
 
 def resolve(config: Config) -> tuple[Config, Corpus | None]:
-    """Load the text that a configuration names, and name in it what was really loaded.
+    """Load the text that a configuration names, and return a configuration that names exactly this text.
 
-    The default corpus may be another one than it was meant to be (no network), and a path is made absolute, so that the
-    run can be resumed from any folder.
+    Without network, the default corpus may be replaced by another one. A path becomes absolute, so that the run can be
+    resumed from any folder.
     """
     if config.task == "addition":
         return config, None
@@ -63,12 +70,18 @@ def resolve(config: Config) -> tuple[Config, Corpus | None]:
     return dataclasses.replace(config, corpus=corpus.name, tokens=corpus.vocabulary.tokens), corpus
 
 
-def oddities(corpus: Corpus | None) -> str:
-    """Name what a text in characters has that is hardly meant to be learnt; "" if nothing."""
+def warn_of_oddities(corpus: Corpus | None) -> None:
+    """Warn if a text in characters contains something that you hardly want a model to learn."""
     if corpus is None or corpus.vocabulary.tokens != "chars":
-        return ""
-    found = {"\r": "line ends of Windows (\\r)", "\ufeff": "a byte-order mark (U+FEFF)"}
-    return " and ".join(name for char, name in found.items() if not corpus.vocabulary.unknown(char))
+        return
+    names = {"\r": "Windows line ends (\\r)", "\ufeff": "a byte-order mark (U+FEFF)"}
+    found = [name for char, name in names.items() if not corpus.vocabulary.unknown(char)]
+    if found:
+        warnings.warn(
+            f"the text contains {' and '.join(found)}, which the model will learn like any other character",
+            Notice,
+            stacklevel=2,
+        )
 
 
 def make_task(config: Config, corpus: Corpus | None) -> Task:
@@ -81,66 +94,110 @@ def make_task(config: Config, corpus: Corpus | None) -> Task:
 
 
 def config_of(checkpoint: Checkpoint) -> Config:
-    """Return the settings of the run that wrote a checkpoint.
+    """Return the settings of the run that wrote a checkpoint; one that the file lacks has its default.
 
     Raises
     ------
     UserError
-        It names settings that this version does not have.
+        The file has a setting that this version does not know or allow, or no run wrote it.
     """
+    settings, known = checkpoint.run().config, [field.name for field in dataclasses.fields(Config)]
+    if unknown := sorted(set(settings) - set(known)):
+        raise UserError(
+            f"the run that wrote the checkpoint {checkpoint.path} has a setting that this version of minigrid does not "
+            f"know, {unknown[0]!r}{did_you_mean(unknown[0], known)}: use the version that wrote it"
+        )
     try:
-        return Config(**checkpoint.meta["config"])
-    except TypeError as error:
-        raise UserError(f"the settings in {checkpoint.path} are not those of this version ({error})") from error
+        return Config(**settings)
+    except UserError as error:
+        problem = str(error).replace("`", "'")  # these are settings in the file, not parameters
+        raise UserError(f"the settings in the checkpoint {checkpoint.path} are not valid: {problem}") from error
 
 
-def task_of(checkpoint: Checkpoint, data: str | None = None, skip_unknown: bool = False) -> Task:
-    """Return the task that a checkpoint's run had; with `data`, another text instead, all of it as ``val``.
-
-    With `skip_unknown` symbols of the other text that the model does not know are left out.
+def task_of(checkpoint: Checkpoint) -> Task:
+    """Return the task of the run that wrote a checkpoint.
 
     Raises
     ------
     UserError
-        The run's text has changed, or the other text has characters that the model does not know.
+        The text has changed or is gone; no run wrote the checkpoint.
     """
-    config, vocabulary = config_of(checkpoint), checkpoint.vocabulary()
-    if data is None:
-        task = make_task(*resolve(config))
-        require_same_text(task, checkpoint.meta["sha256"], str(checkpoint.path))
-        return task
+    run = checkpoint.run()
+    task = make_task(*resolve(config_of(checkpoint)))
+    require_same_text(task, run.sha256, str(checkpoint.path))
+    return task
+
+
+def text_batches(checkpoint: Checkpoint, data: str, skip_unknown: bool = False) -> TextBatches:
+    """Return the minibatches of another text, all of it, in the vocabulary of a trained model.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The model; the minibatches have the size that its run had.
+    data : str
+        Text file, or folder with an ``input.txt``.
+    skip_unknown : bool
+        Leave out symbols that the model does not know, and warn about them.
+
+    Raises
+    ------
+    UserError
+        The text has unknown symbols and `skip_unknown` is false; the model was trained on addition.
+    """
+    config = Config() if checkpoint.meta.run is None else config_of(checkpoint)
     if config.task == "addition":
-        raise UserError(f"--data {data} makes no sense for {checkpoint.path}, which has learnt addition")
-    corpus = load_file(data, vocabulary.tokens)
-    ids = translate(corpus, vocabulary, skip_unknown)
-    return Task(None, whole_text(ids, config.batch, config.steps), None, vocabulary, corpus.sha256)
+        raise UserError(
+            f"{checkpoint.path} was trained on addition and cannot be measured on a text: leave out `data` {data}"
+        )
+    vocabulary = checkpoint.vocabulary()
+    ids = translate(load_file(data, vocabulary.tokens), vocabulary, skip_unknown)
+    return whole_text(ids, config.batch, config.steps)
 
 
 def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False) -> np.ndarray:
-    """Turn a text's ids into those of another vocabulary.
+    """Convert the ids of a text into those of another vocabulary.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The text.
+    vocabulary : Vocabulary
+        The other vocabulary, of the same kind of symbols.
+    skip_unknown : bool
+        Leave out symbols that the vocabulary lacks, and warn about them.
+
+    Returns
+    -------
+    numpy.ndarray
+        1-D array of ids, of the smallest unsigned type that holds them.
 
     Raises
     ------
     UserError
-        The text has symbols that the vocabulary lacks, and they are not to be left out.
+        The text has symbols that the vocabulary lacks, and `skip_unknown` is false.
     """
     unknown = vocabulary.lacking(corpus.vocabulary)
     if unknown and not skip_unknown:
         raise UserError(
-            f"{corpus.source} has {vocabulary.tokens} that the model does not know: {unknown}; take them out, let "
-            "--oov skip do it, or use a model that was trained on them"
+            f"{corpus.source} has {vocabulary.tokens} that the model does not know: {unknown}; remove them, skip them "
+            "(`oov` skip), or use a model that was trained on them"
         )
     places = np.searchsorted(vocabulary.symbols, corpus.vocabulary.symbols)
-    ids = places.astype(np.min_scalar_type(len(vocabulary)))[corpus.ids]  # a large text in as few bytes as it was
+    ids = places.astype(np.min_scalar_type(len(vocabulary)))[corpus.ids]  # keeps a large text small
     if unknown:
         ids = ids[np.isin(corpus.vocabulary.symbols, vocabulary.symbols)[corpus.ids]]
-        left_out = f"{len(corpus.ids) - len(ids):,} of {len(corpus.ids):,} {vocabulary.tokens}"
-        print(f"note: left out of {corpus.source}, as unknown to the model: {left_out}, {unknown}", file=sys.stderr)
+        warnings.warn(
+            f"left out of {corpus.source}: {len(corpus.ids) - len(ids):,} of {len(corpus.ids):,} {vocabulary.tokens}, "
+            f"which the model does not know: {unknown}",
+            Notice,
+            stacklevel=2,
+        )
     return ids
 
 
-def require_same_text(task: Task, sha256: str | None, what: str) -> None:
-    """Refuse to go on with another text than `what` was trained on.
+def require_same_text(task: Task, sha256: str | None, trained: str) -> None:
+    """Make sure that the text is still the one that a run was trained on.
 
     Raises
     ------
@@ -149,6 +206,7 @@ def require_same_text(task: Task, sha256: str | None, what: str) -> None:
     """
     if task.sha256 != sha256:
         raise UserError(
-            f"the text has changed since {what} began (SHA-256 {str(task.sha256)[:12]}..., was {str(sha256)[:12]}...): "
-            "put the old text back; to train on the new one start a run with --init-from, to measure it use eval --data"
+            f"the text has changed since {trained} was trained (its SHA-256 is {str(task.sha256)[:12]}..., was "
+            f"{str(sha256)[:12]}...): restore the old text, start a new run on the new one with `init_from`, or "
+            "evaluate the model on it"
         )

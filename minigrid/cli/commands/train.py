@@ -7,12 +7,15 @@ import math
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minigrid.cli.commands.options import add_setting
-from minigrid.cli.flags import flag
+from minigrid.cli.flags import flag, with_flags
 from minigrid.errors import UserError
 from minigrid.runs.config import Config, read_config_file, refuse_idle
+
+if TYPE_CHECKING:
+    from minigrid.runs.run import Run
 
 HELP = "train a model, or go on with a run"
 
@@ -49,42 +52,56 @@ def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    from minigrid.runs.checkpoint import read_checkpoint
-    from minigrid.runs.folder import list_runs
-    from minigrid.runs.init_from import inherited
-    from minigrid.runs.loop import DivergedError, InterruptedRunError, Run
+    from minigrid.cli.training_report import TrainingReport
+    from minigrid.runs.loop import train
+    from minigrid.runs.run import DivergedError, InterruptedRunError
 
-    given = _given_settings(options)
-    if options.resume:
-        if options.run is None:
-            raise UserError(f"--resume needs --run DIR, the folder of the run to go on with ({list_runs()})")
-        if options.init_from is not None:
-            raise UserError("--resume goes on with a run and --init-from begins a new one: give one of them")
-        run = Run.resume(options.run, given)
-    else:
-        taken = {} if options.init_from is None else inherited(read_checkpoint(options.init_from), given)
-        config = Config(**taken | given)
-        refuse_idle(config, given)
-        run = Run.start(config, options.run, options.init_from)
-        kept = [
-            f"{flag(name)} {shlex.quote(str(value))}"
-            for name, value in taken.items()
-            if name not in given and value is not None
-        ]
-        if kept:
-            print(f"taken over from {options.init_from}: {' '.join(kept)}")
+    run = _resumed(options) if options.resume else _started(options)
     try:
-        run.train()
+        with TrainingReport() as report:
+            train(run, report)
     except InterruptedRunError:
         again = f"python -m minigrid train --run {shlex.quote(str(run.folder))} --resume"
         with contextlib.suppress(OSError):  # the terminal may be gone
-            print(f"stopped at step {run.step.number} and saved; go on with: {again}", file=sys.stderr)
+            print(f"stopped at step {run.step.number} and saved; to continue: {again}", file=sys.stderr)
         return 130
     except DivergedError as error:
-        print(f"training stopped: {error}.", file=sys.stderr)
+        names = {action.dest for action in options.parser._actions}
+        print(f"training stopped: {with_flags(str(error), names)}.", file=sys.stderr)
         return 1
-    best = f"best validation loss {run.best:.4f} nats; " if math.isfinite(run.best) else ""
-    limit = ", as many as --max-steps says" if run.step.number == run.config.max_steps else ""
+    best = f"best validation loss {run.state.best:.4f} nats; " if math.isfinite(run.state.best) else ""
+    limit = " (limit set by --max-steps)" if run.step.number == run.config.max_steps else ""
     print(f"done: {run.step.number} steps{limit}; {best}everything is in {run.folder}")
-    print(f"write with it: python -m minigrid sample {shlex.quote(str(run.folder))}")
+    print(f"to write with it: python -m minigrid sample {shlex.quote(str(run.folder))}")
     return 0
+
+
+def _resumed(options: argparse.Namespace) -> "Run":
+    from minigrid.runs.folder import list_runs
+    from minigrid.runs.start import resume_run
+
+    if options.run is None:
+        raise UserError(f"--resume needs --run DIR, the folder of the run to continue ({list_runs()})")
+    if options.init_from is not None:
+        raise UserError("--resume continues a run, --init-from starts a new one: give only one of them")
+    return resume_run(options.run, _given_settings(options))
+
+
+def _started(options: argparse.Namespace) -> "Run":
+    from minigrid.runs.checkpoint import read_checkpoint
+    from minigrid.runs.init_from import inherited
+    from minigrid.runs.start import start_run
+
+    given = _given_settings(options)
+    taken = {} if options.init_from is None else inherited(read_checkpoint(options.init_from), given)
+    config = Config(**taken | given)
+    refuse_idle(config, given)
+    run = start_run(config, options.run, options.init_from)
+    kept = [
+        f"{flag(name)} {shlex.quote(str(value))}"
+        for name, value in taken.items()
+        if name not in given and value is not None
+    ]
+    if kept:
+        print(f"settings from {options.init_from}: {' '.join(kept)}")
+    return run

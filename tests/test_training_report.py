@@ -1,0 +1,77 @@
+import io
+import re
+
+import pytest
+from run_fixtures import addition_config, text_config, trained, write_text
+
+from minigrid.cli.training_report import TrainingReport
+from minigrid.runs import loop
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(loop, "_draw", lambda run, report: None)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def data(tmp_path):
+    return write_text(tmp_path)
+
+
+def test_what_is_printed(tmp_path, data, capsys):
+    with TrainingReport() as report:
+        trained(tmp_path / "run", text_config(data, max_steps=40, eval_every=20), report)
+    out, err = capsys.readouterr()
+    first, estimate, *_ = out.splitlines()
+    assert first.startswith("grid 2 x 8 on CPU, NumPy ")
+    assert f"{2 * 31 * 8 + 31 + 3 * (8 * 8 * 8 + 4 * 8):,} parameters" in first
+    assert re.fullmatch(r"about \S+ s per minibatch: 00:0\d per epoch, 00:0\d to the end, plus validations", estimate)
+    assert out.count("s per minibatch") == 1
+    validation = r"step 20, epoch 0\.\d\d: validation loss \d\.\d{4} nats, \d\.\d{4} bits per character \(best so far\)"
+    assert re.search(f"^{validation}$", out, re.MULTILINE)
+    assert "step 40, epoch " in out
+    assert err == ""  # no bar in a file
+
+
+def test_addition_is_reported_in_digits_and_answers(tmp_path, capsys):
+    with TrainingReport() as report:
+        trained(tmp_path / "run", addition_config(max_steps=10), report)
+    assert re.search(r"\d% of digits and \d+\.\d\d% of answers correct \(best so far\)", capsys.readouterr().out)
+
+
+def test_bars_are_drawn_on_a_terminal(tmp_path, data, monkeypatch):
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with TrainingReport() as report:
+        trained(tmp_path / "run", text_config(data, max_steps=20, eval_every=10), report)
+    assert "20/20" in terminal.getvalue()
+    assert "validating" in terminal.getvalue()
+    assert re.search(r"loss \d\.\d{3}, \d\.\d{3} bits/character, \S+k/s, \|g\| ", terminal.getvalue())
+
+
+def test_a_run_that_is_stopped_closes_its_bars(tmp_path, data, monkeypatch):
+    class Stopped(TrainingReport):
+        def validating(self, done, total):
+            super().validating(done, total)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with pytest.raises(KeyboardInterrupt), Stopped() as report:
+        trained(tmp_path / "run", text_config(data, max_steps=20, eval_every=10), report)
+    assert report._bar.disable
+    assert report._validation.disable
+
+
+def test_a_stop_is_confirmed(capsys):
+    TrainingReport().stopping()
+    assert "stopping after this minibatch, then saving; press Ctrl-C again to stop at once" in capsys.readouterr().err
+
+
+def test_a_note_is_printed(capsys):
+    TrainingReport().note("cannot write loss.png")
+    assert capsys.readouterr().out == "cannot write loss.png\n"
