@@ -171,7 +171,7 @@ def test_ctrl_c_stops_the_training_and_keeps_it(experiment, tmp_path):
     wait_until((long.run_folder("long") / METRICS).exists)
     process.send_signal(signal.SIGINT)
     assert outcome(process).code == 130
-    assert "and saved; go on with" in long._log("long").read_text()
+    assert "and saved; to continue" in long._log("long").read_text()
     assert not long.metrics()
 
 
