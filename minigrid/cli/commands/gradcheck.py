@@ -77,6 +77,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"{error:10.1e}  {name}")
     print("worst:", *report.worst, sep="\n  ")
     passed = report.passed(options.tolerance)
-    verdict = "right" if passed else "WRONG"
-    print(f"{verdict}: {report.checked} compared, largest error {report.error:.1e}, allowed {options.tolerance:.0e}")
+    verdict = "passed" if passed else "FAILED"
+    print(
+        f"{verdict}: {report.checked} derivatives compared, largest relative error {report.error:.1e}, "
+        f"tolerance {options.tolerance:.0e}"
+    )
     return 0 if passed else 1
