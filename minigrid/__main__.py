@@ -1,4 +1,4 @@
-"""``python -m minigrid``: all commands."""
+"""Run a command: ``python -m minigrid``."""
 
 import sys
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 class UserError(ValueError):
     r"""The exception raised for invalid user input.
 
-    The message is one sentence: what is wrong, where, and what to do. Parameters stand in backticks
-    (:literal:`\`temperature\` must be ...`); the command line turns those into its own options (``--temperature must be
-    ...``), prints the sentence without a traceback, and exits with code 2.
+    The message is one sentence: what is wrong, where, and what to do. It names parameters in backticks, such as
+    :literal:`\`top_k\``. The command line replaces them by its options, such as ``--top-k``, prints the sentence
+    without a traceback, and exits with code 2.
     """
 
 
@@ -17,7 +17,12 @@ class Notice(UserWarning):
     """A warning that tells the user something useful; the command line prints it as one line, ``note: ...``."""
 
 
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is most similar to `word`, or None if none is similar."""
+    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint in brackets if one of the known words is close to `word`, otherwise an empty string."""
-    close = difflib.get_close_matches(word, known, 1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    """Return a hint in brackets if one of the known words is similar to `word`, otherwise an empty string."""
+    guess = closest(word, known)
+    return f" (did you mean {guess}?)" if guess else ""

@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, and with one sentence where it cannot be done."""
+"""Write files completely or not at all, and report failures in one sentence."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from minigrid.errors import UserError
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while `path` is written into one sentence."""
+    """Turn an OSError that occurs while `path` is being written into a UserError."""
     try:
         yield
     except OSError as error:
@@ -20,9 +20,14 @@ def written(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def written_whole(final: Path) -> Iterator[Path]:
-    """Give the name of a temporary file that takes the place of `final` only if all goes well.
+    """Write to a temporary file, which replaces `final` only if no exception occurs.
 
-    Under `final` there is at any time the old file or the new one, whole.
+    At any time, `final` is either the complete old file or the complete new one.
+
+    Yields
+    ------
+    Path
+        Temporary file to write to, in the folder of `final`.
     """
     temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
     try:
@@ -44,19 +49,19 @@ def sync_folder(folder: Path) -> None:
 
 
 def is_unfinished(file: Path) -> bool:
-    """Whether this is a temporary file of :func:`written_whole`."""
+    """Return whether this is a temporary file of :func:`written_whole`."""
     return re.fullmatch(r"\..+\.\d+\.part", file.name) is not None
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a process that was killed while writing has left in `folder`."""
+    """Remove the temporary files left in `folder` by processes that were killed while writing."""
     for file in folder.iterdir():
         if is_unfinished(file):
             file.unlink(missing_ok=True)
 
 
 def stamp(path: Path) -> tuple[int, int] | None:
-    """Tell one version of a file from another; None where there is none."""
+    """Return a value that differs between two versions of a file, or None if there is no file."""
     if not path.exists():
         return None
     status = path.stat()

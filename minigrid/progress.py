@@ -1,4 +1,4 @@
-"""Progress bars, for whoever watches."""
+"""Progress bars on the terminal."""
 
 import sys
 from typing import Any
@@ -6,6 +6,15 @@ from typing import Any
 from tqdm import tqdm
 
 
-def progress_bar(items: Any = None, **how: Any) -> tqdm:
-    """Make a tqdm bar that is drawn on a terminal only; not in a file, nor where stderr was closed from the start."""
-    return tqdm(items, disable=None if sys.stderr else True, **how)
+def progress_bar(items: Any = None, **options: Any) -> tqdm:
+    """Make a tqdm bar that is drawn only if stderr is a terminal.
+
+    Parameters
+    ----------
+    items : iterable, optional
+        What to iterate over.
+    **options
+        Further arguments of tqdm.
+    """
+    # None lets tqdm check for a terminal; it cannot do that if stderr was closed when Python started, and is None
+    return tqdm(items, disable=None if sys.stderr else True, **options)

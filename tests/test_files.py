@@ -7,7 +7,7 @@ from minigrid import UserError
 from minigrid.files import remove_unfinished, stamp, sync_folder, written, written_whole
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_completely_or_not_at_all(tmp_path):
     file = tmp_path / "file"
     file.write_text("old")
     with pytest.raises(UnicodeEncodeError), written_whole(file) as temporary:
@@ -19,12 +19,12 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert contents(tmp_path) == {"file": b"new"}
 
 
-def test_what_goes_wrong_is_one_sentence(tmp_path):
+def test_a_failure_is_reported_in_one_sentence(tmp_path):
     with pytest.raises(UserError, match=r"^cannot write .*file: No space left on device$"), written(tmp_path / "file"):
         no_space()
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
+def test_only_the_temporary_files_of_killed_processes_are_removed(tmp_path):
     keep = [".last.npz", "last.npz", ".notes.part", "best.npz.1.part"]
     for name in [*keep, ".last.npz.123.part", ".best.npz.7.part", ".loss.png.8.part"]:
         (tmp_path / name).write_bytes(b"")
@@ -32,7 +32,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(tmp_path):
     assert sorted(contents(tmp_path)) == sorted(keep)
 
 
-def test_a_stamp_tells_versions_of_a_file(tmp_path):
+def test_a_stamp_distinguishes_versions_of_a_file(tmp_path):
     file = tmp_path / "file"
     assert stamp(file) is None
     file.write_text("one")

@@ -561,30 +561,30 @@ def test_recurrent_connections_are_never_dropped(model):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "grd"}, r"unknown model 'grd' \(did you mean grid\?\): choose one of grid, lstm, gru, rnn"),
-        ({"model": ""}, "unknown model"),
-        ({"tie": "all"}, "unknown tie 'all': choose one of depth, layers, none"),
-        ({"tie": ""}, "unknown tie"),
-        ({"priority": "time"}, "unknown priority 'time'"),
-        ({"lstm_output": "papper"}, r"unknown lstm_output 'papper' \(did you mean paper\?\)"),
-        ({"dtype": "float16"}, "unknown dtype 'float16'"),
-        ({"backend": "jax"}, "unknown backend 'jax'"),
-        ({"vocab_size": 0}, "vocab_size must be a whole number of at least 1, not 0"),
-        ({"hidden": -3}, "hidden must be"),
-        ({"hidden": 2.5}, "hidden must be"),
-        ({"layers": 0}, "layers must be"),
-        ({"layers": "2"}, "layers must be"),
-        ({"dropout": 1}, "dropout 1"),
-        ({"dropout": -0.1}, "dropout -0.1"),
-        ({"dropout": float("nan")}, "dropout nan"),
-        ({"embedding": 3}, "embedding 3 does not fit the grid.*4"),
-        ({"embedding": 0}, "embedding 0 does not fit the grid"),
-        ({"model": "lstm", "embedding": -1}, "embedding must be a whole number"),
-        ({"model": "lstm", "embedding": 1.5}, "embedding must be a whole number"),
-        ({"model": "lstm", "tie": "depth"}, "tie 'depth' makes no sense for the model lstm: it belongs to grid"),
-        ({"model": "rnn", "priority": "depth"}, "priority 'depth' makes no sense for the model rnn"),
-        ({"model": "gru", "lstm_output": "paper"}, "lstm_output 'paper' makes no sense.*gru.*grid and lstm"),
-        ({"model": "rnn", "lstm_output": "standard"}, "lstm_output 'standard' makes no sense"),
+        ({"model": "grd"}, r"`model` must be grid, lstm, gru or rnn, not 'grd' \(did you mean grid\?\)"),
+        ({"model": ""}, "`model` is empty"),
+        ({"tie": "all"}, "`tie` must be depth, layers or none, not 'all'"),
+        ({"tie": ""}, "`tie` is empty"),
+        ({"priority": "time"}, "`priority` must be depth or none, not 'time'"),
+        ({"lstm_output": "papper"}, r"`lstm_output` must be .*, not 'papper' \(did you mean paper\?\)"),
+        ({"dtype": "float16"}, "`dtype` must be float32 or float64, not 'float16'"),
+        ({"backend": "jax"}, "`backend` must be auto, numpy or cupy, not 'jax'"),
+        ({"vocab_size": 0}, "`vocab_size` must be from 1 to 1,000,000, not 0"),
+        ({"hidden": -3}, "`hidden` must be from 1"),
+        ({"hidden": 2.5}, "`hidden` must be a whole number, not 2.5"),
+        ({"layers": 0}, "`layers` must be from 1"),
+        ({"layers": "2"}, "`layers` must be a whole number, not '2'"),
+        ({"dropout": 1}, "`dropout` must be at least 0 and less than 1, not 1.0"),
+        ({"dropout": -0.1}, "`dropout` must be at least 0 and less than 1, not -0.1"),
+        ({"dropout": float("nan")}, "`dropout` must be a finite number, not nan"),
+        ({"embedding": 3}, r"`embedding` must equal `hidden` \(4\) in a grid model, not 3"),
+        ({"embedding": 0}, r"`embedding` must equal `hidden` \(4\) in a grid model, not 0"),
+        ({"model": "lstm", "embedding": -1}, "`embedding` must be from 0 to 1,000,000, not -1"),
+        ({"model": "lstm", "embedding": 1.5}, "`embedding` must be a whole number, not 1.5"),
+        ({"model": "lstm", "tie": "depth"}, "`tie` does not apply to `model` lstm, only to grid: leave it out"),
+        ({"model": "rnn", "priority": "depth"}, "`priority` does not apply to `model` rnn, only to grid"),
+        ({"model": "gru", "lstm_output": "paper"}, "`lstm_output` does not apply to .* gru, only to grid and lstm"),
+        ({"model": "rnn", "lstm_output": "standard"}, "`lstm_output` does not apply to `model` rnn"),
         ({"seed": -1}, "seed"),
     ],
     ids=str,
@@ -681,7 +681,7 @@ def test_a_gradient_of_the_logits_that_does_not_fit():
 
 @pytest.mark.parametrize("batch", [0, -1, 1.5])
 def test_a_batch_that_cannot_be(batch):
-    with pytest.raises(UserError, match="batch must be"):
+    with pytest.raises(UserError, match="`batch` must be"):
         make_model().initial_state(batch)
 
 

@@ -1,7 +1,7 @@
 import io
 
 import pytest
-from run_fixtures import PROJECT, outcome, python
+from run_fixtures import outcome, python
 
 from minigrid.progress import progress_bar
 
@@ -18,6 +18,6 @@ def test_a_bar_is_drawn_on_a_terminal_only(monkeypatch, stream, drawn):
     assert bool(stream and "reading" in stream.getvalue()) == drawn
 
 
-def test_a_check_needs_no_stderr():
+def test_a_gradient_check_needs_no_stderr(tmp_path):
     script = "import sys; sys.stderr = None; from minigrid.cli.main import main; sys.exit(main(['gradcheck']))"
-    assert outcome(python("-c", script, cwd=PROJECT)).code == 0
+    assert outcome(python("-c", script, cwd=tmp_path)).code == 0

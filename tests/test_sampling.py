@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -41,7 +42,7 @@ def choices(sampler, count=4000, logits=LOGITS):
 def test_choices_follow_the_softmax(temperature):
     expected = np.exp(LOGITS.astype(float) / temperature)
     expected *= 4000 / expected.sum()
-    seen = np.bincount(choices(Sampler(temperature)), minlength=5)
+    seen = np.bincount(choices(Sampler(temperature=temperature)), minlength=5)
     usual = expected >= 5
     chi_square = ((seen - expected) ** 2 / expected)[usual].sum()
     assert chi_square < 18.5  # 1 in 1000 for 4 degrees of freedom
@@ -49,35 +50,35 @@ def test_choices_follow_the_softmax(temperature):
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 3, 5, 99])
-def test_top_k_leaves_the_k_likeliest(top_k):
-    likeliest = np.argsort(-LOGITS)[:top_k]
+def test_top_k_leaves_the_k_most_likely(top_k):
+    most_likely = np.argsort(-LOGITS)[:top_k]
     seen = choices(Sampler(top_k=top_k))
-    assert set(seen) == set(likeliest.tolist())
-    share = np.exp(LOGITS[2].astype(float)) / np.exp(LOGITS[likeliest].astype(float)).sum()
+    assert set(seen) == set(most_likely.tolist())
+    share = np.exp(LOGITS[2].astype(float)) / np.exp(LOGITS[most_likely].astype(float)).sum()
     assert (seen == 2).mean() == pytest.approx(share, abs=0.03)
 
 
 @pytest.mark.parametrize("temperature", [1e-3, 1e-300, 5e-324])
 def test_no_temperature_is_too_low(temperature):
-    assert set(choices(Sampler(temperature), 50)) == {2}
+    assert set(choices(Sampler(temperature=temperature), 50)) == {2}
 
 
-def test_a_high_temperature_makes_all_alike():
-    seen = np.bincount(choices(Sampler(1e300)), minlength=5)
+def test_a_high_temperature_makes_all_equally_likely():
+    seen = np.bincount(choices(Sampler(temperature=1e300)), minlength=5)
     assert (np.abs(seen - 800) < 120).all()
 
 
-def test_argmax_needs_no_chance():
+def test_argmax_needs_no_random_numbers():
     assert Sampler(argmax=True).choose(LOGITS, None) == 2
 
 
-def test_scores_far_apart_overflow_nowhere():
+def test_logits_far_apart_do_not_overflow():
     with np.errstate(all="raise", under="ignore"):
-        assert set(choices(Sampler(0.1), 20, np.array([3e38, -3e38, 0], np.float32))) == {0}
+        assert set(choices(Sampler(temperature=0.1), 20, np.array([3e38, -3e38, 0], np.float32))) == {0}
 
 
 @pytest.mark.parametrize(("drawn", "chosen"), [(0.0, 2), (1 - 2**-53, 3)])
-def test_the_extremes_of_chance_choose_among_the_k_likeliest_too(drawn, chosen):
+def test_extreme_random_numbers_choose_among_the_k_most_likely_too(drawn, chosen):
     class Chance:
         def random(self):
             return drawn
@@ -85,9 +86,9 @@ def test_the_extremes_of_chance_choose_among_the_k_likeliest_too(drawn, chosen):
     assert Sampler(top_k=2).choose(LOGITS, Chance()) == chosen
 
 
-def test_choosing_changes_no_scores():
+def test_choosing_leaves_the_logits_unchanged():
     logits = LOGITS.copy()
-    choices(Sampler(0.5, top_k=2), 3, logits)
+    choices(Sampler(temperature=0.5, top_k=2), 3, logits)
     assert (logits == LOGITS).all()
 
 
@@ -103,7 +104,7 @@ def test_a_seed_decides_the_text(model):
 def test_argmax_is_the_limit_of_low_temperature_and_of_top_1(model):
     texts = {
         written(model, sampler=sampler, seed=seed)
-        for sampler in (Sampler(argmax=True), Sampler(1e-6), Sampler(top_k=1))
+        for sampler in (Sampler(argmax=True), Sampler(temperature=1e-6), Sampler(top_k=1))
         for seed in (0, 1)
     }
     assert len(texts) == 1
@@ -113,14 +114,14 @@ def test_argmax_is_the_limit_of_low_temperature_and_of_top_1(model):
 @pytest.mark.parametrize("prime", ["c", "é 😀 café"])
 def test_a_prime_is_read_as_the_model_would_read_it(kind, prime):
     model = opinionated(kind)
-    text, sampler, generator = prime, Sampler(0.8), np.random.default_rng(4)
-    for _ in range(12):  # by hand: all of the text anew for every character
+    text, sampler, generator = prime, Sampler(temperature=0.8), np.random.default_rng(4)
+    for _ in range(12):  # by hand: read the whole text again for every character
         logits, _, _ = model.forward(LETTERS.encode(text)[:, None], model.initial_state(1))
         text += LETTERS.decode([sampler.choose(logits[-1, 0], generator)])
     assert prime + written(model, 12, prime=prime, sampler=sampler, seed=4) == text
 
 
-def test_without_a_prime_it_begins_as_after_a_line_break(model):
+def test_without_a_prime_it_starts_as_if_after_a_line_break(model):
     assert written(model) == written(model, prime="\n")
 
 
@@ -141,7 +142,7 @@ def test_the_length_is_kept(model, length):
     assert len(written(model, length, prime="the ")) == length
 
 
-def test_characters_come_as_they_are_made(model, monkeypatch):
+def test_characters_appear_as_they_are_made(model, monkeypatch):
     read = []
     predict = model.predict
     monkeypatch.setattr(
@@ -152,7 +153,7 @@ def test_characters_come_as_they_are_made(model, monkeypatch):
     assert read == [(3, 1), (1, 1), (1, 1)]
 
 
-def test_the_model_is_left_as_it_was(model):
+def test_the_model_is_unchanged(model):
     before = model.params.flat.copy()
     written(model)
     assert (model.params.flat == before).all()
@@ -182,24 +183,43 @@ def test_random_bytes_still_give_text():
     text.encode("utf-8")
 
 
-# -- what cannot be used
+# -- mistakes
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"sampler": Sampler(0.0)}, "--temperature must be a finite number above 0, not 0.0: .*--argmax"),
-        ({"sampler": Sampler(-1.0)}, "--temperature must be a finite number above 0, not -1.0"),
-        ({"sampler": Sampler(math.nan)}, "--temperature must be a finite number above 0, not nan"),
-        ({"sampler": Sampler(math.inf)}, "--temperature must be .*, not inf"),
-        ({"sampler": Sampler(top_k=0)}, "--top-k must be at least 1, not 0"),
-        ({"sampler": Sampler(top_k=-3)}, "--top-k must be at least 1, not -3"),
-        ({"length": -1}, "--length must not be negative, not -1"),
-        ({"seed": -1}, "--seed must not be negative, not -1"),
+        ({"temperature": 0}, "`temperature` must be greater than 0, not 0.0: use a small one such as 0.1, or `argmax`"),
+        ({"temperature": -1.0}, "`temperature` must be greater than 0, not -1.0: use a small one"),
+        ({"temperature": math.nan}, "`temperature` must be a finite number, not nan"),
+        ({"temperature": math.inf}, "`temperature` must be a finite number, not inf"),
+        ({"temperature": "hot"}, "`temperature` must be a number, not 'hot'"),
+        ({"top_k": 0}, "`top_k` must be at least 1, not 0"),
+        ({"top_k": -3}, "`top_k` must be at least 1, not -3"),
+        ({"top_k": 1.5}, "`top_k` must be a whole number, not 1.5"),
+        ({"argmax": 1}, "`argmax` must be true or false, not 1"),
+    ],
+)
+def test_samplers_that_cannot_be_made(options, words):
+    with pytest.raises(UserError, match=f"^{words}"):
+        Sampler(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"length": -1}, "`length` must be at least 0, not -1"),
+        ({"seed": -1}, "`seed` must be at least 0, not -1"),
+        ({"seed": [3, -1]}, r"`seed` must be at least 0, not \[3, -1\]"),
         ({"prime": "the Q & %"}, r"3 characters .*'Q' \(U\+0051\), '&' \(U\+0026\), '%' \(U\+0025\)"),
         ({"prime": "\udce9"}, r"a character .*U\+DCE9"),
     ],
 )
-def test_what_cannot_be_used(model, options, words):
+def test_texts_that_cannot_be_written(model, options, words):
     with pytest.raises(UserError, match=words):  # at once, not with the first character
         generate(model, LETTERS, **{"length": 5, **options})
+
+
+def test_a_sampler_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Sampler().temperature = 2.0

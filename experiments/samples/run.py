@@ -47,7 +47,7 @@ def samples_of(model: CharModel, vocabulary: Vocabulary, known: set[str]) -> lis
     result = []
     for temperature in TEMPERATURES:
         for seed in SEEDS:
-            text = "".join(generate(model, vocabulary, LENGTH, sampler=Sampler(temperature), seed=seed))
+            text = "".join(generate(model, vocabulary, LENGTH, sampler=Sampler(temperature=temperature), seed=seed))
             result.append({"temperature": temperature, "seed": seed, **measures(text, known), "text": text})
     return result
 

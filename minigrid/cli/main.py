@@ -1,50 +1,62 @@
 """The command line: ``train``, ``sample``, ``eval``, ``inspect``, ``plot`` and ``gradcheck``."""
 
-import argparse
 import contextlib
 import importlib.metadata
+import io
 import os
 import sys
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any, NoReturn, TextIO
+from typing import Any, TextIO
 
 from minigrid.cli.commands import COMMANDS
 from minigrid.cli.flags import with_flags
-from minigrid.errors import Notice, UserError, did_you_mean
+from minigrid.cli.parser import Parser, parse
+from minigrid.errors import Notice, UserError
+from minigrid.runs.config import ConfigFileError
+
+SIZES = ("hidden", "layers", "batch", "steps")
+"""Parameters that determine how much memory a command needs."""
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "minigrid", command: str | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 1 failed, 2 bad input, 130 stopped by Ctrl-C, 141 unheard.
+    """Run one command.
 
     Parameters
     ----------
     arguments : sequence of str, optional
-        By default those that the program was called with.
+        By default the arguments of this process.
     program : str
-        What the program is called in messages.
+        Name of the program in messages.
     command : str, optional
-        The only command of the program; by default the first argument names it.
+        The only command of the program. By default the first argument names the command.
+
+    Returns
+    -------
+    int
+        Exit code: 0 for success, 1 for failure, 2 for invalid input, 130 after Ctrl-C, 141 if nobody reads the output.
     """
-    with contextlib.suppress(AttributeError):  # a stream that somebody put in its place may lack it
-        # a terminal that is not UTF-8 shows ? for what it cannot show; a log file is written line by line
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a caller may have replaced it by a stream of another kind
+        # Show ? for characters that the terminal cannot show; in a log file, write every line at once.
         sys.stdout.reconfigure(errors="replace", line_buffering=True)
-    names: set[str] = set()
+    flags: dict[str, str] = {}
     try:
-        options = _parsed(_parser(program, command), arguments)
-        names = {action.dest for action in options.parser._actions}
+        options = parse(_parser(program, command), arguments)
+        flags = options.parser.flags
         _refuse_namesake()
-        with _notes_on_stderr(names):
+        with _notices_on_stderr(flags):
             return options.command(options)
+    except ConfigFileError as error:
+        return _refused(program, str(error))
     except UserError as error:
-        return _refused(program, with_flags(str(error), names))
+        return _refused(program, with_flags(str(error), flags))
     except MemoryError:
-        return _refused(program, "not enough memory: try a smaller --hidden, --layers, --batch or --steps")
-    except BrokenPipeError:  # the reader of our output, `head` for example, has seen enough
+        return _refused(program, _out_of_memory(flags))
+    except BrokenPipeError:  # the reader of our output, such as `head`, has closed it
         _silence(sys.stdout, sys.stderr)
         return 141
-    except OSError as error:  # a file that may not be read, a disk that is full
+    except OSError as error:  # a file without permission, a full disk
         reason = error.strerror or str(error)
         if error.filename:
             return _refused(program, f"cannot use {error.filename}: {reason}")
@@ -54,14 +66,45 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
         return 130
 
 
+def _parser(program: str, only: str | None) -> Parser:
+    """Make the parser of one command, or of all of them."""
+    if only:
+        parser = Parser(prog=program)
+        _add_command(parser, COMMANDS[only])
+        return parser
+    parser = Parser(prog=program, description="Train Grid LSTM character models, and look inside them.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for name, command in COMMANDS.items():
+        _add_command(commands.add_parser(name, help=command.HELP), command)
+    return parser
+
+
+def _add_command(parser: Parser, command: ModuleType) -> None:
+    parser.description = command.HELP[0].upper() + command.HELP[1:] + "."
+    command.add_options(parser)
+    parser.set_defaults(command=command.run, parser=parser)
+
+
+def _refuse_namesake() -> None:
+    """Refuse to run next to another project's package of the same import name: one of the two shadows the other."""
+    try:
+        version = importlib.metadata.version("minigrid")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    raise UserError(
+        f"this environment contains another project's package with the same import name, minigrid {version} (grid "
+        "worlds for reinforcement learning): run `pip uninstall minigrid`, or use a separate environment"
+    )
+
+
 @contextlib.contextmanager
-def _notes_on_stderr(names: Collection[str]) -> Iterator[None]:
-    """Print each :class:`Notice` as one plain line on stderr; other warnings look as usual."""
+def _notices_on_stderr(flags: Mapping[str, str]) -> Iterator[None]:
+    """Print each :class:`Notice` as one line on stderr; other warnings look as usual."""
     show_as_usual = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, Notice):
-            print(f"note: {with_flags(str(message), names)}", file=sys.stderr)
+            print(f"note: {with_flags(str(message), flags)}", file=sys.stderr)
         else:
             show_as_usual(message, category, *place, **more)
 
@@ -71,63 +114,20 @@ def _notes_on_stderr(names: Collection[str]) -> Iterator[None]:
         yield
 
 
-def _silence(*streams: TextIO | None) -> None:
-    """Let what still waits in these streams go nowhere: it would fail again at the exit."""
-    with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
-        for stream in filter(None, streams):  # it is None where it was closed from the start
-            os.dup2(nowhere.fileno(), stream.fileno())
-
-
 def _refused(program: str, why: str) -> int:
-    """Say in one sentence why a command cannot be done; return its exit code."""
+    """Print why the command cannot be done, as one sentence; return the exit code."""
     with contextlib.suppress(OSError):  # the terminal may be gone
         print(f"{program}: {why.rstrip('.')}.", file=sys.stderr)
     return 2
 
 
-def _refuse_namesake() -> None:
-    """Another project's package of the same import name may shadow this one, or be shadowed by it."""
-    try:
-        version = importlib.metadata.version("minigrid")
-    except importlib.metadata.PackageNotFoundError:
-        return
-    raise UserError(
-        f"another project's package minigrid {version} (grid worlds for reinforcement learning) is installed in this "
-        "environment and has the same import name: run `pip uninstall minigrid`, or use an environment of its own"
-    )
+def _out_of_memory(flags: Mapping[str, str]) -> str:
+    sizes = [flags[name] for name in SIZES if name in flags]
+    return "not enough memory" + (f": try a smaller {', '.join(sizes[:-1])} or {sizes[-1]}" if sizes else "")
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one sentence, without the page of usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
-def _parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the arguments; leave with code 2 where there are unknown ones, guessing what the first was meant to be."""
-    options, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        wrong = next((name.partition("=")[0] for name in unknown if name.startswith("-")), "")
-        # without their dashes, in which all are alike
-        guess = did_you_mean(wrong.lstrip("-"), (name.lstrip("-") for name in options.parser._option_string_actions))
-        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}{guess}")
-    return options
-
-
-def _parser(program: str, only: str | None) -> argparse.ArgumentParser:
-    if only:
-        parser = _Parser(prog=program)
-        _fill(parser, COMMANDS[only])
-        return parser
-    parser = _Parser(prog=program, description="Grid LSTM character models, written by hand.")
-    commands = parser.add_subparsers(required=True, metavar="command")
-    for name, command in COMMANDS.items():
-        _fill(commands.add_parser(name, help=command.HELP), command)
-    return parser
-
-
-def _fill(parser: argparse.ArgumentParser, command: ModuleType) -> None:
-    parser.description = command.HELP[0].upper() + command.HELP[1:] + "."
-    command.add_options(parser)
-    parser.set_defaults(command=command.run, parser=parser)
+def _silence(*streams: TextIO | None) -> None:
+    """Discard what is still buffered in these streams: writing it would fail again when Python exits."""
+    with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
+        for stream in filter(None, streams):  # a stream that was closed when Python started is None
+            os.dup2(nowhere.fileno(), stream.fileno())

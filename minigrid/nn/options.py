@@ -1,22 +1,60 @@
 """The options of a character model: one frozen object that checks itself.
 
-A new option needs a field here, with its bounds, and an argument of :class:`minigrid.CharModel`. The command line, the
-config files and the checkpoints follow by themselves.
+To add an option, add a field here, with its bounds, and an argument to :class:`minigrid.CharModel`. The command line,
+the config files and the checkpoints pick it up from the field.
 """
 
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
+from minigrid.backend import BACKENDS
 from minigrid.errors import UserError, did_you_mean
 
 MODELS = ("grid", "lstm", "gru", "rnn")
-MOST = 1_000_000  # of any size; beyond, NumPy cannot even count the weights
+MOST = 1_000_000  # upper bound of every size: NumPy cannot even count the weights of a larger model
+
+
+class Range(NamedTuple):
+    """The numbers that an option accepts. None means that there is no such bound.
+
+    Attributes
+    ----------
+    least, most : number or None
+        Inclusive bounds.
+    above, below : number or None
+        Exclusive bounds.
+    """
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def allows(self, value: float) -> bool:
+        """Return whether a number, which may be NaN, is within the bounds."""
+        return (
+            (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        if self.least is not None and self.most is not None:
+            return f"from {self.least:,} to {self.most:,}"
+        words = {
+            "at least": self.least,
+            "greater than": self.above,
+            "at most": self.most,
+            "less than": self.below,
+        }
+        return " and ".join(f"{word} {bound:,}" for word, bound in words.items() if bound is not None)
 
 
 def option(
@@ -30,107 +68,133 @@ def option(
     below: float | None = None,
     **more: Any,
 ) -> Any:
-    """Make a dataclass field that knows its help text and which values it may have.
+    """Make a dataclass field that carries its help text and the values it accepts.
 
     Parameters
     ----------
     default : any, optional
-        Default value. None also allows None, which then means "not given".
+        Default value. If it is None, None is accepted too and means "not given".
     help : str
-        One line for ``--help``.
+        One line of help. Other options stand in backticks.
     choices : tuple of str, optional
-        The only values allowed.
-    least, most, above, below : number, optional
-        Bounds: the first two are allowed themselves, the last two are not.
+        The only values accepted.
+    least, most : number, optional
+        Inclusive bounds.
+    above, below : number, optional
+        Exclusive bounds.
     **more
-        Anything else to keep in the field's metadata.
+        Further entries of the field's metadata. `advice` is added to the message about a number out of bounds.
     """
-    metadata = {"help": help, "choices": choices, "least": least, "most": most, "above": above, "below": below}
+    metadata = {"help": help, "choices": choices, "range": Range(least, most, above, below)}
     return dataclasses.field(default=default, metadata=metadata | more)
 
 
 def value_type(field: dataclasses.Field) -> type:
-    """Return the type of a field's values, apart from None."""
+    """Return the type of a field's values, leaving None aside."""
     kinds = get_args(field.type) if isinstance(field.type, types.UnionType) else (field.type,)
     return next(kind for kind in kinds if kind is not types.NoneType)
 
 
 def checked(field: dataclasses.Field, value: Any) -> Any:
-    """Return a value for a field made with :func:`option`, in the field's type.
+    """Check a value for a field made with :func:`option`, and convert it to the field's type.
+
+    Returns
+    -------
+    any
+        The value. NumPy scalars become Python numbers; a whole number becomes a float if the field holds floats.
 
     Raises
     ------
     UserError
-        A value of the wrong type, out of bounds, or none of the choices.
+        The value has the wrong type, is out of bounds, or is not one of the choices.
     """
-    name, kind, choices = field.name, value_type(field), field.metadata["choices"]
     if value is None and field.default is None:
         return None
-    if isinstance(value, np.generic):  # JSON knows no NumPy numbers
-        value = value.item()
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-        raise UserError(f"`{name}` must be {names[kind]}, not {value!r}")
+    value = _converted(field.name, value, value_type(field))
+    choices = field.metadata["choices"]
     if value == "":
-        raise UserError(f"`{name}` is empty: give a value, or leave it out")
-    if isinstance(value, str) and choices and value not in choices:
-        raise UserError(f"unknown {name} {value!r}{did_you_mean(value, choices)}: choose one of {', '.join(choices)}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"`{name}` must be a finite number, not {value}")
-    if isinstance(value, int | float) and not all(holds(value) for holds, _ in _bounds(field)):
-        allowed = " and ".join(words for _, words in _bounds(field))
-        raise UserError(f"`{name}` must be {allowed}, not {value}")
+        raise UserError(f"`{field.name}` is empty: give a value, or leave it out")
+    if choices and value not in choices:
+        raise UserError(f"`{field.name}` must be {_one_of(choices)}, not {value!r}{did_you_mean(value, choices)}")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        _check_number(field.name, value, field.metadata["range"], field.metadata.get("advice"))
     return value
 
 
-def _bounds(field: dataclasses.Field) -> list[tuple[Callable[[float], bool], str]]:
-    """List the bounds of a field: whether a value keeps to it, and how to say it."""
-    least, most, above, below = (field.metadata[bound] for bound in ("least", "most", "above", "below"))
-    bounds = [
-        (least, lambda value: value >= least, "at least"),
-        (above, lambda value: value > above, "greater than"),
-        (most, lambda value: value <= most, "at most"),
-        (below, lambda value: value < below, "less than"),
-    ]
-    return [(holds, f"{words} {bound:,}") for bound, holds, words in bounds if bound is not None]
+def _converted(name: str, value: Any, kind: type) -> Any:
+    """Return the value in the type `kind`, if that loses nothing."""
+    if isinstance(value, np.generic):  # JSON, in which settings are saved, has no NumPy scalars
+        value = value.item()
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if kind is float and is_whole:
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    if not isinstance(value, kind) or (kind is int and not is_whole):
+        names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+        raise UserError(f"`{name}` must be {names[kind]}, not {value!r}")
+    return value
+
+
+def _check_number(name: str, value: float, allowed: Range, advice: str | None = None) -> None:
+    """Raise a UserError, which ends with the advice, unless the number is finite and within the bounds."""
+    ending = f": {advice}" if advice else ""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"`{name}` must be a finite number, not {value}{ending}")
+    if not allowed.allows(value):
+        raise UserError(f"`{name}` must be {allowed}, not {value}{ending}")
+
+
+def _one_of(choices: Sequence[str]) -> str:
+    """List choices as a sentence does: ``a, b or c``."""
+    return f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
 def check_fields(options: Any) -> None:
-    """Check every field of a frozen dataclass made of :func:`option` fields, and bring it into its type."""
+    """Check every field of a frozen dataclass made of :func:`option` fields, and convert it to its type."""
     for field in dataclasses.fields(options):
-        object.__setattr__(options, field.name, checked(field, getattr(options, field.name)))
+        _replace(options, field.name, checked(field, getattr(options, field.name)))
+
+
+def _replace(options: Any, name: str, value: Any) -> None:
+    """Set a field of a frozen dataclass while the object is being made."""
+    object.__setattr__(options, name, value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """The options of a model that a training run lets you choose; see :class:`minigrid.CharModel`."""
+    """The model options that you choose for a training run; see :class:`minigrid.CharModel`."""
 
-    model: str = option("grid", "the cell", choices=MODELS)
+    model: str = option("grid", "cell that the layers are made of", choices=MODELS)
     hidden: int = option(128, "units per layer", least=1, most=MOST)
     layers: int = option(2, "number of layers", least=1, most=MOST)
     tie: str | None = option(
         None,
-        "grid: weights that all layers share: those along depth (default), all, or none",
+        "grid: which weights the layers share: those of the depth LSTM (depth, the default), all (layers), or none",
         choices=("depth", "layers", "none"),
         models=("grid",),
     )
     priority: str | None = option(
         None,
-        "grid: the depth LSTM reads the new time state (depth, the default) or the old one (none)",
+        "grid: the depth LSTM reads the new hidden state along time (depth, the default) or the previous one (none)",
         choices=("depth", "none"),
         models=("grid",),
     )
     lstm_output: str | None = option(
         None,
-        "h = o * tanh(c) (standard, the default) or h = tanh(o * c) (paper)",
+        "grid and lstm: h = o * tanh(c) (standard, the default) or h = tanh(o * c) (paper)",
         choices=("standard", "paper"),
         models=("grid", "lstm"),
     )
-    dropout: float = option(0.0, "share of units dropped between layers and before the decoder", least=0, below=1)
+    dropout: float = option(
+        0.0, "probability of dropping a unit between layers and before the decoder, in training", least=0, below=1
+    )
     embedding: int | None = option(
-        None, "units of the embedding; 0: one-hot characters (default: as many as hidden)", least=0, most=MOST
+        None,
+        "size of the character embedding; 0 means one-hot characters (default: the same as `hidden`)",
+        least=0,
+        most=MOST,
     )
 
 
@@ -141,51 +205,53 @@ class ModelOptions(ModelSettings):
     Raises
     ------
     UserError
-        An unknown name, a size or a rate out of bounds, or an option that the model does not have.
+        A value has the wrong type, is out of bounds or unknown, or belongs to an option that the model does not have.
     """
 
     vocab_size: int = option(least=1, most=MOST)
     dtype: str = option("float32", choices=("float32", "float64"))
-    backend: str = "numpy"  # checked where it is chosen, see minigrid.backend
+    backend: str = option("numpy", choices=BACKENDS)
     seed: int = option(0, least=0, most=2**64 - 1)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for field in dataclasses.fields(self):
-            if field.metadata:
-                object.__setattr__(self, field.name, checked(field, getattr(self, field.name)))
             if models := field.metadata.get("models"):
-                object.__setattr__(self, field.name, self._of_models(field, models))
+                _replace(self, field.name, self._value_for_model(field, models))
         if self.embedding is None:
-            object.__setattr__(self, "embedding", self.hidden)
+            _replace(self, "embedding", self.hidden)
         if self.model == "grid" and self.embedding != self.hidden:
             raise UserError(
-                f"`embedding` must equal `hidden` ({self.hidden}) in a grid, not {self.embedding}: "
-                "the embedding is the first hidden state along depth, so leave it out"
+                f"`embedding` must equal `hidden` ({self.hidden}) in a grid model, not {self.embedding}: leave it out, "
+                "because the embedding is the grid's first hidden state along depth"
             )
 
-    def _of_models(self, field: dataclasses.Field, models: tuple[str, ...]) -> str | None:
-        """Fill in the default of an option that only some models have; refuse it for the others."""
+    def _value_for_model(self, field: dataclasses.Field, models: tuple[str, ...]) -> str | None:
+        """Return the value of an option that only some models have: the default if not given, None for the others."""
         value = getattr(self, field.name)
         if self.model in models:
             return field.metadata["choices"][0] if value is None else value
         if value is not None:
             raise UserError(
-                f"`{field.name}` is an option of {' and '.join(models)}, not of {self.model}: leave it out, "
-                "or choose another `model`"
+                f"`{field.name}` does not apply to `model` {self.model}, only to {' and '.join(models)}: leave it out, "
+                "or choose another model"
             )
         return None
 
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    field.name: field.metadata["choices"] for field in dataclasses.fields(ModelOptions) if field.metadata.get("choices")
+    field.name: field.metadata["choices"] for field in dataclasses.fields(ModelOptions) if field.metadata["choices"]
 }
-"""The values that each option may have, the default first."""
+"""The values that each option of a model accepts, by the option's name."""
 
 
 def check_sizes(**sizes: int) -> None:
-    """Raise a UserError if one of these sizes, given by name, is not a whole number from 1 to `MOST`."""
+    """Check that each of these sizes, given by name, is a whole number from 1 to `MOST`.
+
+    Raises
+    ------
+    UserError
+        One of them is not.
+    """
     for name, size in sizes.items():
-        if not isinstance(size, int | np.integer) or isinstance(size, bool):
-            raise UserError(f"`{name}` must be a whole number, not {size!r}")
-        if not 1 <= size <= MOST:
-            raise UserError(f"`{name}` must be from 1 to {MOST:,}, not {size}")
+        _check_number(name, _converted(name, size, int), Range(least=1, most=MOST))

@@ -1,6 +1,7 @@
-"""The commands, one module each: HELP, ``add_options(parser)``, and ``run(options)``, which returns the exit code.
+"""The commands, one module each.
 
-What is slow to import waits until a command runs: ``--help`` needs none of it.
+Each has HELP, ``add_options(parser)``, and ``run(options)``, which returns the exit code. Modules that are slow to
+import are imported in ``run``, so that ``--help`` stays quick.
 """
 
 from types import ModuleType

@@ -1,22 +1,25 @@
-"""``minigrid eval``: measure a trained model's loss on a part of its text, or on another text."""
+"""``minigrid eval``: measure a trained model's loss on a part of its run's text, or on another text."""
 
 import argparse
 
 from minigrid.backend import choose_device
 from minigrid.cli.commands.options import TRAINED, add_backend, add_oov
+from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.progress import progress_bar
 
-HELP = "measure a trained model's loss on a part of its text, or on another text"
+HELP = "measure a trained model's loss on a part of its run's text, or on another text"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Say which options the command has."""
+def add_options(parser: Parser) -> None:
+    """Add the options of the command."""
     parser.add_argument("run", metavar="RUN", help=TRAINED)
     parser.add_argument(
-        "--part", choices=("train", "val", "test"), default="val", help="of the run's text (default: val)"
+        "--part", choices=("train", "val", "test"), default="val", help="part of the run's text (default: val)"
     )
-    parser.add_argument("--data", metavar="PATH", help="another text, all of which is read, instead of the run's")
+    parser.add_argument(
+        "--data", metavar="PATH", help="read all of another text instead: a file, or a folder that holds an input.txt"
+    )
     add_oov(parser, "--data")
     add_backend(parser)
 

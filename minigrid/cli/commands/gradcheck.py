@@ -1,4 +1,4 @@
-"""``minigrid gradcheck``: compare the gradients by hand with finite differences."""
+"""``minigrid gradcheck``: compare the hand-written gradients with finite differences."""
 
 import argparse
 import dataclasses
@@ -6,30 +6,39 @@ from functools import partial
 
 from minigrid.backend import choose_device
 from minigrid.cli.commands.options import add_backend, add_setting
+from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
-from minigrid.nn.options import check_sizes
+from minigrid.nn.options import ModelSettings, check_sizes
 from minigrid.progress import progress_bar
-from minigrid.runs.config import Config
 
-HELP = "compare the gradients by hand with finite differences"
+HELP = "compare the hand-written gradients with finite differences"
 
-CHECKED = ("model", "hidden", "layers", "tie", "priority", "lstm_output", "dropout", "embedding", "seed")
-CHECKED_BY_DEFAULT = {"hidden": 4, "seed": 0}  # a training run's default would take minutes
+HIDDEN = 4  # with the default of a training run, a check would take minutes
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Say which options the command has."""
-    for field in dataclasses.fields(Config):
-        if field.name in CHECKED:
-            add_setting(parser, field, CHECKED_BY_DEFAULT.get(field.name, field.default))
-    parser.add_argument("--vocabulary", type=int, default=5, help="V (default: 5)")
-    parser.add_argument("--steps", type=int, default=3, help="T (default: 3)")
-    parser.add_argument("--batch", type=int, default=2, help="B (default: 2)")
+def add_options(parser: Parser) -> None:
+    """Add the options of the command."""
+    for field in dataclasses.fields(ModelSettings):
+        add_setting(parser, field, HIDDEN if field.name == "hidden" else field.default)
+    parser.add_argument("--vocabulary", type=int, default=5, metavar="N", help="size of the vocabulary (default: 5)")
+    parser.flags["vocab_size"] = "--vocabulary"
+    parser.add_argument("--steps", type=int, default=3, metavar="N", help="time steps of the minibatch (default: 3)")
+    parser.add_argument("--batch", type=int, default=2, metavar="N", help="sequences in the minibatch (default: 2)")
     parser.add_argument(
-        "--directions", type=int, metavar="N", help="check N random directions per array instead of every entry"
+        "--seed", type=int, default=0, metavar="N", help="seed of the parameters and the minibatch (default: 0)"
     )
-    parser.add_argument("--train-step", action="store_true", help="check the gradients that a training step uses")
-    parser.add_argument("--tolerance", type=float, default=1e-8, help="largest error allowed (default: 1e-8)")
+    parser.add_argument(
+        "--directions",
+        type=int,
+        metavar="N",
+        help="check each array along N random directions only (default: check every entry)",
+    )
+    parser.add_argument(
+        "--train-step", action="store_true", help="check the gradients of TrainStep, as used in training"
+    )
+    parser.add_argument(
+        "--tolerance", type=float, default=1e-8, metavar="X", help="largest relative error allowed (default: 1e-8)"
+    )
     add_backend(parser)
 
 
@@ -40,26 +49,37 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.training.step import TrainStep
 
     choose_device(options.backend, options.device)
-    for name in ("steps", "batch", "directions"):
-        if getattr(options, name) is not None:
-            check_sizes(**{f"--{name}": getattr(options, name)})
+    check_sizes(steps=options.steps, batch=options.batch)
+    if options.directions is not None:
+        check_sizes(directions=options.directions)
     if not options.tolerance > 0:
-        raise UserError(f"--tolerance must be a positive number, not {options.tolerance}")
-    given = CHECKED_BY_DEFAULT | {name: value for name, value in vars(options).items() if name in CHECKED}
-    model = CharModel(**given, vocab_size=options.vocabulary, dtype="float64", backend=options.backend)
-    gradcheck.enlarge(model, given["seed"])
+        raise UserError(f"--tolerance must be greater than 0, not {options.tolerance}")
+    names = {field.name for field in dataclasses.fields(ModelSettings)}
+    given = {name: value for name, value in vars(options).items() if name in names}
+    model = CharModel(
+        **{"hidden": HIDDEN} | given,
+        vocab_size=options.vocabulary,
+        dtype="float64",
+        backend=options.backend,
+        seed=options.seed,
+    )
+    gradcheck.enlarge(model, options.seed)
+    minibatch = {"steps": options.steps, "batch": options.batch, "seed": options.seed}
     if options.train_step:
-        problem = gradcheck.train_step_problem(TrainStep(model), options.steps, options.batch, given["seed"])
+        problem = gradcheck.train_step_problem(TrainStep(model), **minibatch)
     else:
-        problem = gradcheck.model_problem(model, options.steps, options.batch, given["seed"])
+        problem = gradcheck.model_problem(model, **minibatch)
     if options.directions:
-        report = gradcheck.check_directions(*problem, directions=options.directions, seed=given["seed"])
+        report = gradcheck.check_directions(*problem, directions=options.directions, seed=options.seed)
     else:
         report = gradcheck.check_entries(*problem, progress=partial(progress_bar, leave=False))
     for name, error in report.errors.items():
         print(f"{error:10.1e}  {name}")
     print("worst:", *report.worst, sep="\n  ")
     passed = report.passed(options.tolerance)
-    verdict = "right" if passed else "WRONG"
-    print(f"{verdict}: {report.checked} compared, largest error {report.error:.1e}, allowed {options.tolerance:.0e}")
+    verdict = "passed" if passed else "FAILED"
+    print(
+        f"{verdict}: {report.checked} derivatives compared, largest relative error {report.error:.1e}, "
+        f"tolerance {options.tolerance:.0e}"
+    )
     return 0 if passed else 1

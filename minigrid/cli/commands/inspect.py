@@ -1,29 +1,32 @@
-"""``minigrid inspect``: show what every gate did over a text, as a page and a picture."""
+"""``minigrid inspect``: show what every gate does while the model reads a text, as a page and as a picture."""
 
 import argparse
 from pathlib import Path
 
 from minigrid.backend import choose_device
 from minigrid.cli.commands.options import TRAINED, add_backend
+from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.files import written
 
-HELP = "show what every gate did over a text, as a page and a picture"
+HELP = "show what every gate does while the model reads a text, as a page and as a picture"
 
-OWN_TEXT = 300  # characters that the model writes where no text is given
-PICTURED = 90  # characters that can be read in a picture
+OWN_TEXT = 300  # characters that the model writes if no text is given
+PICTURED = 90  # characters that fit into the picture and can still be read
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Say which options the command has."""
+def add_options(parser: Parser) -> None:
+    """Add the options of the command."""
     parser.add_argument("run", metavar="RUN", help=TRAINED)
-    parser.add_argument("--text", help=f"text to read (default: {OWN_TEXT} characters that the model writes itself)")
+    parser.add_argument(
+        "--text", metavar="TEXT", help=f"text to read (default: {OWN_TEXT} characters written by the model)"
+    )
     parser.add_argument(
         "--out",
         metavar="FILE",
         type=Path,
         default=Path("gates.html"),
-        help="page to write; the picture goes beside it, as .png (default: gates.html)",
+        help="HTML page to write; the picture goes next to it, with the ending .png (default: gates.html)",
     )
     add_backend(parser)
 
@@ -37,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
 
     choose_device(options.backend, options.device)
     if options.out.suffix.lower() == ".png" or not options.out.name:
-        raise UserError(f"--out {options.out} is the page's name: end it with .html, the picture goes beside it")
+        raise UserError(f"--out {options.out} names the page: end it with .html; the picture is saved next to it")
     checkpoint = read_checkpoint(options.run)
     model, vocabulary = checkpoint.model(options.backend), checkpoint.vocabulary()
     text = options.text

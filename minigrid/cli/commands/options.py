@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 import argparse
 import dataclasses
@@ -6,37 +6,65 @@ from typing import Any
 
 from minigrid.backend import BACKENDS
 from minigrid.cli.flags import flag
+from minigrid.cli.parser import Parser
 from minigrid.nn.options import value_type
 
-TRAINED = "folder of a run (its best checkpoint), a checkpoint file, or pretrained:NAME for one that minigrid brings"
+TRAINED = (
+    "run folder (its best checkpoint is used), checkpoint file, or pretrained:NAME for a model that comes with minigrid"
+)
+PLACEHOLDERS = {int: "N", float: "X", str: "PATH"}
 
 
-def add_setting(group: argparse._ActionsContainer, field: dataclasses.Field, default: Any) -> None:
-    """Make a setting of a training run an option."""
-    choices, kind = field.metadata["choices"], value_type(field)
-    # which values are allowed is checked by Config, for config files too
-    metavar = "|".join(choices) if choices else {int: "N", float: "X", str: "PATH"}.get(kind)
-    group.add_argument(
-        flag(field.name),
-        **({"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind, "metavar": metavar}),
-        default=argparse.SUPPRESS,
-        help=field.metadata["help"] + ("" if default is None else f" (default: {default})"),
-    )
+def add_setting(parser: Parser, field: dataclasses.Field, default: Any, *, group: str | None = None) -> None:
+    """Add a setting of a training run as an option.
+
+    Only its type is checked here: `Config` checks the value, because a value may also come from a config file.
+
+    Parameters
+    ----------
+    parser : Parser
+        Parser of the command.
+    field : dataclasses.Field
+        Field of :class:`minigrid.runs.config.Config`.
+    default : any
+        Default that the help shows. An option that is not given is absent from the parsed arguments.
+    group : str, optional
+        Heading in the help.
+    """
+    kind, choices = value_type(field), field.metadata["choices"]
+    shown = {False: "off", True: "on"}[default] if kind is bool else default
+    details: dict[str, Any] = {
+        "default": argparse.SUPPRESS,
+        "help": field.metadata["help"] + ("" if default is None else f" (default: {shown})"),
+    }
+    if kind is bool:
+        details["action"] = argparse.BooleanOptionalAction
+    else:
+        details |= {"type": kind, "metavar": "|".join(choices) if choices else PLACEHOLDERS[kind]}
+    parser.add_argument(flag(field.name), group=group, **details)
 
 
-def add_oov(parser: argparse.ArgumentParser, option: str) -> None:
-    """Let a command leave out of the text in an option what a model does not know."""
+def add_oov(parser: Parser, option: str) -> None:
+    """Add the choice between refusing and skipping unknown characters in the text of an option."""
     parser.add_argument(
         "--oov",
         choices=("error", "skip"),
         default="error",
-        help=f"characters of {option} that the model does not know (default: error)",
+        help=f"if {option} has characters that the model does not know, stop with an error or skip them "
+        "(default: error)",
     )
+    parser.flags["skip_unknown"] = "--oov skip"
 
 
-def add_backend(parser: argparse.ArgumentParser) -> None:
-    """Let a command choose where to compute."""
+def add_backend(parser: Parser) -> None:
+    """Add the choice of where to compute."""
     parser.add_argument(
-        "--backend", default="numpy", metavar="|".join(BACKENDS), help="where to compute (default: numpy)"
+        "--backend",
+        default="numpy",
+        metavar="|".join(BACKENDS),
+        help="library to compute with: numpy (CPU), cupy (NVIDIA GPU), or auto (the GPU if there is one) "
+        "(default: numpy)",
     )
-    parser.add_argument("--device", type=int, default=0, metavar="N", help="which GPU (default: 0)")
+    parser.add_argument(
+        "--device", type=int, default=0, metavar="N", help="number of the GPU to use, from 0 (default: 0)"
+    )

@@ -4,17 +4,22 @@ import argparse
 import collections
 from pathlib import Path
 
+from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.files import written
 
 HELP = "draw the loss curves of several runs in one picture"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Say which options the command has."""
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="folders of runs")
+def add_options(parser: Parser) -> None:
+    """Add the options of the command."""
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="folder of a run")
     parser.add_argument(
-        "--out", type=Path, default="curves.png", help="file to write; its ending says the format (default: curves.png)"
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path("curves.png"),
+        help="picture to write, in the format of its ending: .png, .svg, .pdf (default: curves.png)",
     )
 
 
@@ -24,13 +29,17 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.runs.folder import read_metrics
 
     if not options.out.suffix:
-        raise UserError(f"--out {options.out} has no ending that says the format: end it with .png, for example")
-    counts = collections.Counter(folder.name for folder in options.runs)
-    figure = loss_curves({f.name if counts[f.name] == 1 else str(f): read_metrics(f) for f in options.runs})
+        raise UserError(f"--out {options.out} does not say which format to write: end it with .png, for example")
+    times_named = collections.Counter(folder.name for folder in options.runs)
+    curves = {}
+    for folder in options.runs:
+        label = folder.name if times_named[folder.name] == 1 else str(folder)
+        curves[label] = read_metrics(folder)
+    figure = loss_curves(curves)
     with written(options.out):
         try:
             figure.savefig(options.out, dpi=120)
-        except ValueError as error:  # an ending that is no picture's
+        except ValueError as error:  # not the ending of a picture
             raise UserError(f"cannot write {options.out}: {error}") from error
     print(f"wrote {options.out}")
     return 0

@@ -1,4 +1,4 @@
-"""``minigrid train``: train a model, or go on with a run."""
+"""``minigrid train``: train a model, or continue a run."""
 
 import argparse
 import contextlib
@@ -11,42 +11,49 @@ from typing import TYPE_CHECKING, Any
 
 from minigrid.cli.commands.options import add_setting
 from minigrid.cli.flags import flag, with_flags
+from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.runs.config import Config, read_config_file, refuse_idle
 
 if TYPE_CHECKING:
     from minigrid.runs.run import Run
 
-HELP = "train a model, or go on with a run"
+HELP = "train a model, or continue a run"
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Say which options the command has."""
-    run = parser.add_argument_group("run")
-    run.add_argument("--run", metavar="DIR", type=Path, help="folder of the run (default: a new one under runs/)")
-    run.add_argument("--resume", action="store_true", help="go on with the run in --run where it stopped")
-    run.add_argument(
-        "--init-from",
-        metavar="RUN",
-        help="begin with the parameters of a run or checkpoint, its sizes and, unless another is given, its text",
+def add_options(parser: Parser) -> None:
+    """Add the options of the command."""
+    parser.add_argument(
+        "--run", group="run", metavar="DIR", type=Path, help="folder of the run (default: a new one under runs/)"
     )
-    run.add_argument("--config", metavar="FILE", help="settings from a TOML file; options given here win over it")
-    groups = {"run": run}
+    parser.add_argument(
+        "--resume", group="run", action="store_true", help="continue the run in --run DIR from where it stopped"
+    )
+    parser.add_argument(
+        "--init-from",
+        group="run",
+        metavar="RUN",
+        help="start from the parameters of another run or checkpoint, with its sizes and, unless you name a text, "
+        "with its text",
+    )
+    parser.add_argument(
+        "--config",
+        group="run",
+        metavar="FILE",
+        help="read settings from a TOML file; options on the command line take precedence",
+    )
     for field in dataclasses.fields(Config):
-        group = field.metadata.get("group", "model")
-        if group not in groups:
-            groups[group] = parser.add_argument_group(group)
-        add_setting(groups[group], field, field.default)
+        add_setting(parser, field, field.default, group=field.metadata.get("group", "model"))
 
 
 def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Settings of the config file, overridden by those of the command line."""
+    """Return the settings of the config file, overridden by those of the command line."""
     names = {field.name for field in dataclasses.fields(Config)}
     in_file = read_config_file(options.config) if options.config is not None else {}
     in_line = {name: value for name, value in vars(options).items() if name in names}
     for one, other in (("corpus", "data"), ("data", "corpus")):
         if one in in_line:
-            in_file.pop(other, None)  # a text in the command line wins over the file's text, by whichever name
+            in_file.pop(other, None)  # a text on the command line replaces the file's text, under either name
     return in_file | in_line
 
 
@@ -66,8 +73,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"stopped at step {run.step.number} and saved; to continue: {again}", file=sys.stderr)
         return 130
     except DivergedError as error:
-        names = {action.dest for action in options.parser._actions}
-        print(f"training stopped: {with_flags(str(error), names)}.", file=sys.stderr)
+        print(f"training stopped: {with_flags(str(error), options.parser.flags)}.", file=sys.stderr)
         return 1
     best = f"best validation loss {run.state.best:.4f} nats; " if math.isfinite(run.state.best) else ""
     limit = " (limit set by --max-steps)" if run.step.number == run.config.max_steps else ""
