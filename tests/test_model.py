@@ -568,7 +568,7 @@ def test_recurrent_connections_are_never_dropped(model):
         ({"priority": "time"}, "unknown priority 'time'"),
         ({"lstm_output": "papper"}, r"unknown lstm_output 'papper' \(did you mean paper\?\)"),
         ({"dtype": "float16"}, "unknown dtype 'float16'"),
-        ({"backend": "jax"}, "unknown backend 'jax'"),
+        ({"backend": "jax"}, "`backend` must be auto, numpy or cupy, not 'jax'"),
         ({"vocab_size": 0}, "vocab_size must be a whole number of at least 1, not 0"),
         ({"hidden": -3}, "hidden must be"),
         ({"hidden": 2.5}, "hidden must be"),
