@@ -1,9 +1,9 @@
-"""Count what a training step hands to a GPU: kernel launches, copies, fills and calls of cuBLAS.
+"""Count what a training step sends to a GPU: kernel launches, copies, fills and calls to cuBLAS.
 
-``python tests/gpu_calls.py`` needs no GPU. It counts on the stand-in for cupy (strict_cupy.py says what is
-counted), which here has the 132 multiprocessors of an H100, so that the recurrence of a layer is one launch each
-way. Every call costs the host time; in small models the GPU waits for it. Layers of gru and rnn go step by step, so
-the calls of a layer grow with the steps.
+``python tests/gpu_calls.py`` needs no GPU. It counts on the stand-in for cupy (strict_cupy.py says what counts as a
+call). Here the stand-in has the 132 multiprocessors of an H100, so the recurrence of an LSTM layer is one launch in
+each direction. Each call costs the host time, and in small models the GPU waits for the host. Layers of gru and rnn
+loop over the steps on the host, so their calls grow with the number of steps.
 """
 
 import sys
@@ -20,14 +20,14 @@ MODELS = ("lstm", "grid", "gru", "rnn")
 
 
 class Calls(NamedTuple):
-    """Calls of one training step: those that each layer above the first adds, and all others."""
+    """Calls per training step: those that each further layer adds, and all others."""
 
     layer: Counter[str]
     besides: Counter[str]
 
 
 def calls_of_step(model: str, layers: int) -> Counter[str]:
-    """Count the calls of one training step, by name; x and y lie on the device already."""
+    """Count the calls of one training step by name, with x and y already on the device."""
     from minigrid import CharModel, TrainStep
 
     cupy = sys.modules["cupy"]
@@ -35,14 +35,14 @@ def calls_of_step(model: str, layers: int) -> Counter[str]:
     x, y = (
         cupy.asarray(a) for a in np.random.default_rng(0).integers(0, SIZES["vocab_size"], (2, STEPS, BATCH), "int32")
     )
-    step(x, y)  # what is done once, at the first step, is not counted
+    step(x, y)  # the first step also does one-time work, which does not count
     cupy.calls.clear()
     step(x, y)
     return Counter(cupy.calls)
 
 
 def count_calls(model: str) -> Calls:
-    """Count the calls of a training step of ``model``, for one layer and besides."""
+    """Count the calls of a training step: those of one layer, and all others."""
     two, three = (calls_of_step(model, layers) for layers in (2, 3))
     layer = three - two
     besides = Counter({name: count - 2 * layer[name] for name, count in two.items() if count != 2 * layer[name]})

@@ -1,7 +1,7 @@
-"""CUDA kernels on the host: the same source, compiled as C++, its threads run one after the other.
+"""CUDA kernels on the host: the same source, compiled as C++, with the threads run one after the other.
 
-The compiled libraries are deleted as soon as they are loaded, unless $MINIGRID_HOST_KERNELS names a folder to keep them
-in for other processes.
+The compiled libraries are deleted as soon as they are loaded, unless $MINIGRID_HOST_KERNELS names a folder that keeps
+them for other processes.
 """
 
 import ctypes
@@ -39,10 +39,10 @@ static size_t most_shared() { return sizeof memory; }
 """
 
 ALWAYS_SHARED, MOST_SHARED = 48 * 1024, 227 * 1024
-"""Bytes that a block may have without asking, and on request."""
+"""Bytes of shared memory per block: always available, and at most, on request."""
 
 ONE_BY_ONE, IN_TURNS, TOGETHER = range(3)
-"""How the threads of a launch are run, see host_kernels.h."""
+"""How to run the threads of a launch, see host_kernels.h."""
 
 SCALARS = {
     "float": np.float32,
@@ -55,7 +55,7 @@ SCALARS = {
 
 
 class RawModule:
-    """Stands for cupy.RawModule."""
+    """A stand-in for cupy.RawModule."""
 
     def __init__(self, *, code: str, options: tuple[str, ...], enable_cooperative_groups: bool = False):
         self._library = compile_on_host(code, options)
@@ -65,18 +65,18 @@ class RawModule:
         self._attributes = _attributes(code, options)
 
     def get_function(self, name: str) -> "HostKernel":
-        """Return a kernel, to be called with a grid, a block and arguments."""
+        """Return a kernel; call it with a grid, a block and arguments."""
         kinds = [parameter.rpartition(" ")[0].replace("real", self._real) for parameter in self._parameters[name]]
         pointers = [parameter.rpartition(" ")[2].startswith("*") for parameter in self._parameters[name]]
         return HostKernel(getattr(self._library, f"run_{name}"), kinds, pointers, self._how, self._attributes)
 
 
 class HostKernel:
-    """One kernel; it takes scalars of exactly its own types, since a GPU would read the bytes of any other.
+    """One kernel. Scalars must have exactly the types of its parameters, since a GPU would misread any others.
 
-    The name of each kernel that is launched is added to `calls`. `room` is the number of blocks of a cooperative launch
-    that the make-believe GPU can run at the same time. What CuPy 14.2 does where a launch needs more: it makes the grid
-    smaller if the grid lies along x only, with a warning, and refuses any other.
+    Each launch adds the kernel's name to `calls`. `room` is the number of blocks of a cooperative launch that the
+    make-believe GPU can run at the same time. If a launch needs more, CuPy 14.2 shrinks a grid that lies along x only,
+    with a warning, and refuses any other grid.
     """
 
     calls: ClassVar[list[str]] = []
@@ -88,7 +88,7 @@ class HostKernel:
 
     @property
     def max_dynamic_shared_size_bytes(self) -> int:
-        """Bytes that a block may have; in CuPy kernels from the same source with the same options share it."""
+        """Shared memory per block, at most. As in CuPy, kernels from the same source and options share this limit."""
         return self._attributes.get(self._run.__name__, ALWAYS_SHARED)
 
     @max_dynamic_shared_size_bytes.setter
@@ -131,7 +131,7 @@ def _attributes(code: str, options: tuple[str, ...]) -> dict[str, int]:
 
 
 def _on_host(code: str) -> str:
-    """Leave out what is in PTX, which the shim has twins of, and give the shared memory its size."""
+    """Remove the functions in PTX, which the shim replaces, and give the shared memory a size."""
     code = code.replace((FOLDER / "ptx.cu").read_text(), "")
     shared, found = re.subn(r"extern (__shared__ .*?)\[\];", rf"\1[{MOST_SHARED} / sizeof(real)];", code)
     return shared if found else f"{code}\nstatic char memory[1];"
@@ -139,15 +139,15 @@ def _on_host(code: str) -> str:
 
 @cache
 def compile_on_host(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
-    """Compile a module's source, and load it."""
+    """Compile the source of a module and load it."""
     if sys.platform != "linux" or shutil.which("g++") is None:
-        pytest.skip("the kernels of the GPU are run on the host with g++ on Linux")
+        pytest.skip("running the CUDA kernels on the host needs g++ on Linux")
     wrappers = [
         RUN.format(name=name, parameters=text, names=", ".join(re.findall(r"(\w+)\s*(?:,|$)", text.strip())))
         for name, text in KERNEL.findall(code)
     ]
     text = "\n".join([SHIM, _on_host(code), SHARED, *wrappers])
-    # no fused multiply-add: NumPy has none either
+    # no fused multiply-add, which NumPy does not use either
     flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", *options]
     folder = Path(tempfile.mkdtemp(prefix="minigrid-kernels-"))
     source, library = folder / "kernels.cpp", folder / "kernels.so"

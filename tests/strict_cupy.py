@@ -1,15 +1,15 @@
 """A stand-in for cupy that computes with NumPy and is stricter than either.
 
-What passes here has not been on a GPU, but it cannot fail there for one of these reasons: its arrays never turn into
-NumPy arrays by themselves and do not mix with them, what a reduction returns is a 0-d array, memory that nobody has
-written holds NaN, and every name or keyword outside the tables below is refused. Those tables are compared with the
-real wheel in test_cupy_wheel.py. CUDA kernels run on the host, see host_kernels.py.
+It catches mistakes that would fail on a GPU. Its arrays are never converted to NumPy arrays implicitly and do not mix
+with them, reductions return 0-d arrays, uninitialised memory holds NaN, and every name or keyword outside the tables
+below is refused. test_cupy_wheel.py compares those tables with the real wheel. CUDA kernels run on the host, see
+host_kernels.py.
 
-``cupy.waits`` lists every wait of the host for the device, and ``cupy.calls`` everything that the host hands to the
-device: kernel launches, copies (within the device and from the host), fills, and calls of cuBLAS. Views and allocations
-are not in it. One call of ours can be several of these; the rules below follow CuPy 14.2:
+``cupy.waits`` lists each time that the host waits for the device. ``cupy.calls`` lists all work that the host sends to
+the device: kernel launches, copies (within the device and from the host), fills, and calls to cuBLAS, but not views and
+allocations. One call to cupy can be several of these. The rules below follow CuPy 14.2:
 
-- an array as an index is one launch; k arrays as one index are k + 2 (their positions are worked out first);
+- an array as an index is one launch; k arrays as one index are k + 2 (computing their positions takes two more);
 - ``dot`` of two vectors is a product and a sum;
 - an operand of a matrix product that is neither C- nor Fortran-contiguous is copied first.
 """
@@ -37,7 +37,7 @@ FUNCTIONS: dict[str, set[str]] = {name: {"out"} for name in (*ELEMENTWISE, "matm
     "zeros": {"dtype"},
     "zeros_like": set(),
 }
-"""Functions of the module that may be called, and their keywords."""
+"""Functions of the module that code may call, and their keywords."""
 
 METHODS: dict[str, set[str]] = {
     "astype": {"copy"},
@@ -49,10 +49,10 @@ METHODS: dict[str, set[str]] = {
     "swapaxes": set(),
     "take": {"axis", "out"},
 }
-"""Methods of arrays that may be called, and their keywords."""
+"""Methods of arrays that code may call, and their keywords."""
 
 MAY_BE_VIEWS = ("astype", "ravel", "reshape", "swapaxes")
-"""Methods that copy only where they must."""
+"""Methods that copy only if necessary."""
 
 ATTRIBUTES = ("T", "dtype", "ndim", "shape", "size")
 
@@ -64,7 +64,7 @@ OPERATORS = [
 ] + [f"__{name}__" for name in ("lt", "le", "eq", "ne", "gt", "ge", "neg", "pos", "abs", "invert")]
 
 WAITS = {"__float__": float, "__int__": int, "__bool__": bool}
-"""What reads a number from the device, and waits for it."""
+"""Conversions that read a number from the device, and so wait for it."""
 
 
 class ndarray:  # noqa: N801  (its name in cupy)
@@ -83,7 +83,7 @@ class ndarray:  # noqa: N801  (its name in cupy)
 
     @property
     def device(self) -> "Device":
-        """The device that it lies on: here always the current one."""
+        """The device that holds the array: here always the current one."""
         return Device()
 
     def __len__(self) -> int:
@@ -159,11 +159,11 @@ for _name, _convert in WAITS.items():
 
 
 def _host(value: Any) -> Any:
-    """The NumPy array of a device array; numbers, dtypes and shapes as they are; nothing else."""
+    """Return the NumPy array of a device array, or a number, dtype or shape as it is; refuse arrays of the host."""
     if isinstance(value, ndarray):
         return value.host
     if isinstance(value, np.ndarray | list):
-        raise TypeError(f"a {type(value).__name__} where a device array belongs")
+        raise TypeError(f"expected a device array, not a {type(value).__name__}")
     return value
 
 
@@ -172,13 +172,13 @@ def _call(name: str, launches: int = 1) -> None:
 
 
 def _launches_of_index(index: Any) -> int:
-    """What an index costs: nothing for a view, one launch for an array, two more than there are for several."""
+    """Count the launches of an index: none for a view, one for an array, k + 2 for k arrays."""
     arrays = sum(isinstance(part, ndarray) for part in (index if isinstance(index, tuple) else (index,)))
     return arrays + 2 if arrays > 1 else arrays
 
 
 def _launches(name: str, operands: tuple) -> int:
-    """What a function or an operator costs."""
+    """Count the launches of a function or an operator."""
     if name.startswith("empty"):
         return 0
     if name == "dot" and all(np.ndim(x) == 1 for x in operands):
@@ -189,7 +189,7 @@ def _launches(name: str, operands: tuple) -> int:
 
 
 def _is_same(view: Any, value: Any) -> bool:
-    """Whether two arrays are the same numbers in the same place."""
+    """Return whether two arrays are views of the same numbers in memory."""
     return isinstance(value, np.ndarray) and view.__array_interface__ == value.__array_interface__
 
 
@@ -197,13 +197,13 @@ def _index(index: Any, waits: list[str]) -> Any:
     if isinstance(index, tuple):
         return tuple(_index(part, waits) for part in index)
     if isinstance(index, ndarray) and index.dtype == bool:
-        waits.append("mask as index")  # how many it picks must be known on the host
+        waits.append("mask as index")  # the host must know how many elements it selects
     return _host(index)
 
 
 def _refuse(name: str, given: dict[str, Any], allowed: set[str]) -> None:
     if unknown := given.keys() - allowed:
-        raise TypeError(f"{name}: {sorted(unknown)} is not among the keywords checked against cupy")
+        raise TypeError(f"{name}: {sorted(unknown)} is not among the keywords that are compared with cupy")
 
 
 def _function(name: str):
@@ -213,14 +213,14 @@ def _function(name: str):
         result = getattr(np, name)(*map(_host, args), **{key: _host(value) for key, value in kwargs.items()})
         _call(name, _launches(name, tuple(map(_host, args))))
         if name.startswith("empty") and result.dtype.kind == "f":
-            result[...] = np.nan  # what is read before it was written shows
+            result[...] = np.nan  # reading it before writing it shows
         return ndarray(result) if out is None else out
 
     return call
 
 
 def _upload(x: Any, dtype: Any = None) -> ndarray:
-    """Copy numbers from the host; asynchronous in cupy, whose staging buffer is pinned memory."""
+    """Copy numbers from the host. In cupy this is asynchronous, because its staging buffer is pinned memory."""
     _call("copy" if isinstance(x, ndarray) else "copy from the host")
     return ndarray(np.array(x.host if isinstance(x, ndarray) else x, dtype))
 
@@ -243,11 +243,11 @@ class Device:
         return f"<CUDA Device {self.id}>"
 
     def use(self) -> None:
-        """Make it the current device."""
+        """Make this the current device."""
         Device.current = self.id
 
     def synchronize(self) -> None:
-        """Wait for it."""
+        """Wait for this device."""
         ndarray.waits.append("synchronize")
 
 

@@ -24,14 +24,18 @@ def test_numpy_needs_no_cupy(no_cupy):
     assert backend_module("auto") is np
 
 
-def test_an_unknown_backend_is_named_with_its_alternatives():
-    with pytest.raises(UserError, match=r"'torch'.*auto, numpy, cupy"):
-        backend_module("torch")
+@pytest.mark.parametrize(("name", "hint"), [("torch", ""), ("numppy", r" \(did you mean numpy\?\)")])
+def test_an_unknown_backend_is_named_with_its_alternatives(name, hint):
+    with pytest.raises(UserError, match=f"^`backend` must be auto, numpy or cupy, not '{name}'{hint}$"):
+        backend_module(name)
 
 
 def test_cupy_that_is_not_installed(no_cupy):
-    with pytest.raises(UserError, match=r"not installed.*pip install"):
+    with pytest.raises(
+        UserError, match=r"^`backend` cupy needs CuPy, which is not installed: run `pip install"
+    ) as caught:
         backend_module("cupy")
+    assert "--" not in str(caught.value)
 
 
 def test_cupy_with_a_gpu(fake_cupy):
@@ -43,7 +47,7 @@ def test_cupy_with_a_gpu(fake_cupy):
 def test_cupy_that_counts_no_gpu(fake_cupy):
     fake_cupy.cuda.runtime.getDeviceCount = lambda: 0
     assert backend_module("auto") is np
-    with pytest.raises(UserError, match="no NVIDIA GPU"):
+    with pytest.raises(UserError, match="needs an NVIDIA GPU, but this machine has none"):
         backend_module("cupy")
 
 
@@ -53,7 +57,7 @@ def test_cupy_without_a_driver(fake_cupy):
 
     fake_cupy.cuda.runtime.getDeviceCount = fail
     assert backend_module("auto") is np
-    with pytest.raises(UserError, match="cudaErrorNoDevice"):
+    with pytest.raises(UserError, match=r"none that it can use \(cudaErrorNoDevice\)"):
         backend_module("cupy")
 
 
@@ -64,12 +68,12 @@ def test_cupy_with_a_driver_that_is_too_old(fake_cupy):
         )
 
     fake_cupy.cuda.runtime.getDeviceCount = fail
-    with pytest.raises(UserError, match=r"driver, or it is too old.*nvidia-smi"):
+    with pytest.raises(UserError, match=r"driver, which is missing or too old.*nvidia-smi"):
         backend_module("cupy")
 
 
 def test_a_device_is_chosen_by_its_number(fake_cupy, monkeypatch):
-    monkeypatch.setenv("CUPY_TF32", "1")  # inherited: what the caller chooses takes its place
+    monkeypatch.setenv("CUPY_TF32", "1")  # inherited from the environment: the caller's choice overrides it
     fake_cupy.cuda.runtime.getDeviceCount = lambda: 2
     choose_device("cupy", 1)
     assert "Make-believe 1" in describe_device(fake_cupy)
@@ -77,9 +81,17 @@ def test_a_device_is_chosen_by_its_number(fake_cupy, monkeypatch):
     choose_device("auto", 0, tf32=True)
     assert "Make-believe 0" in describe_device(fake_cupy)
     assert os.environ["CUPY_TF32"] == "1"
-    for number in (-1, 2):
-        with pytest.raises(UserError, match=f"--device {number}: .*2 are numbered from 0"):
-            choose_device("cupy", number)
+    for device in (-1, 2):
+        with pytest.raises(
+            UserError, match=f"^`device` must be from 0 to 1, not {device}: choose one of this machine's"
+        ):
+            choose_device("cupy", device=device)
+
+
+def test_the_only_device(fake_cupy):
+    fake_cupy.cuda.runtime.getDeviceCount = lambda: 1
+    with pytest.raises(UserError, match=r"^`device` must be 0, not 1: "):
+        choose_device("cupy", device=1)
 
 
 def test_numpy_asks_for_no_device(no_cupy):
@@ -88,19 +100,19 @@ def test_numpy_asks_for_no_device(no_cupy):
 
 
 def test_cupy_that_is_broken(fake_cupy, monkeypatch):
-    """Installed, but its import fails, as where a library of CUDA is missing: "auto" must do without it."""
+    """CuPy is installed but cannot be imported, for example because a CUDA library is missing: "auto" falls back."""
 
     def fail(name):
         raise ImportError("libcuda.so.1: cannot open shared object file")
 
     monkeypatch.setattr(importlib, "import_module", fail)
     assert backend_module("auto") is np
-    with pytest.raises(UserError, match="libcuda"):
+    with pytest.raises(UserError, match=r"cannot be imported \(libcuda.*reinstall it"):
         backend_module("cupy")
 
 
 def test_cupy_without_the_libraries_of_cuda(fake_cupy):
-    """As beside a PyTorch that brings those of another CUDA version: CuPy would notice in the middle of the work."""
+    """As next to a PyTorch that brings those of another CUDA version. CuPy itself would fail only in mid-work."""
 
     def no_blas(name):
         raise ImportError(f"lib{name}.so.12: cannot open shared object file")

@@ -237,7 +237,7 @@ def test_where_a_gpu_is_required_its_lack_is_a_failure():
         check=False,
     )
     assert done.returncode == 1
-    assert "--backend cupy needs CuPy, which is not installed" in done.stdout
+    assert "`backend` cupy needs CuPy, which is not installed" in done.stdout
 
 
 def test_the_script_explains_itself():

@@ -1,7 +1,7 @@
-"""The names that the stand-in for cupy allows, against the real cupy, which imports without a GPU.
+"""The names that the stand-in for cupy allows, compared with the real cupy, which can be imported without a GPU.
 
-The real one is looked for in ``.venv/cuda`` (``make .venv/cuda/ready``), then among the installed packages; a process
-of its own imports it, so that no other test sees it.
+The tests look for cupy in ``.venv/cuda`` (``make .venv/cuda/ready``), then among the installed packages. They import it
+in a process of its own, so that no other test sees it.
 """
 
 import json
@@ -20,7 +20,7 @@ import inspect, json, sys
 import cupy
 
 def keywords(owner, name):
-    # None: there is no such name. Compiled functions tell theirs in the first lines of their documentation only.
+    # None: there is no such name. Compiled functions list their keywords only in their docstrings.
     thing = getattr(owner, name, None)
     if thing is None:
         return None

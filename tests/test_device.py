@@ -1,4 +1,4 @@
-"""The whole package on the stand-in for cupy: the same results as on NumPy, and no hidden wait for the device."""
+"""The whole package on the stand-in for cupy: same results as with NumPy, no hidden waits for the device."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("fake_cupy")
 
 
 def both(**options) -> tuple[CharModel, CharModel]:
-    """The same model on the host and on the device."""
+    """Make the same model on the host and on the device."""
     return make_model(**options), make_model(**options, backend="cupy")
 
 
@@ -52,7 +52,7 @@ def test_forward_and_backward(fake_cupy, options):
 
 
 @pytest.mark.parametrize("optimizer", [{"optimizer": "rmsprop"}, {"optimizer": "adam", "clip_norm": 0.1}], ids=label)
-@pytest.mark.parametrize("hidden", [4, UNITS])  # UNITS: on the chip, where there is an LSTM
+@pytest.mark.parametrize("hidden", [4, UNITS])  # with UNITS, an LSTM runs on the chip
 @pytest.mark.parametrize("model", MODELS)
 def test_training_is_the_same_and_never_waits(fake_cupy, model, optimizer, hidden):
     host, device = both(model=model, dropout=0.4, hidden=hidden)
@@ -64,7 +64,7 @@ def test_training_is_the_same_and_never_waits(fake_cupy, model, optimizer, hidde
         losses.append([step(x, y) for step in steps])
     assert fake_cupy.waits == []
     assert_close([float(theirs) for _, theirs in losses], [float(ours) for ours, _ in losses], TOLERANCE)
-    assert_close(on_host(device.params), host.params, 1e-9)  # an optimiser divides small numbers by small numbers
+    assert_close(on_host(device.params), host.params, 1e-9)  # the optimiser divides small numbers by small numbers
     assert_close(to_host(steps[1].norm), steps[0].norm, TOLERANCE)
     assert bool(steps[1].finite)
 
@@ -138,7 +138,7 @@ def test_checkpoints_go_to_the_device_and_back_bit_by_bit(tmp_path, model):
 
 
 def test_the_commands(tmp_path, monkeypatch, capsys):
-    """What is trained on the device reads and writes like what is trained on the host."""
+    """A model trained on the device gives the same output as one trained on the host."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("to be or not to be, " * 40)
     written = {}

@@ -1,4 +1,4 @@
-"""On a GPU, ``pytest -m gpu``: the results of NumPy, checkpoints that move, and the same bits every time."""
+"""On a GPU (``pytest -m gpu``): results as with NumPy, checkpoints that move, identical bits every time."""
 
 import os
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.gpu
 @pytest.fixture(scope="module", autouse=True)
 def cupy():
     try:
-        choose_device("cupy")  # products in full float32, whatever $CUPY_TF32 says
+        choose_device("cupy")  # matrix products in full float32, whatever $CUPY_TF32 says
     except UserError as error:
         if os.environ.get("MINIGRID_REQUIRE_GPU"):
             pytest.fail(str(error))
@@ -30,14 +30,14 @@ def cupy():
 
 @pytest.fixture(autouse=True)
 def _unharmed(cupy):
-    """End a process whose GPU has failed, since every later test in it would fail too; xdist starts another."""
+    """Exit if the GPU has failed, since every later test in this process would fail too; xdist starts another."""
     yield
     try:
         cupy.cuda.Device().synchronize()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         if "PYTEST_XDIST_WORKER" in os.environ:
             os._exit(1)
-        pytest.exit(f"the GPU has failed, and with it all that this process could still try: {error}", returncode=1)
+        pytest.exit(f"the GPU has failed, so every later test in this process would fail too: {error}", returncode=1)
 
 
 def on_host(arrays):
@@ -45,7 +45,7 @@ def on_host(arrays):
 
 
 def trained(model: CharModel, steps: int, **options) -> list[float]:
-    """Train on a text that repeats itself; return the losses."""
+    """Train on a periodic text; return the losses."""
     step = TrainStep(model, **options)
     ids = np.arange(50 * 21).reshape(50, 21).T % 17 % model.vocab_size
     losses = [step(ids[:-1], ids[1:]) for _ in range(steps)]
@@ -102,7 +102,7 @@ def test_200_training_steps(model):
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam"])
 @pytest.mark.parametrize("model", MODELS)
 def test_the_same_gpu_gives_the_same_bits(model, optimizer):
-    """A statement about one GPU with one CuPy, on one stream; another GPU may add in another order."""
+    """This holds for one GPU with one version of CuPy on one stream; another GPU may add in another order."""
     models = [CharModel(model, vocab_size=17, hidden=64, dropout=0.1, backend="cupy") for _ in range(2)]
     for each in models:
         trained(each, 20, optimizer=optimizer)

@@ -1,4 +1,4 @@
-"""How many calls a training step makes on a GPU: every one costs the host time."""
+"""How many calls a training step makes on a GPU; each costs the host time."""
 
 import gpu_calls
 import pytest
@@ -15,7 +15,7 @@ def many_multiprocessors(monkeypatch, fake_cupy):
 @pytest.mark.parametrize(("model", "layer", "besides"), [("lstm", 21, 25), ("grid", 35, 32)])
 @pytest.mark.usefixtures("many_multiprocessors")
 def test_calls_of_a_training_step(model, layer, besides):
-    """Not one more; if there are fewer, say so here and in benchmarks/gpu.md."""
+    """If this number falls, change it here and in benchmarks/gpu.md; it must not rise."""
     found = gpu_calls.count_calls(model)
     assert (found.layer.total(), found.besides.total()) == (layer, besides), found
     assert found.layer["recurrence_forward"] == found.layer["recurrence_backward"] == 1

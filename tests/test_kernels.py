@@ -1,4 +1,4 @@
-"""The fused kernels: their arithmetic, run on the host, against NumPy's; and compiled for GPUs, without one."""
+"""The kernels: compared with NumPy by running them on the host, and compiled for GPUs without having one."""
 
 import ctypes
 import site
@@ -22,7 +22,7 @@ from minigrid.nn.options import CHOICES
 from minigrid.training.optim import OPTIMIZERS, make_optimizer
 
 TOLERANCES = {"float32": 1e-6, "float64": 1e-14}
-SHAPES = [(2, 3), (4, 2, 5), (1, 300)]  # (B, H) and (steps, B, H); the last is more than a block of threads
+SHAPES = [(2, 3), (4, 2, 5), (1, 300)]  # (B, H) and (steps, B, H); the last row is longer than a block of threads
 
 
 def draw(shape, dtype, seed, scale=1.0):
@@ -30,7 +30,7 @@ def draw(shape, dtype, seed, scale=1.0):
 
 
 def update(xp, shape, dtype, output):
-    """One update and its backward pass as a layer would call them on `xp`: everything that is written, on the host."""
+    """Run one update and its backward pass on `xp`, as a layer does; return all arrays written, on the host."""
     *steps, B, H = shape
     packed = (*shape[:-1], 4 * H)
     a_x, a_h, c_prev, dh, dc = (
@@ -56,7 +56,7 @@ def test_the_lstm_update(fake_cupy, shape, output, dtype):
 
 
 def loss_and_gradient(xp, logits, y, n):
-    """The loss and its backward pass on `xp`, on the host."""
+    """Compute the loss and its backward pass on `xp`; return the arrays on the host."""
     loss, cache = cross_entropy_forward(xp.asarray(logits), xp.asarray(y), n)
     return {"loss": to_host(loss), "p": to_host(cache.p), "dlogits": to_host(cross_entropy_backward(cache))}
 
@@ -108,7 +108,7 @@ def test_an_optimiser_takes_one_launch_and_no_memory(fake_cupy, monkeypatch, nam
     p, g = fake_cupy.zeros(10, "float32"), fake_cupy.zeros(10, "float32")
     optimizer = make_optimizer(name, p, alpha=0.9)
     for allocate in ("empty", "empty_like", "zeros", "zeros_like"):
-        monkeypatch.setattr(fake_cupy, allocate, lambda *args, **how: pytest.fail("it allocates"))
+        monkeypatch.setattr(fake_cupy, allocate, lambda *args, **how: pytest.fail("the optimiser allocates memory"))
     fake_cupy.calls.clear()
     optimizer.update(p, g, 0.1, 1)
     assert fake_cupy.calls == [name]
@@ -141,7 +141,7 @@ def test_a_gpu_draws_the_masks_that_the_host_draws(seed, draw, dtype):
 
 
 def test_the_host_refuses_numbers_of_another_size():
-    """CuPy hands on eight bytes for a Python number, of which a kernel that wants four would read the wrong half."""
+    """CuPy passes eight bytes for a Python number; a kernel that expects four would read the wrong half."""
     code = 'typedef REAL real; extern "C" __global__ void double_it(real *x, int n) { x[0] *= n; }'
     module = RawModule(code=code, options=("-DREAL=float",))
     with pytest.raises(AssertionError, match="int32"):
@@ -153,7 +153,7 @@ def test_the_host_refuses_numbers_of_another_size():
 
 @cache
 def nvrtc() -> ctypes.CDLL:
-    """NVIDIA's compiler, which needs neither a GPU nor a driver."""
+    """Load NVIDIA's compiler, which needs neither a GPU nor a driver."""
     for folder in (WHEELS, *map(Path, site.getsitepackages())):
         for path in folder.glob("nvidia/cu13/lib/libnvrtc.so.*"):
             return ctypes.CDLL(str(path))
@@ -161,7 +161,7 @@ def nvrtc() -> ctypes.CDLL:
 
 
 def compiled(source: str, options: list[str]) -> tuple[str, str]:
-    """Compile CUDA C++ for a GPU; return the PTX, and what the compiler says."""
+    """Compile CUDA C++ for a GPU; return the PTX and the compiler's log."""
     library, program, size = nvrtc(), ctypes.c_void_p(), ctypes.c_size_t()
     assert library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"", 0, None, None) == 0
     given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
@@ -182,7 +182,7 @@ def test_every_source_belongs_to_a_module():
 
 
 IN_DOUBLE = {"mean_loss"}
-"""Kernels that use double for float32 arrays, and mean to."""
+"""Kernels that use double for float32 arrays on purpose."""
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
@@ -200,7 +200,7 @@ def test_the_sources_compile_for_a_gpu(module, dtype, given, architecture):
     ptx, log = compiled(source(module), options)
     spills = [line for line in log.splitlines() if "spill" in line]
     assert spills
-    assert all(line.count(" 0 bytes") == 3 for line in spills), log  # there are registers enough
+    assert all(line.count(" 0 bytes") == 3 for line in spills), log  # enough registers
     kernels = {text.split("(")[0].strip(): text for text in ptx.split(".entry")[1:]}
     assert kernels
     if dtype == "float32":  # nothing is computed in double by mistake

@@ -39,7 +39,7 @@ def test_the_mapping_is_read_only():
         counting()["decoder.weight"]
     assert counting().get("decoder.weight") is None
     with pytest.raises(AttributeError):
-        counting().flat = np.zeros(17)  # the views would stay with the old one
+        counting().flat = np.zeros(17)  # the views would still show the old vector
 
 
 @pytest.mark.parametrize("size", [16, 18])

@@ -1,4 +1,4 @@
-"""The recurrence on the chip: run on the host, block by block, against the loops over steps; and where it fits."""
+"""The recurrence on the chip: run on the host and compared with the loops over time; and which layers fit."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ def draw(shape, dtype, seed, scale=1.0):
 
 
 def problem(T, B, H, dtype):
-    """What a layer hands to the loops, on the host: from the input, weights, first states, gradients from outside."""
+    """Draw what a layer passes to the loops, on the host: inputs, weights, initial state, gradients from outside."""
     shapes = {"a_x": (T, B, 4 * H), "W_h": (H, 4 * H), "h0": (B, H), "c0": (B, H), "dh": (T + 1, B, H), "dc": (B, H)}
     values = {name: draw(shape, dtype, seed) for seed, (name, shape) in enumerate(shapes.items())}
     values["W_h"] /= np.sqrt(H)
@@ -37,7 +37,7 @@ def problem(T, B, H, dtype):
 
 
 def layer_of(xp, problem):
-    """The cache of a layer with this problem's weights and first state, on `xp`."""
+    """Return the cache of a layer with this problem's weights and initial state, on `xp`."""
     T, B, packed = problem["a_x"].shape
     H, dtype = packed // 4, problem["a_x"].dtype
     shapes = {"h": (T + 1, B, H), "c": (T + 1, B, H), "gates": (T, 4, B, H), "s": (T, B, H)}
@@ -48,7 +48,7 @@ def layer_of(xp, problem):
 
 
 def both_ways(xp, problem, output, on_chip=None):
-    """Go through the steps and back on `xp`, on the chip if there is one: everything written, on the host."""
+    """Run all steps forward and backward on `xp`, with `on_chip` if given; return all arrays written, on the host."""
     a_x, dh, dc = (xp.asarray(problem[name]) for name in ("a_x", "dh", "dc"))
     cache, da = layer_of(xp, problem), xp.empty(a_x.shape, dtype=a_x.dtype)
     workspace = Workspace(xp, a_x.dtype)
@@ -67,7 +67,7 @@ def both_ways(xp, problem, output, on_chip=None):
 
 
 def on_make_believe(cupy, T, B, H, dtype, chip, tf32=False):
-    """A layer on the stand-in, shared out as on this chip."""
+    """Return the recurrence of a layer on the stand-in, divided among blocks as on this chip."""
     return Recurrence(cupy, np.dtype(dtype), layout(B, H, np.dtype(dtype).itemsize, chip), chip, tf32)
 
 
@@ -76,11 +76,11 @@ CASES = {
     "one neighbourhood": (4, 3, 4 * UNITS, Chip(4, MOST_SHARED)),
     "the second neighbourhood has few units": (3, 3, 5 * UNITS, Chip(8, MOST_SHARED)),
     "the batch in parts, the last one smaller": (3, 5, 2 * UNITS, Chip(12, MOST_SHARED)),
-    "more rows of a thread": (2, 21, 2 * UNITS, Chip(4, MOST_SHARED)),
-    "more texts than at a time": (2, MOST_ROWS + 9, UNITS, Chip(4, MOST_SHARED)),
-    "fewer texts at a time than there is memory for": (2, 40, 2 * UNITS, Chip(4, 40 * 1024)),
-    "a chunk after the other": (2, 3, 20 * UNITS, Chip(20, 40 * 1024)),
-    "a step alone": (1, 1, UNITS, Chip(4, MOST_SHARED)),
+    "eight rows per thread": (2, 21, 2 * UNITS, Chip(4, MOST_SHARED)),
+    "more sequences than rows in a product": (2, MOST_ROWS + 9, UNITS, Chip(4, MOST_SHARED)),
+    "memory for few rows": (2, 40, 2 * UNITS, Chip(4, 40 * 1024)),
+    "several chunks": (2, 3, 20 * UNITS, Chip(20, 40 * 1024)),
+    "a single step": (1, 1, UNITS, Chip(4, MOST_SHARED)),
 }
 
 
@@ -97,7 +97,7 @@ def test_the_same_as_step_by_step(fake_cupy, case, dtype, output):
 
 @pytest.mark.parametrize("case", CASES)
 def test_on_tensor_cores(fake_cupy, case):
-    """As exact as inputs of 10 bits allow; and bit by bit the same each time."""
+    """As exact as inputs of 10 bits allow, and bit-identical every time."""
     T, B, H, chip = CASES[case]
     given = problem(T, B, H, "float32")
     first, second = (
@@ -109,7 +109,7 @@ def test_on_tensor_cores(fake_cupy, case):
 
 
 def test_products_on_tensor_cores_are_rounded_as_they_should_be(fake_cupy):
-    """Where h and weights have 10 bits only there is nothing to round, and one step is exact."""
+    """If h and the weights have only 10 bits, there is nothing to round, so one step is exact."""
     T, B, H, chip = 1, 3, 2 * UNITS, Chip(4, MOST_SHARED)
     given = problem(T, B, H, "float32")
     for name in ("h0", "W_h"):
@@ -122,26 +122,24 @@ def test_products_on_tensor_cores_are_rounded_as_they_should_be(fake_cupy):
         assert_close(tensor[name], plain[name], 1e-6)
 
 
-def test_what_the_cases_are_named_for():
+def test_the_cases_are_what_their_names_say():
     sizes = {case: layout(B, H, 4, chip) for case, (_, B, H, chip) in CASES.items()}
     assert sizes["the second neighbourhood has few units"].neighbourhoods == 2
-    assert (
-        sizes["the batch in parts, the last one smaller"].parts * 2
-        > 5
-        > sizes["the batch in parts, the last one smaller"].parts
-    )
-    assert sizes["more rows of a thread"].tile_rows == 8
-    assert sizes["more texts than at a time"].sequences > sizes["more texts than at a time"].rows == MOST_ROWS
-    assert sizes["fewer texts at a time than there is memory for"].rows == 32
-    assert sizes["a chunk after the other"].columns < 20 * UNITS
+    parts = sizes["the batch in parts, the last one smaller"].parts
+    assert 2 * parts > 5 > parts
+    assert sizes["eight rows per thread"].tile_rows == 8
+    many = sizes["more sequences than rows in a product"]
+    assert many.sequences > many.rows == MOST_ROWS
+    assert sizes["memory for few rows"].rows == 32
+    assert sizes["several chunks"].columns < 20 * UNITS
 
 
 def test_a_grid_too_large_for_the_gpu_is_refused(fake_cupy, monkeypatch):
-    """A smaller one would leave units out; CuPy shrinks a grid along x without an error."""
-    T, B, H, chip = CASES["a chunk after the other"]
+    """A smaller grid would leave units out, and CuPy shrinks a grid along x without an error."""
+    T, B, H, chip = CASES["several chunks"]
     given = problem(T, B, H, "float32")
     on_chip = on_make_believe(fake_cupy, T, B, H, "float32", chip)
-    monkeypatch.setattr(HostKernel, "room", H // UNITS - 1)  # another process has taken a multiprocessor, say
+    monkeypatch.setattr(HostKernel, "room", H // UNITS - 1)  # for example, another process uses a multiprocessor
     with pytest.raises(ValueError, match="exceeds the limit"):
         both_ways(fake_cupy, given, "standard", on_chip)
 
@@ -159,7 +157,7 @@ both_ways(cupy, problem(*size), "standard", on_make_believe(cupy, *size, Chip(4,
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_block_that_waits_in_vain_ends_the_kernel(lost):
-    """Otherwise the host would wait for ever. On the host a trap is an abort."""
+    """Otherwise the host would wait forever. On the host, a trap is an abort."""
     folder = Path(__file__).parent
     found = subprocess.run(
         [sys.executable, "-c", LOST_BLOCK],
@@ -173,14 +171,14 @@ def test_a_block_that_waits_in_vain_ends_the_kernel(lost):
 
 
 def test_layers_of_two_sizes_share_a_compiled_kernel(fake_cupy):
-    """What the smaller one asks for must not be all that the larger one gets."""
+    """The smaller layer must not lower the limit on shared memory for the larger one."""
     chip = Chip(64, MOST_SHARED)
     sizes = [(2, 3, H, "float32", chip) for H in (64 * UNITS, UNITS)]
     large, _ = (on_make_believe(fake_cupy, *size) for size in sizes)
     both_ways(fake_cupy, problem(2, 3, 64 * UNITS, "float32"), "standard", large)
 
 
-# -- where it fits
+# -- which layers fit
 
 
 def test_the_sizes_that_are_measured_fit_on_an_h200():
@@ -219,7 +217,7 @@ def test_what_fits_fits(batch, groups, itemsize, multiprocessors, shared):
     at_a_time = min(found.sequences, found.rows)
     room = found.shared // itemsize - 4 * groups * UNITS * UNITS
     assert room >= 2 * found.rows * (found.columns + PADDING)
-    # the sums of all slices, with rows of a thread and with tensor cores
+    # room for the sums of all slices, without and with tensor cores
     tile_groups = -(-at_a_time // found.tile_rows)
     assert tile_groups * found.tile_rows <= found.rows
     N = 4 * UNITS

@@ -1,4 +1,4 @@
-"""Arrays of either library. Compute code names neither: it asks an array, ``xp = array_module(x)``, and uses that."""
+"""Arrays of NumPy or CuPy. Code that works with both takes the library from an array: ``xp = array_module(x)``."""
 
 import sys
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 CHUNK = 1 << 16
-"""How many numbers to process at a time if several passes follow each other: few enough for a CPU's cache."""
+"""How many numbers to process at a time in several passes: few enough to stay in a CPU's cache."""
 
 Array = Any
 """A NumPy or a CuPy array."""
@@ -16,7 +16,7 @@ Array = Any
 
 def array_module(x: Array) -> ModuleType:
     """Return the module that `x` belongs to: ``numpy``, or ``cupy`` for an array on a GPU."""
-    # Look cupy up instead of importing it: if x is a CuPy array, somebody has imported cupy already.
+    # Look cupy up instead of importing it: if x is a CuPy array, cupy has been imported already.
     cupy = sys.modules.get("cupy")
     return cupy if cupy is not None and isinstance(x, cupy.ndarray) else np
 
@@ -27,14 +27,14 @@ def on_gpu(x: Array) -> bool:
 
 
 def to_host(x: Array) -> np.ndarray:
-    """Return `x` as a NumPy array, copied from the GPU if it is there."""
+    """Return `x` as a NumPy array; copy it if it is on a GPU."""
     return x if isinstance(x, np.ndarray) else array_module(x).asnumpy(x)
 
 
 def chunks(x: Array, part: slice = slice(None), numbers: int = CHUNK) -> Iterator[slice]:
-    """Cut a part of x, along its first axis, into chunks that stay in a CPU's cache through several passes.
+    """Split a part of x along its first axis into chunks that stay in a CPU's cache during several passes.
 
-    A chunk has about `numbers` numbers, but at least one entry of the axis. On a GPU the whole part is one chunk.
+    A chunk holds about `numbers` numbers, but at least one entry along the axis. On a GPU the whole part is one chunk.
     """
     start, stop, _ = part.indices(len(x))
     length = max(1, numbers * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)

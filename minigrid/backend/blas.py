@@ -1,4 +1,4 @@
-"""BLAS under NumPy: thread control, and tiled small products."""
+"""BLAS under NumPy: control of its threads, and small products cut into tiles."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,21 +11,21 @@ from minigrid.backend.arrays import Array
 from minigrid.backend.workspace import Scope, Workspace
 
 SMALL = 10**6
-"""Up to this many multiplications, OpenBLAS reads the factors of a product where they are.
+"""Up to this many multiplications, OpenBLAS computes a product without copying its factors first.
 
-Before a larger product it copies them into an order of its own, every time. With 25 rows in x, the copying takes a
-quarter to two fifths of the time of ``x @ W``.
+For a larger product it copies them into a layout of its own, every time. With 25 rows in x, the copying takes a quarter
+to two fifths of the time of ``x @ W``.
 """
 
 NARROWEST_TILE = 32
-"""Fewest columns of a tile: fewer would not keep a core busy."""
+"""Minimum number of columns in a tile: fewer would not keep a core busy."""
 
 FEW_PRODUCTS = 8
 """For fewer products than this, copying W first takes longer than it saves."""
 
 
 def threads() -> int:
-    """Return how many threads BLAS may use now; 1 if BLAS cannot be told to use fewer (Accelerate on a Mac)."""
+    """Return how many threads BLAS may use now; 1 if that number cannot be changed (Accelerate on a Mac)."""
     return min((library.num_threads for library in _libraries().lib_controllers), default=1)
 
 
@@ -37,13 +37,13 @@ def one_thread() -> Iterator[None]:
 
 
 def tiles_pay() -> bool:
-    """Return whether OpenBLAS computes the products, on one thread: :data:`SMALL` holds for nothing else."""
+    """Return whether OpenBLAS computes the products, on one thread; :data:`SMALL` applies to this case only."""
     return threads() == 1 and any(library.internal_api == "openblas" for library in _libraries().lib_controllers)
 
 
 @cache
 def _libraries() -> Any:
-    from threadpoolctl import ThreadpoolController  # inspects every library of the process: not at import time
+    from threadpoolctl import ThreadpoolController  # only when needed: it inspects every library of the process
 
     return ThreadpoolController().select(user_api="blas")
 
@@ -52,7 +52,7 @@ class Tiles(NamedTuple):
     """A matrix W (K, N), cut into tiles that OpenBLAS multiplies without copying them."""
 
     tiles: Array  # (down, across, K / down, N / across)
-    sums: Array  # (down, B, N): the products of each row of tiles, to be added up
+    sums: Array  # (down, B, N): products with each row of tiles, whose sum over `down` is the result
 
 
 def tiled(W: Array, B: int, products: int, workspace: Workspace | Scope) -> Array | Tiles:
@@ -61,11 +61,11 @@ def tiled(W: Array, B: int, products: int, workspace: Workspace | Scope) -> Arra
     Parameters
     ----------
     W : (K, N) array
-        Copied, unless too few products follow.
+        Copied, unless there are too few products.
     B : int
-        Rows of x.
+        Number of rows of x.
     products : int
-        How many products follow.
+        Number of products.
     workspace : Workspace or Scope
         Provides the copy, as a scratch array.
     """
@@ -96,7 +96,7 @@ def matmul(x: Array, W: Array | Tiles, out: Array) -> None:
 
 @cache
 def _tiles(B: int, K: int, N: int) -> tuple[int, int]:
-    """Return into how many tiles to cut W (K, N), down and across, for products with B rows; (1, 1) if none fit."""
+    """Return how many tiles to cut W (K, N) into, down and across, for products with B rows; (1, 1) if none fit."""
     for down in (1, 2, 4):
         for across in range(1, N // NARROWEST_TILE + 1):
             if K % down == N % across == 0 and B * (K // down) * (N // across) <= SMALL:

@@ -1,4 +1,4 @@
-"""Choosing what to compute on: the CPU, or one of the NVIDIA GPUs."""
+"""Choose the device to compute on: the CPU or an NVIDIA GPU."""
 
 import importlib
 import importlib.util
@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
-from minigrid.errors import UserError
+from minigrid.errors import UserError, did_you_mean
 
 BACKENDS = ("auto", "numpy", "cupy")
 
@@ -18,15 +18,21 @@ def backend_module(name: str) -> ModuleType:
     Parameters
     ----------
     name : {"auto", "numpy", "cupy"}
-        "auto" is cupy where it is installed and finds a GPU, and numpy elsewhere.
+        "auto" means cupy if it is installed and finds a GPU, and numpy otherwise.
+
+    Returns
+    -------
+    module
+        ``numpy`` or ``cupy``.
 
     Raises
     ------
     UserError
-        Unknown name; cupy asked for where it is not installed or finds no GPU.
+        The name is unknown; or it is "cupy", and CuPy is not installed, cannot load the CUDA libraries, or finds no
+        GPU.
     """
     if name not in BACKENDS:
-        raise UserError(f"unknown backend {name!r}: choose one of {', '.join(BACKENDS)}")
+        raise UserError(f"`backend` must be auto, numpy or cupy, not {name!r}{did_you_mean(name, BACKENDS)}")
     if name == "numpy":
         return np
     try:
@@ -38,83 +44,87 @@ def backend_module(name: str) -> ModuleType:
 
 
 def _cupy_with_gpu() -> ModuleType:
+    """Return cupy, or raise a UserError that says why it cannot be used."""
     if importlib.util.find_spec("cupy") is None:
         raise UserError(
-            "--backend cupy needs CuPy, which is not installed: run `pip install -e .[cuda12]` "
-            "(or .[cuda13]), or use --backend numpy"
+            "`backend` cupy needs CuPy, which is not installed: run `pip install -e .[cuda12]` (or .[cuda13]), "
+            "or use `backend` numpy"
         )
     try:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
         raise UserError(
-            f"--backend cupy: CuPy is installed but cannot be imported ({error}); install it anew, "
-            "or use --backend numpy"
+            f"`backend` cupy needs CuPy, which is installed but cannot be imported ({error}): reinstall it, "
+            "or use `backend` numpy"
         ) from error
     try:
-        devices = cupy.cuda.runtime.getDeviceCount()
+        count = cupy.cuda.runtime.getDeviceCount()
     except cupy.cuda.runtime.CUDARuntimeError as error:
         if "InsufficientDriver" in str(error):
             raise UserError(
-                "--backend cupy: there is no NVIDIA driver, or it is too old for this CuPy; update the driver, install "
-                "the CuPy for the CUDA version that `nvidia-smi` shows, or use --backend numpy"
+                "`backend` cupy needs an NVIDIA driver, which is missing or too old for this CuPy: update the driver, "
+                "install the CuPy for the CUDA version that `nvidia-smi` shows, or use `backend` numpy"
             ) from error
         raise UserError(
-            f"--backend cupy: CuPy is installed but finds no usable NVIDIA GPU or driver ({error}); use --backend numpy"
+            f"`backend` cupy needs an NVIDIA GPU, but CuPy finds none that it can use ({error}): "
+            "check that `nvidia-smi` lists one, or use `backend` numpy"
         ) from error
-    if devices == 0:
-        raise UserError("--backend cupy: CuPy is installed but this machine has no NVIDIA GPU; use --backend numpy")
+    if count == 0:
+        raise UserError("`backend` cupy needs an NVIDIA GPU, but this machine has none: use `backend` numpy")
     _require_libraries(cupy)
     return cupy
 
 
 def _require_libraries(cupy: ModuleType) -> None:
-    """Load what CuPy would look for only at the first product and at the first kernel, in the middle of the work."""
+    """Load cuBLAS and NVRTC now; otherwise CuPy would fail later, at its first product or its first kernel."""
     try:
-        _ = cupy.cuda.cublas  # imported when it is first looked at
+        _ = cupy.cuda.cublas  # CuPy imports it on first access
         cupy.cuda.nvrtc.getVersion()
     except (ImportError, RuntimeError) as error:
         raise UserError(
-            f"--backend cupy: CuPy does not find the libraries of CUDA ({error}); run `pip install -e .[cuda12]` (or "
-            ".[cuda13]; beside PyTorch the one for the same CUDA version), or use --backend numpy"
+            f"`backend` cupy needs the CUDA libraries, which CuPy cannot load ({error}): run "
+            "`pip install -e .[cuda12]` (or .[cuda13]; if PyTorch is installed too, match its CUDA version), "
+            "or use `backend` numpy"
         ) from error
 
 
-def choose_device(backend: str, number: int = 0, tf32: bool = False) -> None:
-    """Choose the GPU that this process computes on, where `backend` means one; nothing happens where it means NumPy.
+def choose_device(backend: str, device: int = 0, tf32: bool = False) -> None:
+    """Choose the GPU that this process computes on; does nothing if `backend` means NumPy.
 
     Parameters
     ----------
     backend : {"auto", "numpy", "cupy"}
-        As in :func:`backend_module`.
-    number : int
-        Of the GPU, from 0.
+        See :func:`backend_module`.
+    device : int
+        Number of the GPU, counted from 0.
     tf32 : bool
-        Whether float32 products may round what they multiply to 10 bits, as tensor cores do it. Choose before the first
-        product. Overrides $CUPY_TF32.
+        Whether tensor cores may compute matrix products in float32. They round the factors to TF32, which keeps 10 bits
+        of the mantissa. Overrides $CUPY_TF32. Choose before the first product, since CuPy reads the setting only once.
 
     Raises
     ------
     UserError
-        There is no such GPU; whatever is wrong with the backend.
+        This machine has no GPU of that number, or the backend cannot be used.
     """
     xp = backend_module(backend)
     if xp is np:
         return
     count = xp.cuda.runtime.getDeviceCount()
-    if not 0 <= number < count:
-        raise UserError(f"--device {number}: there is no such GPU, this machine's {count} are numbered from 0")
-    xp.cuda.Device(number).use()
-    os.environ["CUPY_TF32"] = "1" if tf32 else "0"  # CuPy looks at it once, at its first product
+    if not 0 <= device < count:
+        numbers = "0" if count == 1 else f"from 0 to {count - 1}"
+        raise UserError(f"`device` must be {numbers}, not {device}: choose one of this machine's GPUs")
+    xp.cuda.Device(device).use()
+    os.environ["CUPY_TF32"] = "1" if tf32 else "0"
 
 
 def tf32() -> bool:
-    """Whether products of float32 numbers on a GPU may round them to 10 bits, see :func:`choose_device`."""
+    """Return whether matrix products in float32 on a GPU may use TF32, see :func:`choose_device`."""
     return os.environ.get("CUPY_TF32", "0") != "0"
 
 
 def describe_device(xp: ModuleType) -> str:
-    """Say in a few words what `xp` computes on."""
+    """Return the name of the CPU or GPU that `xp` computes on and the version of the library, in a few words."""
     if xp is np:
         return f"CPU, NumPy {np.__version__}"
-    device = xp.cuda.runtime.getDeviceProperties(xp.cuda.Device().id)
-    return f"GPU {device['name'].decode()}, CuPy {xp.__version__}"
+    properties = xp.cuda.runtime.getDeviceProperties(xp.cuda.Device().id)
+    return f"GPU {properties['name'].decode()}, CuPy {xp.__version__}"

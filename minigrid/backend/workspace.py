@@ -1,4 +1,4 @@
-"""Where forward and backward passes get their arrays from."""
+"""Workspaces, which provide the arrays for forward and backward passes."""
 
 from types import ModuleType
 from typing import Any
@@ -27,8 +27,8 @@ class Workspace:
 
     Notes
     -----
-    A *padded* array has a cache line of unused numbers after each row. Without it, rows whose length is a power of two
-    lie so far apart that the numbers of one column compete for the same few places of a CPU's cache.
+    A *padded* array has a cache line of unused numbers after each row. Without padding, if the length of a row is a
+    power of two, the numbers of one column compete for the same few sets of a CPU's cache.
     """
 
     def __init__(self, xp: ModuleType, dtype: Any, reuse: bool = False):
@@ -37,13 +37,13 @@ class Workspace:
         self._arrays: dict[tuple[str, tuple[int, ...]], Array] | None = {} if reuse else None
 
     def scope(self, name: str) -> "Scope":
-        """Return a view of this workspace that keeps its arrays apart under `name`, one for each layer."""
+        """Return a view of this workspace that keeps its arrays under `name`, apart from others: one for each layer."""
         return Scope(self, f"{name}.")
 
     def scratch(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
         """Return an array for use inside one function.
 
-        Once that function returns, the next one that asks for the same name and shape may get the same array.
+        After that function returns, another one that asks for the same name and shape may get the same array.
         """
         if self._arrays is None:
             return self._new(shape, padded)
@@ -52,7 +52,7 @@ class Workspace:
             array = self._arrays[name, shape] = self._new(shape, padded)
         return array
 
-    empty = scratch  # outside any scope, a name is all there is to keep arrays apart
+    empty = scratch  # outside any scope, only the name keeps arrays apart
 
     def _new(self, shape: tuple[int, ...], padded: bool) -> Array:
         *outer, width = shape

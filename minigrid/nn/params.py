@@ -1,7 +1,7 @@
 """Parameters: one flat vector, with a named view into it for each weight.
 
-Clipping, the optimiser and checkpoints work on the flat vector and need to know nothing about layers. A weight that
-several layers share is one entry, so its gradient adds up in one place.
+Gradient clipping, the optimisers and checkpoints work on the flat vector and need not know about layers. A weight that
+several layers share has one entry, so its gradients add up in one place.
 """
 
 import math
@@ -18,9 +18,9 @@ class Params(Mapping[str, Array]):
     Parameters
     ----------
     shapes : mapping of str to tuple of int
-        Name and shape of every array, in the order in which they lie in the vector.
+        Name and shape of each array, in their order in the vector.
     flat : (P,) array
-        The vector itself.
+        The vector; it is not copied.
     """
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], flat: Array):
@@ -38,7 +38,7 @@ class Params(Mapping[str, Array]):
 
     @property
     def flat(self) -> Array:
-        """The vector, (P,). Other numbers are written into it, ``params.flat[...] = numbers``, for the views to see."""
+        """The vector, (P,). Write new values into it, ``params.flat[...] = values``; the views then show them."""
         return self._flat
 
     def __getitem__(self, name: str) -> Array:
@@ -51,15 +51,15 @@ class Params(Mapping[str, Array]):
         return len(self._views)
 
     def with_flat(self, flat: Array) -> "Params":
-        """Return the same names and shapes as views into another vector."""
+        """Return parameters with the same names and shapes, as views into another vector."""
         return Params(self.shapes, flat)
 
 
 def initial_values(shapes: Mapping[str, tuple[int, ...]], seed: int, scale: float = 0.08) -> np.ndarray:
     """Draw the initial flat vector, uniform in [-scale, scale), in float64 on the host.
 
-    1 is added to the forget-gate quarter of every LSTM bias, so that memory cells keep what they hold until the
-    model learns otherwise (Jozefowicz et al. 2015; both Torch programs do it).
+    The forget-gate quarter of every LSTM bias gets 1 added, so that memory cells keep their contents until the model
+    learns otherwise (Jozefowicz et al. 2015; both Torch programs do the same).
     """
     values = np.random.default_rng(seed).uniform(-scale, scale, sum(math.prod(s) for s in shapes.values()))
     for name, bias in Params(shapes, values).items():

@@ -1,8 +1,8 @@
-// The LSTM update in one launch forward and one backward: the twin of gates.py, equation for equation.
+// The LSTM update: one launch forward, one backward. The twin of nn/gates.py, with the same equations.
 //
-// A block of threads works on one row, one text at one step; each thread on one unit of it. Pre-activations, and their
-// gradients, are packed as the weights are: rows [i | f | o | g] of 4H numbers. Gates are (steps, 4, B, H), a block for
-// each gate; everything else is (steps, B, H). REAL is float or double.
+// A block of threads processes one row, which is one sequence at one step; each thread processes one hidden unit of the
+// row. Pre-activations and their gradients are packed like the weights, in rows [i | f | o | g] of 4H numbers. Gates
+// are (steps, 4, B, H); all other arrays are (steps, B, H). REAL is float or double.
 
 typedef REAL real;
 
@@ -13,7 +13,7 @@ __device__ real sigmoid(real x) { return tanh(x / 2) / 2 + real(0.5); }
 //  h = o * s,  s = tanh(c)
 //  h = s,      s = tanh(o * c)     (paper)
 //
-// `gate` points at i; f, o and g follow `next` apart.
+// `gate` points to i; f, o and g follow at distances of `next`.
 __device__ void update(
     real a_i, real a_f, real a_o, real a_g, real c_prev, real *gate, long long next, real *c, real *s, real *h, int paper
 ) {
@@ -36,7 +36,8 @@ __device__ void update(
 //  da_o = dh * dh/do * o * (1 - o)       da_g = dc * i * (1 - g^2)
 //  dc_prev = dc * f
 //
-// `dc` is that of c, and then of c_prev. `da` points at da_i; da_f, da_o and da_g follow H apart.
+// On entry, `dc` is the gradient that arrives at c from the next update; on return, it is the gradient of c_prev. `da`
+// points to da_i; da_f, da_o and da_g follow at distances of H.
 __device__ void update_backward(
     real dh, real *dc, const real *gate, long long next, real c_prev, real c, real s, real *da, int H, int paper
 ) {
@@ -52,11 +53,12 @@ __device__ void update_backward(
     *dc = dcell * f;
 }
 
+// The hidden unit of a thread, and where its numbers are in the arrays.
 struct Place {
-    int unit;          // in its row
-    long long single;  // in an array (steps, B, H)
-    long long packed;  // in rows of 4H, of i
-    long long gate;    // in the gates, of i
+    int unit;          // number of the unit in its row
+    long long single;  // index into an array (steps, B, H)
+    long long packed;  // index of i in rows of 4H
+    long long gate;    // index of i in the gates (steps, 4, B, H)
 };
 
 __device__ Place place(int B, int H) {

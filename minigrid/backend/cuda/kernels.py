@@ -1,7 +1,7 @@
-"""CUDA kernels for the LSTM update, the loss, the optimisers and dropout masks: one launch for a dozen operations.
+"""Launch the CUDA kernels for the LSTM update, the loss, the optimisers and dropout masks.
 
-The sources, in ``cuda/``, are compiled when the first array on a GPU asks for them, and CuPy keeps the result on disk.
-The equations are those of the NumPy code that each kernel names as its twin.
+One launch replaces a dozen operations on arrays. CuPy compiles the .cu files next to this one when a kernel is first
+used, and caches the result on disk. Each kernel has a twin in NumPy code, with the same equations.
 """
 
 from functools import cache
@@ -15,14 +15,14 @@ from minigrid.backend.arrays import Array, array_module
 
 FOLDER = Path(__file__).parent
 REAL = {"float32": "float", "float64": "double"}
-WARP = 32  # threads that a GPU runs together
-MOST_THREADS = 256  # of a block
-MOST_BLOCKS = 1024  # that share a long sum; the same on every GPU, so that the sum is too
-PER_COUNTER = 8  # 32-bit random numbers that one value of Philox's counter gives
+WARP = 32  # threads per warp, the group that a GPU runs together
+MOST_THREADS = 256  # threads per block, at most
+MOST_BLOCKS = 1024  # blocks that share a long sum, at most; fixed, so that every GPU adds in the same order
+PER_COUNTER = 8  # 32-bit random numbers per value of Philox's counter
 
 
 def kernels_for(x: Array) -> "Kernels":
-    """Return the kernels for arrays like `x`, which is on a GPU."""
+    """Return the kernels for arrays of the dtype of `x`, which is on a GPU."""
     return _kernels(array_module(x), x.dtype)
 
 
@@ -33,16 +33,16 @@ MODULES = {
     "masks": ("masks.cu",),
     "recurrence": ("ptx.cu", "gates.cu", "recurrence.cu"),
 }
-"""The files of ``cuda/`` that are compiled together."""
+"""The .cu files that are compiled together, in this order."""
 
 
 def source(module: str) -> str:
-    """Return the CUDA C++ of one of `MODULES`."""
+    """Return the CUDA C++ source of one of the `MODULES`."""
     return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in MODULES[module])
 
 
 def definitions(dtype: np.dtype, **sizes: int) -> tuple[str, ...]:
-    """Return the compiler options that define the names in capitals: REAL and WARP in every source, and `sizes`."""
+    """Return compiler options that define the macros of the source: REAL, WARP, and those in `sizes`."""
     return (f"-DREAL={REAL[dtype.name]}", *(f"-D{name}={size}" for name, size in ({"WARP": WARP} | sizes).items()))
 
 
@@ -54,7 +54,8 @@ def _kernels(xp: ModuleType, dtype: np.dtype) -> "Kernels":
 class Kernels:
     """The kernels for one dtype; each method has a twin for NumPy.
 
-    A kernel is handed addresses only: arrays must lie as its twin's callers lay them out, which the sources describe.
+    A kernel receives the addresses of arrays, but no shapes or strides. Each array must therefore have the memory
+    layout that the .cu file describes; the callers of the twin use the same one.
     """
 
     def __init__(self, xp: ModuleType, dtype: np.dtype):
@@ -62,8 +63,8 @@ class Kernels:
         self._kernels: dict[str, Any] = {}
 
     def _kernel(self, module: str, name: str) -> Any:
-        """Return a kernel of one of `MODULES`, compiled when it is first asked for."""
-        if name not in self._kernels:  # CuPy itself compiles a source once only
+        """Return a kernel of one of the `MODULES`; compile it on first use."""
+        if name not in self._kernels:  # CuPy compiles a source only once, however many kernels it holds
             compiled = self._xp.RawModule(code=source(module), options=definitions(self._dtype))
             self._kernels[name] = compiled.get_function(name)
         return self._kernels[name]
@@ -74,9 +75,9 @@ class Kernels:
         self._rowwise(self._kernel("gates", "lstm_forward"), (a_x, a_h, gates, c_prev, c, s, h), c.shape, output)
 
     def lstm_backward(self, dh: Array, dc: Array, update: Any, da: Array, output: str) -> None:
-        """Twin of :func:`minigrid.nn.gates.lstm_slopes` and `lstm_backward` in one.
+        """Twin of :func:`minigrid.nn.gates.lstm_slopes` and :func:`minigrid.nn.gates.lstm_backward` together.
 
-        Writes da, packed rows (..., B, 4H), and turns dc into the gradient of `c_prev`.
+        Writes da, packed rows (..., B, 4H), and overwrites dc with the gradient of `c_prev`.
         """
         gates, c_prev, c, s, _ = update
         self._rowwise(self._kernel("gates", "lstm_backward"), (dh, dc, gates, c_prev, c, s, da), c.shape, output)
@@ -86,8 +87,12 @@ class Kernels:
 
         Returns
         -------
-        loss, p, n : arrays
-            0-d; softmax of the logits; `n`, or the number of counted targets where it is None, 0-d.
+        loss : 0-d array
+            Mean over the counted targets.
+        p : (rows, V) array
+            Softmax of the logits.
+        n : 0-d array
+            The given `n`, or the number of counted targets if it is None.
         """
         xp, (rows, V) = self._xp, logits.shape
         count = np.int32(n is None)
@@ -98,13 +103,13 @@ class Kernels:
         return loss, p, n
 
     def cross_entropy_backward(self, p: Array, y: Array, n: Array) -> Array:
-        """Twin of :func:`minigrid.nn.ops.cross_entropy_backward`: gradient of the logits, (rows, V)."""
+        """Twin of :func:`minigrid.nn.ops.cross_entropy_backward`; returns the gradient of the logits, (rows, V)."""
         dlogits = self._xp.empty_like(p)
         self._by_row(self._kernel("loss", "cross_entropy_backward"), (p, y, n, dlogits), *p.shape)
         return dlogits
 
     def scale_and_square(self, g: Array, factor: float) -> Array:
-        """Multiply g (P,) by `factor`, in place; return the sum of its squares, 0-d."""
+        """Multiply g (P,) by `factor` in place; return the sum of the squares of the result, a 0-d array."""
         blocks = min(MOST_BLOCKS, -(-g.size // MOST_THREADS))
         sums = self._xp.empty(blocks, g.dtype)
         self._reduce(self._kernel("optim", "scale_and_square"), blocks, (g, sums, self._real(factor), np.int64(g.size)))
@@ -124,25 +129,26 @@ class Kernels:
         self._flat(self._kernel("optim", "adam"), p.size, (p, g, m, v, *numbers, np.int64(p.size)))
 
     def dropout_masks(self, masks: Array, key: tuple[int, int], dropout: float) -> None:
-        """Twin of what :meth:`minigrid.CharModel.draw_masks` does on the host: the same masks, bit by bit."""
+        """Twin of :meth:`minigrid.CharModel.draw_masks` on the host: draw bit-identical masks."""
         numbers = (np.float32(dropout), self._real(1 / (1 - dropout)))
         arguments = (masks, *map(np.uint64, key), *numbers, np.int64(masks.size))
         self._flat(self._kernel("masks", "dropout_masks"), -(-masks.size // PER_COUNTER), arguments)
 
     def _by_row(self, kernel: Any, arrays: tuple[Array, ...], rows: int, V: int) -> None:
-        """Launch a kernel of loss.cu: a warp for each row."""
+        """Launch a kernel of loss.cu, with one warp per row."""
         blocks = -(-rows * WARP // MOST_THREADS)
         kernel((blocks,), (MOST_THREADS,), (*arrays, np.int32(rows), np.int32(V)))
 
     def _reduce(self, kernel: Any, blocks: int, arguments: tuple) -> None:
-        """Launch a kernel whose blocks add numbers up."""
+        """Launch a kernel in which each block adds up numbers; it needs shared memory for one sum per warp."""
         kernel((blocks,), (MOST_THREADS,), arguments, shared_mem=MOST_THREADS // WARP * np.dtype("float64").itemsize)
 
     def _flat(self, kernel: Any, threads: int, arguments: tuple) -> None:
+        """Launch a kernel on at least `threads` threads, whole blocks of them."""
         kernel((-(-threads // MOST_THREADS),), (MOST_THREADS,), arguments)
 
     def _rowwise(self, kernel: Any, arrays: tuple[Array, ...], shape: tuple[int, ...], output: str) -> None:
-        """Launch a kernel of gates.cu on (..., B, H): a block of threads for each row, or several for a long row."""
+        """Launch a kernel of gates.cu for `shape` (..., B, H), with one block per row, or several if rows are long."""
         *steps, B, H = shape
         rows = B * (steps[0] if steps else 1)
         threads = min(MOST_THREADS, -(-H // WARP) * WARP)

@@ -1,8 +1,8 @@
-// Softmax cross-entropy, forward and backward: the twin of ops.py. Targets below 0 are not counted.
+// Softmax cross-entropy, forward and backward: the twin of nn/ops.py. Targets below 0 are not counted.
 //
-// Comes after reduce.cu.
+// Compiled after reduce.cu.
 
-// Where a warp works: on one row of V scores, a lane on every WARP-th of them.
+// The row of V logits that a warp processes. Lane k takes logits k, k + WARP, k + 2 * WARP, ...
 struct Row {
     int number, lane;
 
@@ -12,7 +12,7 @@ struct Row {
 //  p = softmax(logits)
 //  losses = -log p[y]
 //
-// logits and p are (rows, V), y and losses (rows).
+// logits and p are (rows, V); y and losses are (rows,).
 extern "C" __global__ void cross_entropy_forward(
     const real *logits, const int *y, real *p, real *losses, int rows, int V
 ) {
@@ -37,7 +37,7 @@ extern "C" __global__ void cross_entropy_forward(
 
 //  loss = sum(losses) / n,  n = number of counted targets
 //
-// One block. n is written where `count` says so, and read otherwise. The sum is in double, as in ops.py.
+// Launched with one block. If `count` is set, n is written; otherwise it is read. The sum is in double, as in ops.py.
 extern "C" __global__ void mean_loss(const real *losses, const int *y, int *n, real *loss, int rows, int count) {
     double sum = 0;
     int counted = 0;

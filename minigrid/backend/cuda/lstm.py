@@ -1,8 +1,8 @@
 """The LSTM of a layer on a GPU: the loops over time, and the update of all steps at once.
 
-Each function here has a twin for NumPy, which it must agree with: ``forward_steps`` and ``backward_steps`` in
+Each function has a NumPy twin that computes the same: ``forward_steps`` and ``backward_steps`` in
 :mod:`minigrid.nn.cells.lstm`, ``lstm_forward`` and ``lstm_backward`` in :mod:`minigrid.nn.gates`. `cache` and `update`
-are the named tuples of those modules.
+are the named tuples ``Cache`` and ``Update`` of those modules.
 """
 
 from typing import Any
@@ -41,11 +41,11 @@ def backward_steps(dh: Array, dc: Array | None, cache: Any, da: Array, output: s
 
 
 def update_forward(a_x: Array, h: Array, W_h: Array, update: Any, output: str) -> None:
-    """Update all steps of an LSTM that has no recurrence in time: ``a[t] = a_x[t] + h[t] @ W_h``, for h (T, B, H)."""
+    """Update all steps of an LSTM without a recurrence over time: ``a[t] = a_x[t] + h[t] @ W_h``, for h (T, B, H)."""
     a_h = h.reshape(-1, h.shape[-1]) @ W_h
     kernels_for(a_x).lstm_forward(a_x, a_h, update, output)
 
 
 def update_backward(dh: Array, dc: Array, update: Any, da: Array, output: str) -> None:
-    """Backward of :func:`update_forward`: writes da (T, B, 4H), and turns dc (T, B, H) into that of `c_prev`."""
+    """Backward of :func:`update_forward`: write da (T, B, 4H), turn dc (T, B, H) into the gradient of `c_prev`."""
     kernels_for(da).lstm_backward(dh, dc, update, da, output)

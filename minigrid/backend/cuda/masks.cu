@@ -1,9 +1,9 @@
-// Dropout masks, drawn where they are used: bit by bit those that NumPy's Philox generator draws on the host, so that a run
-// may move between them. REAL is float or double.
+// Dropout masks, drawn on the GPU. They are bit-identical to those that NumPy's Philox generator draws on the CPU, so a
+// run can move between the two. REAL is float or double.
 //
-// Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") makes four 64-bit words out of a key
-// and a counter. NumPy takes the low half of each word first, then the high one, and makes 24 bits of it a number in [0, 1).
-// Its counter begins at 1. One thread draws the eight numbers of one counter.
+// Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") turns a key and a counter into four
+// 64-bit words. NumPy splits each word into two halves, the low one first, and turns the upper 24 bits of each half
+// into a number in [0, 1). Its counter starts at 1. Each thread draws the eight numbers of one value of the counter.
 
 typedef REAL real;
 typedef unsigned long long word;

@@ -1,11 +1,12 @@
-// The optimisers, one launch each, and the gradient's norm: the twin of optim.py. One thread changes one parameter.
+// The optimisers, one launch each, and the norm of the gradient: the twin of training/optim.py. In an optimiser, each
+// thread updates one parameter.
 //
-// Comes after reduce.cu.
+// Compiled after reduce.cu.
 
 __device__ long long thread_number() { return (long long)blockIdx.x * blockDim.x + threadIdx.x; }
 
 //  g *= factor
-//  sums = g^2, added up by each block
+//  sums = sum of g^2, one for each block
 extern "C" __global__ void scale_and_square(real *g, real *sums, real factor, long long size) {
     real sum = 0;
     for (long long k = thread_number(); k < size; k += (long long)gridDim.x * blockDim.x) {
@@ -24,7 +25,7 @@ extern "C" __global__ void rmsprop(
 ) {
     const long long k = thread_number();
     if (k >= size) return;
-    const real mean_square = alpha * m[k] + rest * g[k] * g[k];  // rest is 1 - alpha, rounded once
+    const real mean_square = alpha * m[k] + rest * g[k] * g[k];  // rest is 1 - alpha, computed in double
     m[k] = mean_square;
     p[k] -= lr * g[k] / (sqrt(mean_square) + epsilon);
 }
@@ -33,7 +34,7 @@ extern "C" __global__ void rmsprop(
 //  v = beta2 * v + (1 - beta2) * g^2
 //  p -= rate * m / (sqrt(v / correction) + epsilon)
 //
-// rate is lr / (1 - beta1^step), correction 1 - beta2^step.
+// rate is lr / (1 - beta1^step), and correction is 1 - beta2^step. rest1 is 1 - beta1, and rest2 is 1 - beta2.
 extern "C" __global__ void adam(
     real *p, const real *g, real *m, real *v, real rate, real correction, real beta1, real rest1, real beta2, real rest2,
     real epsilon, long long size

@@ -1,21 +1,21 @@
-// What CUDA C++ has no words for, in the GPU's own assembler (PTX). Needs compute capability 8.0, as recurrence.cu does.
+// Instructions that CUDA C++ lacks, in PTX, the GPU's assembler. Like recurrence.cu, needs compute capability 8.0.
 
-// Begin to copy 16 bytes into shared memory. They come through the cache that all multiprocessors share, so that what any of
-// them has written is seen.
+// Start to copy 16 bytes from global to shared memory. The copy goes through the L2 cache, which all multiprocessors
+// share, and so reads what any of them has written.
 __device__ void copy_16_bytes(void *to, const void *from) {
     const unsigned address = (unsigned)__cvta_generic_to_shared(to);
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(address), "l"(from) : "memory");
 }
 
-// Wait until this thread's own copies have arrived.
+// Wait until all copies that this thread has started are complete.
 __device__ void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-// Add one to a counter, after all that this block has written before the last __syncthreads.
+// Add 1 to a counter, after everything that this block wrote before its last __syncthreads (release).
 __device__ void count(unsigned *counter) {
     asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(counter) : "memory");
 }
 
-// Read a counter, and with it what those who have counted there wrote before.
+// Read a counter. Everything that other blocks wrote before they added to it is visible afterwards (acquire).
 __device__ unsigned read_counter(const unsigned *counter) {
     unsigned value;
     asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(counter) : "memory");
@@ -29,7 +29,8 @@ __device__ float round_to_tf32(float x) {
     return __uint_as_float(rounded);
 }
 
-// sum (16, 8) += a (16, 8) @ b (8, 8) by the tensor core of a warp, a and b in TF32. Of lane l, with r = l / 4 and k = l % 4:
+// sum (16, 8) += a (16, 8) @ b (8, 8) on the tensor core, by all lanes of a warp together; a and b are in TF32. Lane l
+// holds these elements, with r = l / 4 and k = l % 4:
 //   a     = [r, k], [r + 8, k], [r, k + 4], [r + 8, k + 4]
 //   b     = [k, r], [k + 4, r]
 //   sum   = [r, 2k], [r, 2k + 1], [r + 8, 2k], [r + 8, 2k + 1]

@@ -1,23 +1,26 @@
-// The recurrence of an LSTM layer, all T steps in one launch forward and one backward: the twin of the loops in lstm.py.
+// The recurrence of an LSTM layer: all T steps in one launch forward, one backward. The twin of the loops over time in
+// nn/cells/lstm.py.
 //
-// Step by step, a product and an update are launched for every step, and the recurrent weights W_h are read again for each.
-// Here they are read once. Each block of threads does the update of UNITS units of the layer, for one part of the batch, and
-// keeps N columns of weights in shared memory through all steps: forward its units' own, for all four gates; backward those of
-// one gate for 4 * UNITS units, whose products with the other gates come from three neighbours. After each step it waits
-// for all blocks of its part; parts of the batch do not wait for each other. All blocks must run at the same time, which a
-// cooperative launch guarantees.
+// A loop over steps on the host launches a product and an update per step, and each product reads the recurrent weights
+// W_h again. Here W_h is read once. Each block of threads updates UNITS hidden units of the layer for one part of the
+// batch, and keeps N columns of weights in shared memory during all steps. In the forward pass, these are the columns
+// of its own units for all four gates. In the backward pass, four neighbouring blocks share 4 * UNITS units: each
+// multiplies the gradient of one gate's pre-activations by that gate's weights for all of these units, and then adds up
+// the four products for its own units. At each step, a block waits for the others of its part of the batch; the parts
+// do not wait for each other. All blocks must run at the same time, which a cooperative launch guarantees.
 //
-// Comes after ptx.cu and gates.cu, whose layouts these are. The sizes in capitals are given by recurrence.py. H is a multiple of
-// UNITS. TILE_ROWS says how products are done: it is how many rows a thread sums up, or 0: tensor cores do it, in TF32.
+// Compiled after ptx.cu and gates.cu; arrays have the layouts of gates.cu. recurrence.py sets the macros UNITS,
+// THREADS, PADDING, PATIENCE, ROWS and TILE_ROWS. H is a multiple of UNITS. TILE_ROWS is the number of rows of a
+// product that each thread sums, or 0 to use tensor cores in TF32.
 
-constexpr int N = 4 * UNITS;  // as many as shared memory has banks
+constexpr int N = 4 * UNITS;  // 32, the number of banks of shared memory
 
-extern __shared__ __align__(32) real memory[];  // the block's weights (K, N), then room for a product
+extern __shared__ __align__(32) real memory[];  // the block's weights (H, N), then room for a product
 
-// -- x (rows, K) @ weights (K, N), the weights and a chunk of x at a time in shared memory
+// -- x (rows, K) @ weights (K, N), with the weights and one chunk of columns of x in shared memory
 
-// Where [k, n] lies in an array of N columns. They change places from row to row, so that what a warp reads and writes together
-// lies in different banks; four that follow each other from a multiple of 4 stay together.
+// Index of element [k, n] in an array of N columns. The columns are permuted differently from row to row, so that the
+// threads of a warp access different banks. Four columns that start at a multiple of 4 stay next to each other.
 __device__ int at(int k, int n) { return k * N + (n ^ 8 * (k % 4)); }
 
 #if TILE_ROWS
@@ -28,9 +31,9 @@ struct alignas(4 * sizeof(real)) Four {
 
 __device__ Four four(const real *from) { return *reinterpret_cast<const Four *>(from); }
 
-// What a thread sums up: TILE_ROWS rows by 4 columns, over its slice of k.
+// The part of a product that a thread sums: TILE_ROWS rows and 4 columns, over its slice of k.
 struct Tile {
-    int groups, slices;  // of rows, and of k
+    int groups, slices;  // number of groups of rows, and of slices of k
     int group, slice, column;
     Four sum[TILE_ROWS] = {};
 
@@ -75,7 +78,7 @@ struct alignas(8) Two {
     float number[2];
 };
 
-// What a warp sums up: ROWS rows by all columns, over its slice of k.
+// The part of a product that a warp sums: ROWS rows and all columns, over its slice of k.
 struct Tile {
     static constexpr int slices = THREADS / WARP, groups = ROWS / 16, columns = N / 8;
     int slice, lane;
@@ -119,7 +122,7 @@ struct Tile {
 
 #endif
 
-// Begin to copy columns of x into shared memory; x has rows `pitch` apart. A warp copies row by row.
+// Start to copy columns of x into shared memory, one row per warp at a time. `pitch` is the distance between rows of x.
 __device__ void fetch(real *chunk, int stride, const real *x, int pitch, int rows, int columns) {
     constexpr int numbers = 16 / sizeof(real);
     for (int row = threadIdx.x / WARP; row < rows; row += THREADS / WARP)
@@ -127,7 +130,8 @@ __device__ void fetch(real *chunk, int stride, const real *x, int pitch, int row
             copy_16_bytes(chunk + row * stride + k, x + (long long)row * pitch + k);
 }
 
-// Multiply: the sums (rows, N) are left at the beginning of `room`. While one chunk of x is worked on, the next one arrives.
+// Multiply x (rows, K) by the weights (K, N), and leave the product (rows, N) at the start of `room`. While the threads
+// process one chunk of x, the next one is being copied.
 __device__ void multiply(const real *x, int pitch, int rows, int K, const real *weights, real *room, int columns) {
     Tile tile(rows);
     const int stride = columns + PADDING;
@@ -135,7 +139,7 @@ __device__ void multiply(const real *x, int pitch, int rows, int K, const real *
     fetch(chunk, stride, x, pitch, rows, min(columns, K));
     for (int first = 0; first < K; first += columns) {
         wait_for_copies();
-        __syncthreads();  // this chunk is there, and nobody still reads the one before it
+        __syncthreads();  // this chunk has arrived, and no thread still reads the previous one
         const int next = first + columns;
         if (next < K) fetch(other, stride, x + next, pitch, rows, min(columns, K - next));
         tile.add(chunk, stride, weights + first * N, min(columns, K - first));
@@ -143,7 +147,7 @@ __device__ void multiply(const real *x, int pitch, int rows, int K, const real *
         chunk = other;
         other = free;
     }
-    __syncthreads();  // nobody reads a chunk any more: the sums of the slices take their place
+    __syncthreads();  // no thread reads a chunk any more: the sums of the slices overwrite them
     tile.store(room);
     __syncthreads();
     for (int k = threadIdx.x; k < rows * N; k += THREADS) {
@@ -154,10 +158,10 @@ __device__ void multiply(const real *x, int pitch, int rows, int K, const real *
     __syncthreads();
 }
 
-// -- blocks and the parts of the batch
+// -- the blocks and how they wait for each other
 
-// Wait until so many blocks have come to this counter; what they wrote before is seen afterwards. A block that waits in vain
-// ends the whole kernel with an error; otherwise the host would wait forever.
+// Wait until `blocks` blocks have reached this counter; everything they wrote before is visible afterwards. A block
+// that waits too long aborts the kernel with an error; otherwise the host would wait forever.
 __device__ void meet(unsigned *counter, unsigned blocks) {
     __syncthreads();
     if (threadIdx.x == 0) {
@@ -172,8 +176,8 @@ __device__ void meet(unsigned *counter, unsigned blocks) {
 //  a[t] = a_x[t] + h[t-1] @ W_h
 //  h[t], c[t] = lstm(a[t], c[t-1])
 //
-// h and c are (T + 1, B, H), the first given; a_x (T, B, 4H). `sequences` are in a part, `columns` in a chunk. Counters
-// (T, parts) begin at 0. gridDim is (1, H / UNITS, parts).
+// h and c are (T + 1, B, H), and their first step is given; a_x is (T, B, 4H). A part of the batch has
+// `sequences` sequences, a chunk `columns` columns. Counters (T, parts) start at 0. gridDim is (1, H / UNITS, parts).
 extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_forward(
     const real *a_x, const real *W_h, real *gates, real *h, real *c, real *s, unsigned *counters,
     int T, int B, int H, int sequences, int columns, int paper
@@ -200,7 +204,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_forward(
                     c + single + step, s + single, h + single + step, paper
                 );
             }
-            __syncthreads();  // the sums have been read: the next product may overwrite them
+            __syncthreads();  // all sums have been read: the next product may overwrite them
         }
         if (t + 1 < T) meet(counters + t * gridDim.z + blockIdx.z, gridDim.y);
     }
@@ -209,10 +213,10 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_forward(
 //  da[t], dc[t-1] = lstm_backward(dh_t, dc[t])
 //  dh_t = da_i[t] @ W_i^T + da_f[t] @ W_f^T + da_o[t] @ W_o^T + da_g[t] @ W_g^T + dh[t]
 //
-// dh (T + 1, B, H) arrives from outside. dh_t and dc_t (B, H) are at first what arrives at h[T] and c[T], and in the end what
-// arrives at h[0] and c[0]. da is (T, B, 4H). The four products of a step, each done by another block, meet in `products`
-// (4, B, H). Counters (T, parts, 1 + neighbourhoods) begin at 0. gridDim is (1, 4 * neighbourhoods, parts); in the last
-// neighbourhood there may be too few units for all.
+// dh (T + 1, B, H) is the gradient from outside the recurrence. dh_t and dc_t (B, H) are the gradients of h[T] and c[T]
+// on entry, and of h[0] and c[0] on return. da is (T, B, 4H). A neighbourhood is four blocks, one per gate; they
+// exchange the four products of a step in `products` (4, B, H). Counters (T, parts, 1 + neighbourhoods) start at 0.
+// gridDim is (1, 4 * neighbourhoods, parts); in the last neighbourhood, some blocks may have no units to update.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_backward(
     const real *dh, real *dh_t, real *dc_t, const real *W_h, const real *gates, const real *c, const real *s, real *da,
     real *products, unsigned *counters, int T, int B, int H, int sequences, int columns, int paper
@@ -244,13 +248,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) recurrence_backward(
                 const int row = k / N, unit = near + k % N;
                 if (unit < H) products[gate * step + (long long)(first + row) * H + unit] = room[at(row, k % N)];
             }
-            __syncthreads();  // the sums have been read
+            __syncthreads();  // all sums have been read
         }
         meet(counter + 1 + neighbourhood, 4);
         for (int k = threadIdx.x; k < updates; k += THREADS) {
             const long long now = (long long)(begin + k / UNITS) * H + own + k % UNITS;
             real sum = dh[t * step + now];
-            for (int gate = 0; gate < 4; gate++) sum += __ldcg(products + gate * step + now);  // others have written them
+            // other blocks wrote the products: do not read them from this multiprocessor's L1 cache
+            for (int gate = 0; gate < 4; gate++) sum += __ldcg(products + gate * step + now);
             dh_t[now] = sum;
         }
     }

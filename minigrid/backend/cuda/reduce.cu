@@ -1,5 +1,5 @@
-// Sums and maxima over the threads of a warp and of a block. Every thread gets the result, and it is the same every time: the
-// numbers are always added in the same order. REAL is float or double, WARP the threads that a GPU runs together.
+// Sums and maxima over the threads of a warp or a block. Every thread gets the result, which is the same every time,
+// because the numbers are always added in the same order. REAL is float or double; WARP is the size of a warp.
 
 typedef REAL real;
 
@@ -18,7 +18,7 @@ template <class Number> __device__ Number warp_max(Number x) {
 template <class Number> __device__ Number block_sum(Number x) {
     Number *const sums = reinterpret_cast<Number *>(memory);
     x = warp_sum(x);
-    __syncthreads();  // the sums of an earlier call have been read
+    __syncthreads();  // every thread has read the sums of an earlier call
     if (threadIdx.x % WARP == 0) sums[threadIdx.x / WARP] = x;
     __syncthreads();
     Number sum = 0;
