@@ -117,10 +117,9 @@ def backward(p, dlogits, cache):
     d["decoder.weight"] = np.tensordot(top, dlogits, axes=((0, 1), (0, 1)))  # summed over T and B: (H, V)
     d["decoder.bias"] = dlogits.sum(axis=(0, 1))
     dtop = dlogits @ p["decoder.weight"].T  # (T, B, H)
-    zeros = np.zeros_like(top[0])
-    dstate = [(zeros, zeros)] * layers  # the gradient from the next minibatch is cut off: truncated backpropagation
+    dstate = [(np.zeros_like(top[0]),) * 2] * layers  # the next minibatch sends nothing back: truncated backpropagation
     for t in reversed(range(len(x))):
-        ddepth = dtop[t], zeros  # nothing reads the memory cell of the top layer
+        ddepth = dtop[t], np.zeros_like(dtop[t])  # nothing reads the memory cell of the top layer
         for layer in reversed(range(layers)):
             dstate[layer], ddepth = block_backward(p, d, layer, dstate[layer], ddepth, caches[t * layers + layer])
         np.add.at(d["embedding.weight"], x[t], ddepth[0])  # adds once per occurrence of a character

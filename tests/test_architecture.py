@@ -134,3 +134,21 @@ def test_the_tools_see_every_kind_of_import(tmp_path, monkeypatch):
         ("minigrid.runs.loop", 7),
     ]
     assert ("numpy.linalg", 1) in list(imported_names(odd))
+
+
+LONG_FILES = {"nn/model.py": "half of it is the signatures and docstrings of CharModel, which the contract fixes"}
+MANY_PARAMETERS = {"option": "keyword-only bounds of a field, declared one at a time"}
+
+
+def test_no_file_has_more_than_300_lines():
+    lengths = {path.relative_to(PACKAGE).as_posix(): len(path.read_text().splitlines()) for path in FILES}
+    assert {name for name, length in lengths.items() if length > 300} == LONG_FILES.keys()
+
+
+def test_the_functions_of_nn_take_at_most_six_parameters():
+    for path in (PACKAGE / "nn").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.name not in MANY_PARAMETERS | {"__init__": ""}:
+                arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+                names = [argument.arg for argument in arguments if argument.arg not in ("self", "cls")]
+                assert len(names) <= 6, f"{shown(path)}: {node.name} takes {len(names)}: {', '.join(names)}"

@@ -214,7 +214,7 @@ class Grid(Cell):
         depth_grads = grid_weights("depth", grads)
         dx_depth, dh_read, dc_below = depth_backward(dout, dc_above, cache.depth, depth_grads, self.output, workspace)
 
-        # What arrives at h_time from outside its own recurrence comes from the LSTM along depth, which leaves out one of
+        # What arrives at h_time from outside its own recurrence: from the LSTM along depth, which reads all but one of
         # the T + 1 states, and from the final state. The LSTM along depth does not read c_time.
         dh_time = workspace.scratch("dh", (T + 1, B, H))
         dh_time[...] = 0
