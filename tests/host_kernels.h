@@ -1,8 +1,8 @@
 // Enough of CUDA to run kernels on the host.
 //
-// Blocks run one after the other. In a cooperative launch, where they wait for each other, each has a thread of the host. The
-// threads of a block run one after the other too, unless their kernel makes them wait for each other: then they take turns,
-// each with a stack of its own, and one runs until it has to wait.
+// Blocks run one after the other, except in a cooperative launch: its blocks wait for each other, so each gets a thread
+// of the host. The threads of a block run one after the other too, unless they wait for each other: then they take
+// turns, each with its own stack, and each runs until it has to wait.
 
 #include <chrono>
 #include <cmath>
@@ -34,7 +34,7 @@ struct Numbers { unsigned x, y, z; };
 static Numbers gridDim, blockDim;
 static thread_local Numbers blockIdx, threadIdx;
 
-// Where threads of a block wait for each other.
+// A point at which threads of a block wait for each other.
 struct Barrier {
     unsigned arrived = 0, turn = 0;
 };
@@ -55,8 +55,8 @@ struct Block {
     unsigned current = 0;
     Barrier whole;
     std::vector<Barrier> warps;
-    std::vector<double> exchanged;  // what the lanes of each warp hand to each other, and to their tensor core
-    std::vector<std::vector<Copy>> copies;  // of each thread, under way
+    std::vector<double> exchanged;  // numbers that the lanes of each warp pass to each other and to the tensor core
+    std::vector<std::vector<Copy>> copies;  // copies that each thread has started
     const std::function<void()> &kernel;
 
     Block(unsigned count, const std::function<void()> &kernel)
@@ -101,7 +101,7 @@ void Block::run() {
             }
 }
 
-// The shared memory of a block, and its size.
+// The shared memory of a block and its size.
 static char *shared_memory();
 static size_t most_shared();
 
@@ -111,7 +111,7 @@ static void for_each_block(const std::function<void(Numbers)> &each) {
             for (unsigned z = 0; z < gridDim.z; z++) each({x, y, z});
 }
 
-// A block whose threads do not wait for each other.
+// Run a block whose threads do not wait for each other.
 static void run_one_by_one(Numbers index, const std::function<void()> &kernel) {
     blockIdx = index;
     for (unsigned thread = 0; thread < blockDim.x; thread++) {
@@ -120,7 +120,7 @@ static void run_one_by_one(Numbers index, const std::function<void()> &kernel) {
     }
 }
 
-// A block whose threads take turns. What nobody has written is NaN, and what does not belong to the block stays so.
+// Run a block whose threads take turns. Shared memory starts as NaN, and memory outside the block's share must stay so.
 static void run_in_turns(Numbers index, size_t shared, const std::function<void()> &kernel) {
     blockIdx = index;
     std::memset(shared_memory(), 0xff, most_shared());
@@ -129,7 +129,7 @@ static void run_in_turns(Numbers index, size_t shared, const std::function<void(
         if ((unsigned char)shared_memory()[k] != 0xff) std::abort();
 }
 
-// Where $MINIGRID_LOSE_A_BLOCK is set, the first one is never run.
+// Run the blocks of a cooperative launch; if $MINIGRID_LOSE_A_BLOCK is set, all but the first.
 static void run_together(size_t shared, const std::function<void()> &kernel) {
     std::vector<std::thread> blocks;
     bool lost = std::getenv("MINIGRID_LOSE_A_BLOCK");
@@ -149,11 +149,11 @@ static void run(const unsigned *grid, unsigned threads, int how, size_t shared, 
     else for_each_block([&](Numbers index) { run_one_by_one(index, kernel); });
 }
 
-// -- what kernels call
+// -- functions that kernels call
 
 static void __syncthreads() { block->wait(block->whole, blockDim.x); }
 
-// The number of the lane whose own number differs in the bits of `mask`.
+// Return x of the lane whose index differs from this lane's in the bits of `mask`.
 template <class Number> static Number __shfl_xor_sync(unsigned, Number x, int mask) {
     const unsigned lane = block->current % Block::LANES, warp = block->current / Block::LANES;
     double *const all = &block->exchanged[warp * Block::LANES * 6];
@@ -164,7 +164,7 @@ template <class Number> static Number __shfl_xor_sync(unsigned, Number x, int ma
     return theirs;
 }
 
-// Nanoseconds, where a GPU counts cycles.
+// Nanoseconds; a GPU counts cycles.
 static long long clock64() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
 static void __trap() { std::abort(); }
@@ -175,7 +175,7 @@ static unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 
 // -- the twins of ptx.cu
 
-// They arrive as late as they may.
+// Copies complete as late as they may.
 static void copy_16_bytes(void *to, const void *from) {
     if ((uintptr_t)to % 16 || (uintptr_t)from % 16) std::abort();  // as a GPU would
     block->copies[block->current].push_back({to, from});

@@ -24,9 +24,9 @@ def test_numpy_needs_no_cupy(no_cupy):
     assert backend_module("auto") is np
 
 
-@pytest.mark.parametrize(("name", "hint"), [("torch", ""), ("numppy", r" \(did you mean numpy\?\)")])
+@pytest.mark.parametrize(("name", "hint"), [("torch", ""), ("numppy", r" \(did you mean numpy\?\)"), (None, "")])
 def test_an_unknown_backend_is_named_with_its_alternatives(name, hint):
-    with pytest.raises(UserError, match=f"^`backend` must be auto, numpy or cupy, not '{name}'{hint}$"):
+    with pytest.raises(UserError, match=f"^`backend` must be auto, numpy or cupy, not {name!r}{hint}$"):
         backend_module(name)
 
 
@@ -94,7 +94,7 @@ def test_the_only_device(fake_cupy):
         choose_device("cupy", device=1)
 
 
-def test_numpy_asks_for_no_device(no_cupy):
+def test_numpy_ignores_the_device(no_cupy):
     choose_device("numpy", 5)
     choose_device("auto", 5)
 
@@ -111,8 +111,8 @@ def test_cupy_that_is_broken(fake_cupy, monkeypatch):
         backend_module("cupy")
 
 
-def test_cupy_without_the_libraries_of_cuda(fake_cupy):
-    """As next to a PyTorch that brings those of another CUDA version. CuPy itself would fail only in mid-work."""
+def test_cupy_without_the_cuda_libraries(fake_cupy):
+    """As next to a PyTorch that brings those of another CUDA version. CuPy itself would fail only later."""
 
     def no_blas(name):
         raise ImportError(f"lib{name}.so.12: cannot open shared object file")
@@ -145,7 +145,7 @@ def test_describe_device(fake_cupy):
     assert describe_device(fake_cupy) == "GPU Make-believe 0, CuPy 0.0"
 
 
-def test_a_plain_workspace_gives_fresh_arrays():
+def test_a_plain_workspace_returns_fresh_arrays():
     workspace = Workspace(np, "float32")
     for take in (workspace.empty, workspace.scratch):
         first, second = take("a", (2, 3)), take("a", (2, 3))
@@ -153,7 +153,7 @@ def test_a_plain_workspace_gives_fresh_arrays():
         assert not np.shares_memory(first, second)
 
 
-def test_a_reusing_workspace_gives_the_same_array_for_the_same_name_and_shape():
+def test_a_reusing_workspace_returns_the_same_array_for_the_same_name_and_shape():
     workspace = Workspace(np, "float64", reuse=True)
     first = workspace.empty("a", (2, 3))
     assert first.dtype == np.float64
@@ -163,7 +163,7 @@ def test_a_reusing_workspace_gives_the_same_array_for_the_same_name_and_shape():
     assert workspace.empty("a", (2, 3)) is first
 
 
-def test_what_is_kept_belongs_to_a_scope_and_what_is_scratch_to_all():
+def test_scopes_share_scratch_arrays_only():
     workspace = Workspace(np, "float64", reuse=True)
     one, two = workspace.scope("layer.0"), workspace.scope("layer.1")
     assert one.empty("h", (2,)) is workspace.scope("layer.0").empty("h", (2,))

@@ -13,14 +13,14 @@ SIZES = [(25, 128, 512), (25, 512, 128), (50, 2048, 512), (3, 7, 5), (25, 211, 8
 """Rows of x, rows and columns of W: cut across, down, both ways, or not at all."""
 
 
-def test_one_thread_holds_as_long_as_it_is_asked_for():
+def test_one_thread_limits_blas_and_is_undone_afterwards():
     before = threads()
     with one_thread():
         assert threads() == 1
     assert threads() == before >= 1
 
 
-def test_tiles_pay_where_openblas_has_one_thread(monkeypatch):
+def test_tiles_pay_off_only_with_openblas_on_one_thread(monkeypatch):
     class Library:
         internal_api, num_threads = "openblas", 1
 
@@ -51,7 +51,7 @@ def test_the_product_is_numpys(B, K, N, T, transposed, tiles, monkeypatch):
         assert_close({"out": out}, {"out": x[t] @ W}, 1e-12)
 
 
-def test_for_a_few_products_the_matrix_is_not_copied():
+def test_a_few_products_do_not_copy_the_matrix():
     W = np.ones((128, 512))
     assert tiled(W, 25, FEW_PRODUCTS - 1, Workspace(np, "float64")) is W
     assert tiled(W, 25, FEW_PRODUCTS, Workspace(np, "float64")) is not W

@@ -87,5 +87,5 @@ def test_cupy_has_every_name_and_keyword(real, owner):
         assert keywords <= set(found), f"{owner}.{name} of cupy {real['version']} takes {found}, not {keywords}"
 
 
-def test_running_out_of_memory_is_what_the_commands_catch(real):
+def test_out_of_memory_is_a_memory_error(real):
     assert real["out of memory is a MemoryError"]

@@ -69,7 +69,7 @@ def test_training_is_the_same_and_never_waits(fake_cupy, model, optimizer, hidde
     assert bool(steps[1].finite)
 
 
-def test_a_spike_is_found_when_it_is_asked_for(fake_cupy):
+def test_a_gradient_that_is_not_finite_is_noticed(fake_cupy):
     step = TrainStep(make_model(backend="cupy"))
     x = np.zeros((2, 2), int)
     step.model.params["decoder.bias"][0] = np.inf

@@ -23,7 +23,7 @@ def test_names_shapes_and_order():
     assert np.array_equal(np.concatenate([view.ravel() for view in params.values()]), params.flat)
 
 
-def test_what_is_written_to_the_vector_shows_in_the_views_and_the_other_way_round():
+def test_the_vector_and_the_views_share_memory():
     params = counting()
     params.flat[7] = -1
     assert params["lstm.0.bias"][1] == -1
@@ -48,7 +48,7 @@ def test_a_vector_of_the_wrong_size(size):
         Params(SHAPES, np.zeros(size))
 
 
-def test_another_vector_for_the_same_names():
+def test_with_flat_keeps_names_and_shapes():
     params = counting()
     other = params.with_flat(np.zeros(17))
     other["decoder.bias"][...] = 5
@@ -58,7 +58,7 @@ def test_another_vector_for_the_same_names():
 
 @pytest.mark.parametrize("kind", ["lstm", "time", "depth"])
 @pytest.mark.parametrize("name", ["{}.0.bias", "{}.bias"])
-def test_the_forget_gates_begin_open(kind, name):
+def test_the_forget_gates_start_open(kind, name):
     H = 50
     bias = initial_values({name.format(kind): (4 * H,)}, seed=1)
     i, f, o, g = bias.reshape(4, H)
@@ -77,6 +77,6 @@ def test_everything_else_is_uniform(name):
     assert abs(values.std() / (0.08 / np.sqrt(3)) - 1) < 0.02
 
 
-def test_the_seed_decides():
+def test_the_seed_determines_the_values():
     assert np.array_equal(initial_values(SHAPES, 5), initial_values(SHAPES, 5))
     assert not np.array_equal(initial_values(SHAPES, 5), initial_values(SHAPES, 6))

@@ -108,7 +108,7 @@ def test_on_tensor_cores(fake_cupy, case):
     assert_equal(first, second)
 
 
-def test_products_on_tensor_cores_are_rounded_as_they_should_be(fake_cupy):
+def test_tensor_cores_are_exact_for_factors_of_10_bits(fake_cupy):
     """If h and the weights have only 10 bits, there is nothing to round, so one step is exact."""
     T, B, H, chip = 1, 3, 2 * UNITS, Chip(4, MOST_SHARED)
     given = problem(T, B, H, "float32")
@@ -156,7 +156,7 @@ both_ways(cupy, problem(*size), "standard", on_make_believe(cupy, *size, Chip(4,
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_a_block_that_waits_in_vain_ends_the_kernel(lost):
+def test_a_block_that_waits_in_vain_aborts_the_kernel(lost):
     """Otherwise the host would wait forever. On the host, a trap is an abort."""
     folder = Path(__file__).parent
     found = subprocess.run(
@@ -181,19 +181,19 @@ def test_layers_of_two_sizes_share_a_compiled_kernel(fake_cupy):
 # -- which layers fit
 
 
-def test_the_sizes_that_are_measured_fit_on_an_h200():
+def test_the_benchmarked_sizes_fit_on_an_h200():
     for H, parts in ((128, 8), (256, 4), (512, 2), (1000, 1)):
         found = layout(50, H, 4, H200)
         assert (found.neighbourhoods, found.parts) == (-(-H // (4 * UNITS)), parts)
     assert layout(1000, 512, 4, H200).sequences == 500
-    assert layout(50, 1056, 4, H200) is not None  # the widest, see test_where_it_does_not_fit
+    assert layout(50, 1056, 4, H200) is not None  # the widest, see test_layers_that_do_not_fit
     assert layout(50, 1000, 4, A100) is None  # 128 blocks for 108 multiprocessors
     assert layout(50, 864, 4, A100).rows == 48
     assert layout(1000, 864, 4, A100).rows == 48
 
 
 @pytest.mark.parametrize(("hidden", "chip"), [(100, H200), (4, H200), (1064, H200), (512, Chip(132, 48 * 1024))])
-def test_where_it_does_not_fit(hidden, chip):
+def test_layers_that_do_not_fit(hidden, chip):
     assert layout(50, hidden, 4, chip) is None
 
 
@@ -204,7 +204,7 @@ def test_where_it_does_not_fit(hidden, chip):
     multiprocessors=st.integers(1, 160),
     shared=st.integers(16, 256),
 )
-def test_what_fits_fits(batch, groups, itemsize, multiprocessors, shared):
+def test_layouts_stay_within_the_limits_of_the_chip(batch, groups, itemsize, multiprocessors, shared):
     chip = Chip(multiprocessors, 1024 * shared)
     found = layout(batch, groups * UNITS, itemsize, chip)
     if found is None:

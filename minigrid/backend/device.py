@@ -32,7 +32,7 @@ def backend_module(name: str) -> ModuleType:
         GPU.
     """
     if name not in BACKENDS:
-        raise UserError(f"`backend` must be auto, numpy or cupy, not {name!r}{did_you_mean(name, BACKENDS)}")
+        raise UserError(f"`backend` must be auto, numpy or cupy, not {name!r}{did_you_mean(str(name), BACKENDS)}")
     if name == "numpy":
         return np
     try:
@@ -123,7 +123,7 @@ def tf32() -> bool:
 
 
 def describe_device(xp: ModuleType) -> str:
-    """Return the name of the CPU or GPU that `xp` computes on and the version of the library, in a few words."""
+    """Describe what `xp` computes on in a few words: the CPU or the name of the GPU, and the version of the library."""
     if xp is np:
         return f"CPU, NumPy {np.__version__}"
     properties = xp.cuda.runtime.getDeviceProperties(xp.cuda.Device().id)
