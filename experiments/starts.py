@@ -7,8 +7,8 @@ from typing import Any
 
 from minigrid import CharModel
 from minigrid.runs.checkpoint import model_arrays, write_checkpoint
+from minigrid.runs.checkpoint_format import Meta, RunMeta
 from minigrid.runs.config import Config
-from minigrid.runs.meta import Meta, RunMeta
 from minigrid.runs.tasks import resolve
 
 

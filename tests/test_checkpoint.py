@@ -17,7 +17,7 @@ from minigrid.runs.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from minigrid.runs.meta import FORMAT, Meta, to_json
+from minigrid.runs.checkpoint_format import FORMAT, Meta, to_json
 from minigrid.version import __version__
 
 VOCABULARY = Vocabulary.from_text("añ\n🙂 z")

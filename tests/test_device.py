@@ -13,8 +13,8 @@ from minigrid.cli.main import main
 from minigrid.data.batches import TextBatches
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.runs.checkpoint import model_arrays, read_checkpoint, write_checkpoint
+from minigrid.runs.checkpoint_format import Meta
 from minigrid.runs.evaluation import evaluate
-from minigrid.runs.meta import Meta
 from minigrid.runs.sampling import generate
 
 TOLERANCE = 1e-12

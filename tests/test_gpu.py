@@ -12,7 +12,7 @@ from minigrid.backend import backend_module, choose_device, to_host
 from minigrid.backend.cuda.recurrence import UNITS, recurrence
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.runs.checkpoint import model_arrays, write_checkpoint
-from minigrid.runs.meta import Meta
+from minigrid.runs.checkpoint_format import Meta
 
 pytestmark = pytest.mark.gpu
 

@@ -54,7 +54,7 @@ def losses_from(model, layer, h, c, batch, target):
         h = h * batch.masks[f"layer.{above}"][0]
         own = {name: state[f"{model.cell.prefix}.{above}.{name}"] for name in model.cell.states}
         weights = model.weights_by_layer()[above]
-        (h,), c_below, _, _ = model.cell.forward(DenseInput(h[None]), c_below, own, weights, 1, model.workspace())
+        (h,), c_below, _, _ = model.cell.forward(DenseInput(h[None]), c_below, own, weights, model.workspace())
     scores = h * batch.masks["top"][0] @ model.params["decoder.weight"] + model.params["decoder.bias"]
     return np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(target)), target]
 
@@ -70,7 +70,7 @@ def test_the_norms_by_layer_are_those_of_finite_differences(options):
 
     _, state = model.predict(batch.x[:-1], batch.state)
     layers = model.forward(batch.x[-1:], state, batch.masks)[2].layers
-    named = [model.cell.named_arrays(*pair) for pair in zip(layers, model.weights_by_layer(), strict=True)]
+    named = [model.cell.named_arrays(cache) for cache in layers]
     for layer in range(3):
         handed = {name: named[layer][f"{kind}.{name}"][-1] for name in (("h", "c") if is_grid else ("h",))}
         for name, values in handed.items():
@@ -105,7 +105,7 @@ def test_every_sequence_needs_a_target():
     model = make_model(model="rnn")
     batch = minibatch(model)
     for measure in (norms_by_lag, norms_by_layer):
-        with pytest.raises(UserError, match=r"`target` must have one character per sequence \(2\), not 1"):
+        with pytest.raises(UserError, match=r"`target` must have one character per sequence, shape \(2,\), not \(1,\)"):
             measure(model, batch.x, batch.y[0, :1])
 
 

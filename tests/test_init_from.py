@@ -20,10 +20,10 @@ from minigrid import CharModel, UserError
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice
 from minigrid.runs import checkpoint, loop
+from minigrid.runs.checkpoint_format import Meta
 from minigrid.runs.config import Config
 from minigrid.runs.init_from import inherited
 from minigrid.runs.loop import train
-from minigrid.runs.meta import Meta
 from minigrid.runs.start import resume_run, start_run
 
 

@@ -27,12 +27,12 @@ from minigrid.errors import Notice
 from minigrid.runs import checkpoint, loop, start
 from minigrid.runs import run as runs_run
 from minigrid.runs.checkpoint import read_checkpoint
+from minigrid.runs.checkpoint_format import FORMAT, FORMAT_1, Meta
 from minigrid.runs.config import Config
 from minigrid.runs.evaluation import Evaluation
 from minigrid.runs.folder import held
 from minigrid.runs.init_from import inherited
 from minigrid.runs.loop import train
-from minigrid.runs.meta import FORMAT, FORMAT_1, Meta
 from minigrid.runs.run import InterruptedRunError
 from minigrid.runs.start import resume_run, start_run
 

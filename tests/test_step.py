@@ -448,7 +448,7 @@ def test_a_huge_gradient_that_is_finite_is_clipped_and_no_alarm():
         ({"clip_norm": float("inf")}, "clip_norm"),
         ({"alpha": 1.0}, "alpha"),
         ({"alpha": -0.5}, "alpha"),
-        ({"optimizer": "sgd"}, "unknown optimizer 'sgd'"),
+        ({"optimizer": "sgd"}, "`optimizer` must be rmsprop or adam, not 'sgd'"),
         ({"lr": None}, "lr"),
     ],
     ids=str,

@@ -13,8 +13,8 @@ from minigrid.data.corpora.encoding import encode_text
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice
 from minigrid.runs.checkpoint import model_arrays, read_checkpoint, write_checkpoint
+from minigrid.runs.checkpoint_format import Meta
 from minigrid.runs.config import Config
-from minigrid.runs.meta import Meta
 from minigrid.runs.tasks import (
     config_of,
     make_task,
@@ -184,9 +184,7 @@ def test_settings_that_a_file_lacks_have_their_defaults(old_run):
 def test_settings_that_are_not_valid(old_run):
     checkpoint = read_checkpoint(old_run.folder)
     checkpoint.meta.run.config["batch"] = 0
-    with pytest.raises(
-        UserError, match=r"the settings in the checkpoint .*npz are not valid: 'batch' must be at least 1"
-    ):
+    with pytest.raises(UserError, match=r"the settings in the checkpoint .*npz are not valid: 'batch' must be from 1"):
         config_of(checkpoint)
 
 

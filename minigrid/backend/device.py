@@ -12,12 +12,12 @@ from minigrid.errors import UserError, did_you_mean
 BACKENDS = ("auto", "numpy", "cupy")
 
 
-def backend_module(name: str) -> ModuleType:
+def backend_module(backend: str) -> ModuleType:
     """Return the array module of a backend.
 
     Parameters
     ----------
-    name : {"auto", "numpy", "cupy"}
+    backend : {"auto", "numpy", "cupy"}
         "auto" means cupy if it is installed and finds a GPU, and numpy otherwise.
 
     Returns
@@ -28,17 +28,17 @@ def backend_module(name: str) -> ModuleType:
     Raises
     ------
     UserError
-        The name is unknown; or it is "cupy", and CuPy is not installed, cannot load the CUDA libraries, or finds no
+        The backend is unknown; or it is "cupy", and CuPy is not installed, cannot load the CUDA libraries, or finds no
         GPU.
     """
-    if name not in BACKENDS:
-        raise UserError(f"`backend` must be auto, numpy or cupy, not {name!r}{did_you_mean(str(name), BACKENDS)}")
-    if name == "numpy":
+    if backend not in BACKENDS:
+        raise UserError(f"`backend` must be auto, numpy or cupy, not {backend!r}{did_you_mean(str(backend), BACKENDS)}")
+    if backend == "numpy":
         return np
     try:
         return _cupy_with_gpu()
     except UserError:
-        if name == "auto":
+        if backend == "auto":
             return np
         raise
 

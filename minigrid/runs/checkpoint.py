@@ -1,7 +1,7 @@
 """Checkpoints: one ``.npz`` file of plain arrays and one piece of JSON, written whole or not at all.
 
 The same file loads on NumPy and on CuPy, and ``numpy.load`` alone can read it. Nothing is pickled: a checkpoint from a
-stranger can hold wrong numbers, but no code. The JSON is described in :mod:`minigrid.runs.meta`.
+stranger can hold wrong numbers, but no code. The JSON is described in :mod:`minigrid.runs.checkpoint_format`.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import UserError, did_you_mean
 from minigrid.files import sync_folder, written_whole
 from minigrid.nn.model import CharModel
-from minigrid.runs.meta import FORMAT_1, Meta, RunMeta, from_json, to_json
+from minigrid.runs.checkpoint_format import FORMAT_1, Meta, RunMeta, from_json, to_json
 
 BEST, LAST = "best.npz", "last.npz"
 PRETRAINED = "pretrained:"

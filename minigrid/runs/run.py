@@ -11,9 +11,9 @@ import numpy as np
 from minigrid.files import stamp
 from minigrid.nn.model import CharModel
 from minigrid.runs.checkpoint import LAST, model_arrays, saving, write_checkpoint
+from minigrid.runs.checkpoint_format import Meta, RunMeta
 from minigrid.runs.config import Config
 from minigrid.runs.folder import Record, append_metrics, sync_metrics, write_config
-from minigrid.runs.meta import Meta, RunMeta
 from minigrid.runs.state import RunState
 from minigrid.runs.tasks import Task
 from minigrid.training.step import TrainStep

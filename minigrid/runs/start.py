@@ -9,6 +9,7 @@ from minigrid.errors import UserError
 from minigrid.files import remove_unfinished, stamp
 from minigrid.nn.model import CharModel
 from minigrid.runs.checkpoint import LAST, Checkpoint, find_checkpoint, read_checkpoint
+from minigrid.runs.checkpoint_format import Progress
 from minigrid.runs.config import Config
 from minigrid.runs.folder import (
     Record,
@@ -20,7 +21,6 @@ from minigrid.runs.folder import (
     refuse_used,
 )
 from minigrid.runs.init_from import initialise
-from minigrid.runs.meta import Progress
 from minigrid.runs.run import Run
 from minigrid.runs.state import RunState
 from minigrid.runs.tasks import config_of, make_task, require_same_text, resolve, warn_of_oddities

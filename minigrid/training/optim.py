@@ -140,7 +140,5 @@ def make_optimizer(name: str, like: Array, alpha: float) -> Optimizer:
     if not 0 <= alpha < 1:
         raise UserError(f"`alpha` must be at least 0 and less than 1, not {alpha}")
     if name not in OPTIMIZERS:
-        raise UserError(
-            f"unknown optimizer {name!r}{did_you_mean(name, OPTIMIZERS)}: choose one of {', '.join(OPTIMIZERS)}"
-        )
+        raise UserError(f"`optimizer` must be {' or '.join(OPTIMIZERS)}, not {name!r}{did_you_mean(name, OPTIMIZERS)}")
     return RMSprop(like, alpha) if name == "rmsprop" else Adam(like)

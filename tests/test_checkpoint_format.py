@@ -11,8 +11,8 @@ from run_fixtures import PROJECT
 from minigrid import CharModel, UserError
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.runs.checkpoint import model_arrays, read_checkpoint, write_checkpoint
+from minigrid.runs.checkpoint_format import FORMAT, FORMAT_1, Meta, Progress, RunMeta, from_json, migrate, to_json
 from minigrid.runs.config import Config
-from minigrid.runs.meta import FORMAT, FORMAT_1, Meta, Progress, RunMeta, from_json, migrate, to_json
 from minigrid.version import __version__
 
 VOCABULARY = Vocabulary.from_text("añ\n🙂 z")
