@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/demo
 
-.PHONY: demo test lint notebooks notebooks-build notebooks-check
+.PHONY: demo test test-all lint notebooks notebooks-build notebooks-check
 
 demo: .venv/ready
 	@if [ -e $(RUN)/last.npz ]; then \
@@ -16,9 +16,15 @@ demo: .venv/ready
 	@echo
 	$(BIN)/python sample.py $(RUN) --length 600 --temperature 0.7 --prime "ROMEO:"
 
-# one BLAS thread: the arrays of the tests are small, and threads that wait for each other slow everything down
+# One process per core, and one BLAS thread: the arrays in the tests are small, and threads that wait for each other slow
+# everything down.
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
 test: .venv/ready-to-test
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+	$(PYTEST) -m "not long"
+
+test-all: .venv/ready-to-test
+	$(PYTEST)
 
 lint: .venv/ready-to-test
 	$(BIN)/ruff format --check .

@@ -1,8 +1,8 @@
 """The 2D Grid LSTM in one file, with nothing but NumPy: ``python -m minigrid.plain FILE`` trains one on a text.
 
 A character model after Kalchbrenner, Danihelka and Graves (2015), arXiv:1507.01526. Block (l, t) of layer l and time t
-holds two LSTMs: one along time, each layer's own, and one along depth, which all layers share. Each passes on a hidden
-state h and a memory cell c. W_time multiplies the hidden state that comes along time, W_depth the one along depth:
+holds two LSTMs: "time.l", layer l's own, along time, and "depth", which all layers share, along depth. Each passes on a
+hidden state h and a memory cell c. In both, W_time multiplies h_time, and W_depth multiplies h_depth:
 
     a_time  = h_time[l, t-1] @ time.l.W_time + h_depth[l-1, t] @ time.l.W_depth + time.l.bias
     h_time[l, t],  c_time[l, t]  = lstm(a_time, c_time[l, t-1])
@@ -10,8 +10,8 @@ state h and a memory cell c. W_time multiplies the hidden state that comes along
     h_depth[l, t], c_depth[l, t] = lstm(a_depth, c_depth[l-1, t])
 
 Below layer 0, h_depth is the embedding of character t and c_depth is 0; the top h_depth predicts character t + 1.
-T time steps, B sequences, H units, L layers, V characters. dh is the gradient of the loss with respect to h, and so on.
-From y = x @ W + b follow dW = x.T @ dy, db = dy.sum(axis=0), dx = dy @ W.T. What is used twice gets the sum of both.
+T time steps, B sequences, H units, L layers, V characters. dh is the gradient of the loss with respect to h, and so on:
+y = x @ W + b gives dW = x.T @ dy, db = dy.sum(axis=0), dx = dy @ W.T. What is used twice gets the sum from both uses.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import numpy as np
 
 
 def sigmoid(a):
-    return (1 + np.tanh(a / 2)) / 2  # = 1 / (1 + exp(-a)), but never overflows; its derivative is y * (1 - y)
+    return (1 + np.tanh(a / 2)) / 2  # y = 1 / (1 + exp(-a)) without overflow; dy/da = y * (1 - y); of tanh 1 - y**2
 
 
 def lstm_forward(a, c_prev):
@@ -36,10 +36,10 @@ def lstm_forward(a, c_prev):
 
 
 def lstm_backward(dh, dc, cache):
-    """From dh and dc, (B, H) each, compute da (B, 4H) and dc_prev (B, H)."""
+    """From dh and dc, (B, H) each, compute da (B, 4H) and dc_prev (B, H). dc comes in without the path through h."""
     i, f, o, g, c_prev, s = cache
     do = dh * s
-    dc = dc + dh * o * (1 - s**2)  # in total: c goes to the next block, and through s = tanh(c) into h
+    dc = dc + dh * o * (1 - s**2)  # now in total: c goes to the next block, and through s = tanh(c) into h
     di = dc * g
     df = dc * c_prev
     dg = dc * i
@@ -63,13 +63,13 @@ def block_forward(p, layer, time_prev, below):
 
 
 def block_backward(p, d, layer, dtime, ddepth, cache):
-    """From the gradients of the states that leave the block, pairs (dh, dc), compute those of the states that enter."""
+    """From the pairs (dh, dc) that (l, t + 1) and (l + 1, t) send back, compute those of the two states that enter."""
     (dh_time, dc_time), (dh_depth, dc_depth) = dtime, ddepth
     h_time_prev, h_below, h_time, time_cache, depth_cache = cache
     own = f"time.{layer}"
     # h_depth, c_depth = lstm(a_depth, c_below)
     da_depth, dc_below = lstm_backward(dh_depth, dc_depth, depth_cache)
-    # a_depth = h_time @ depth.W_time + h_below @ depth.W_depth + depth.bias; +=, because blocks share these weights
+    # a_depth = h_time @ depth.W_time + h_below @ depth.W_depth + depth.bias; += here and below, as blocks share weights
     d["depth.W_time"] += h_time.T @ da_depth
     d["depth.W_depth"] += h_below.T @ da_depth
     d["depth.bias"] += da_depth.sum(axis=0)
@@ -87,14 +87,14 @@ def block_backward(p, d, layer, dtime, ddepth, cache):
 
 
 def forward(p, x, state):
-    """Read characters x (T, B) in a state, [(h_time, c_time), ...] by layer. Return logits (T, B, V), state, cache."""
+    """Read x (T, B) after the state at t = -1, [(h_time, c_time), ...] by layer. Return logits, new state, cache."""
     state, tops, caches = list(state), [], []
     for ids in x:
         h_depth = p["embedding.weight"][ids]
         depth = h_depth, np.zeros_like(h_depth)
         for layer in range(len(state)):  # each block replaces the state of t - 1 and what came from layer - 1
             state[layer], depth, block_cache = block_forward(p, layer, state[layer], depth)
-            caches.append(block_cache)
+            caches.append(block_cache)  # at t * L + layer
         tops.append(depth[0])
     top = np.stack(tops)  # (T, B, H)
     return top @ p["decoder.weight"] + p["decoder.bias"], state, (x, top, caches)
@@ -109,7 +109,7 @@ def cross_entropy(logits, y):
 
 
 def backward(p, dlogits, cache):
-    """Go back through the grid, so that each block comes after the two that it feeds. Return all gradients, by name."""
+    """Go back through the grid, block (l, t) after those it feeds, (l, t + 1) and (l + 1, t). Return d, by name."""
     x, top, caches = cache
     layers = len(caches) // len(x)
     d = {name: np.zeros_like(weight) for name, weight in p.items()}
@@ -117,12 +117,12 @@ def backward(p, dlogits, cache):
     d["decoder.weight"] = np.tensordot(top, dlogits, axes=((0, 1), (0, 1)))  # summed over T and B: (H, V)
     d["decoder.bias"] = dlogits.sum(axis=(0, 1))
     dtop = dlogits @ p["decoder.weight"].T  # (T, B, H)
-    dstate = [(np.zeros_like(top[0]),) * 2] * layers  # the next minibatch sends nothing back: truncated backpropagation
+    dstate = [(np.zeros_like(top[0]),) * 2] * layers  # from t + 1, by layer; at the end 0: truncated backpropagation
     for t in reversed(range(len(x))):
         ddepth = dtop[t], np.zeros_like(dtop[t])  # nothing reads the memory cell of the top layer
         for layer in reversed(range(layers)):
             dstate[layer], ddepth = block_backward(p, d, layer, dstate[layer], ddepth, caches[t * layers + layer])
-        np.add.at(d["embedding.weight"], x[t], ddepth[0])  # adds once per occurrence of a character
+        np.add.at(d["embedding.weight"], x[t], ddepth[0])  # now that of the embedding; adds once per occurrence
     return d
 
 

@@ -16,8 +16,13 @@ settings.load_profile("minigrid")
 
 @pytest.fixture(scope="session", autouse=True)
 def _kernels_on_the_host(tmp_path_factory) -> None:
-    """Compile every kernel once in a session, in processes that tests start too; see host_kernels.py."""
-    os.environ.setdefault("MINIGRID_HOST_KERNELS", str(tmp_path_factory.mktemp("kernels")))
+    """Compile every kernel once per session, for all worker processes and those that tests start; see host_kernels.py."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # which the workers share
+    kernels = folder / "kernels"
+    kernels.mkdir(exist_ok=True)
+    os.environ.setdefault("MINIGRID_HOST_KERNELS", str(kernels))
 
 
 @pytest.fixture

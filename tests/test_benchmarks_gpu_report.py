@@ -88,6 +88,7 @@ def test_times_of_two_calls_are_not_compared(tmp_path, monkeypatch, capsys):
     assert "| 20.00 (20.00 to 20.00) |  |  |  |  |  |  |" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("fake_cupy")
 def test_a_training_run_is_told_of(tmp_path, monkeypatch, capsys):
     (tmp_path / "text.txt").write_text("to be or not to be, " * 40)

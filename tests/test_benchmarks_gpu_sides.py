@@ -69,6 +69,7 @@ def test_the_profile(fake_cupy):
     assert figures["kernels"] == []  # the profiler sees no device
 
 
+@pytest.mark.long
 def test_the_compiled_side_is_compiled_at_every_size(monkeypatch):
     torch = pytest.importorskip("torch")
     compile, graphs = torch.compile, []

@@ -195,6 +195,7 @@ def test_the_real_pip_understands_how_it_is_called(monkeypatch):
         ("wiki-excerpt", 6_089_746, 201, "<mediawiki "),
     ],
 )
+@pytest.mark.long
 def test_the_wheels_give_the_pinned_texts(name, length, symbols, begins):
     try:
         corpus = load_corpus(name)

@@ -52,7 +52,7 @@ def test_forward_and_backward(fake_cupy, options):
 
 
 @pytest.mark.parametrize("optimizer", [{"optimizer": "rmsprop"}, {"optimizer": "adam", "clip_norm": 0.1}], ids=label)
-@pytest.mark.parametrize("hidden", [4, UNITS])  # with UNITS, an LSTM runs on the chip
+@pytest.mark.parametrize("hidden", [pytest.param(4, marks=pytest.mark.long), UNITS])  # with UNITS, on the chip
 @pytest.mark.parametrize("model", MODELS)
 def test_training_is_the_same_and_never_waits(fake_cupy, model, optimizer, hidden):
     host, device = both(model=model, dropout=0.4, hidden=hidden)
@@ -137,6 +137,7 @@ def test_checkpoints_go_to_the_device_and_back_bit_by_bit(tmp_path, model):
     assert_equal(arrays[2], arrays[0])
 
 
+@pytest.mark.long
 def test_the_commands(tmp_path, monkeypatch, capsys):
     """A model trained on the device gives the same output as one trained on the host."""
     monkeypatch.chdir(tmp_path)

@@ -146,7 +146,7 @@ def test_an_exception_in_progress_ends_every_part(at):
     def counted(*arguments, **options):
         read.append(threading.current_thread())
         if read[-1] is not threading.main_thread():
-            time.sleep(0.02)  # more than a second for all of its minibatches
+            time.sleep(0.005)  # a quarter of a second or more for all of its minibatches
         return predict(*arguments, **options)
 
     model.predict = counted

@@ -18,6 +18,8 @@ SMALL = {"hidden": 4, "layers": 1, "batch": 4, "steps": 6, "backend": "numpy"}
 QUICK = SMALL | {"max_steps": 20, "eval_every": 10}
 SLOW = SMALL | {"max_steps": 2000, "eval_every": 500, "epochs": 1000}
 
+pytestmark = pytest.mark.long  # nearly every test trains, in processes of its own
+
 
 @pytest.fixture(autouse=True)
 def runs_folder(tmp_path, monkeypatch):

@@ -185,7 +185,7 @@ IN_DOUBLE = {"mean_loss"}
 """Kernels that use double for float32 arrays on purpose."""
 
 
-@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+@pytest.mark.parametrize("architecture", [pytest.param("sm_80", marks=pytest.mark.long), "sm_90"])
 @pytest.mark.parametrize(
     ("module", "dtype", "given"),
     [

@@ -62,6 +62,7 @@ def without_pictures(monkeypatch):
 # -- a stop and a resumption
 
 
+@pytest.mark.long
 def test_a_run_stopped_four_times_ends_as_one_that_never_was(tmp_path, data):
     settings = {"hidden": 8, "batch": 4, "steps": 6, "dropout": 0.2, "eval-every": 40, "max-steps": 200}
     settings = [f"--{name}={value}" for name, value in settings.items()]

@@ -21,6 +21,7 @@ def test_every_folder_with_modules_is_a_package():
         assert (path.parent / "__init__.py").exists(), path
 
 
+@pytest.mark.long
 @pytest.mark.network
 def test_the_wheel_is_complete(tmp_path):
     source = tmp_path / "source"  # a copy: a build leaves files behind

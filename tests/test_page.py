@@ -329,6 +329,7 @@ def test_the_text_has_contrast_in_both_colour_schemes(browser, tmp_path, scheme)
         assert contrast(page, "[role=option]") >= 4.5
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", MODELS)
 def test_a_phone_does_not_scroll_sideways(phone, tmp_path, kind):
     page = Page(phone, kind, tmp_path)

@@ -1,9 +1,5 @@
 """The models that come with the package."""
 
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,17 +66,3 @@ def test_it_cannot_be_resumed():
     words = f"pretrained:{NAME} is not the folder of a run .* start a new run with `init_from`"
     with pytest.raises(UserError, match=words):
         resume_run(Path(f"pretrained:{NAME}"))
-
-
-@pytest.mark.network
-def test_a_wheel_contains_them(tmp_path):
-    source = tmp_path / "source"  # a copy, since a build leaves files behind
-    shutil.copytree(PROJECT / "minigrid", source / "minigrid")
-    for file in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(PROJECT / file, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, source]
-    if subprocess.run(command, check=False).returncode:
-        pytest.skip("pip cannot build a wheel here: setuptools cannot be fetched")
-    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
-        files = {file for file in wheel.namelist() if file.endswith(".npz")}
-    assert files == {f"minigrid/pretrained/{name}.npz" for name in NAMES}

@@ -85,7 +85,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("output", CHOICES["lstm_output"])
-@pytest.mark.parametrize("dtype", TOLERANCES)
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.long)])
 @pytest.mark.parametrize("case", CASES)
 def test_the_same_as_step_by_step(fake_cupy, case, dtype, output):
     T, B, H, chip = CASES[case]

@@ -279,6 +279,7 @@ class PowerCutError(BaseException):
     pass
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cut", ["after the record", "before the checkpoint", "after best.npz", "after last.npz"])
 @pytest.mark.parametrize("then", ["as it was", "unsynced metrics lost"])
 def test_after_a_power_cut_a_run_ends_as_if_there_had_been_none(tmp_path, data, cut, then):

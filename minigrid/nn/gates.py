@@ -3,6 +3,9 @@
 The four gates are always in the order i, f, o, g, on the third axis from the end: (..., 4, B, H). In front there may be
 an axis of time steps, so the same functions update one step or many. Results go into arrays that the caller provides.
 On a GPU, ``backend/cuda/gates.cu`` computes the same in one launch.
+
+Notation: ``dc`` alone is the gradient of the loss with respect to c; ``dc_da_i``, ∂c/∂a_i, is a local derivative, the
+other inputs of c held fixed.
 """
 
 from typing import NamedTuple
@@ -16,11 +19,11 @@ class Update(NamedTuple):
     gates: Array  # (..., 4, B, H), i f o g
     c_prev: Array  # (..., B, H), memory cell before the update
     c: Array  # (..., B, H), memory cell after it
-    s: Array  # (..., B, H), the tanh inside the output
+    s: Array  # (..., B, H), the tanh in the output: tanh(c), or tanh(o * c) if `output` is "paper"
     h: Array  # (..., B, H), hidden state after the update
 
     def of_steps(self, steps: int | slice) -> "Update":
-        """Select one or some of the steps."""
+        """Select one or some of the steps; the arrays are views."""
         gates, c_prev, c, s, h = self
         return Update(gates[steps], c_prev[steps], c[steps], s[steps], h[steps])
 
@@ -113,7 +116,7 @@ def lstm_slopes(update: Update, output: str, out: Array) -> Slopes:
         ∂h/∂a_o = o * (1 - o) * s                  `output` "standard"
         ∂h/∂a_o = o * (1 - o) * c * (1 - s^2)      `output` "paper"
         ∂c/∂a_g = (1 - g^2) * i
-        ∂h/∂c   = o * (1 - s^2)
+        ∂h/∂c   = o * (1 - s^2)                    both
         ∂c/∂c_prev = f
 
     Parameters

@@ -172,7 +172,7 @@ class CharModel:
         state : dict
             State after the last step.
         cache : Cache
-            For :meth:`backward`. It refers to x and masks: do not change those before.
+            For :meth:`backward`. It refers to x, the masks and the parameters: do not change those before.
         """
         workspace = workspace or self.workspace()
         x = self.ids(x)

@@ -3,7 +3,7 @@
 import argparse
 
 from minigrid.backend import choose_device
-from minigrid.cli.commands.options import TRAINED, add_backend, add_oov
+from minigrid.cli.options import TRAINED, add_backend, add_oov
 from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.progress import progress_bar

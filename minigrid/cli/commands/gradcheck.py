@@ -5,7 +5,7 @@ import dataclasses
 from functools import partial
 
 from minigrid.backend import choose_device
-from minigrid.cli.commands.options import add_backend, add_setting
+from minigrid.cli.options import add_backend, add_setting
 from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.nn.options import ModelSettings, check_sizes

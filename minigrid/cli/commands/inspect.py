@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from minigrid.backend import choose_device
-from minigrid.cli.commands.options import TRAINED, add_backend
+from minigrid.cli.options import TRAINED, add_backend
 from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.files import written

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minigrid.cli.commands.options import add_setting
 from minigrid.cli.flags import flag, with_flags
+from minigrid.cli.options import add_setting
 from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.runs.config import Config, read_config_file, refuse_idle

@@ -4,9 +4,10 @@ Each block of the grid has two LSTMs. The one along time reads the layer below a
 LSTM layer (:mod:`minigrid.nn.cells.lstm`). The one along depth has no past of its own: once the states along time are
 known, it is computed for all time steps at once.
 
-Two conventions help to read on. A comment that begins with "backward of" quotes the line of the forward pass whose
-backward pass follows. A loop over `chunks` goes through all T time steps, some at a time, to stay in the CPU's cache;
-it computes the same as one pass over all of them.
+Conventions: A comment that begins with "backward of" quotes the line of the forward pass, as its docstring has it,
+whose backward pass follows. A loop over `chunks` goes through all T time steps, a slice of them at a time, to stay in
+the CPU's cache; it computes the same as one pass over all. An array from ``workspace.empty`` lasts until the backward
+pass, one from ``workspace.scratch`` until any layer asks for the same name again.
 """
 
 from typing import NamedTuple
@@ -23,8 +24,8 @@ from minigrid.nn.options import ModelOptions
 class GridWeights(NamedTuple):
     """Weights of one of the two LSTMs, or their gradients."""
 
-    W_time: Array  # (H, 4H), multiplies the hidden state that arrives along time
-    W_depth: Array  # (H, 4H), multiplies the hidden state that arrives along depth, x
+    W_time: Array  # (H, 4H), multiplies h_time
+    W_depth: Array  # (H, 4H), multiplies x, the h_depth of the layer below
     bias: Array  # (4H,)
 
 
@@ -33,9 +34,9 @@ def grid_weights(kind: str, arrays: Arrays) -> GridWeights:
     return GridWeights(W_time=arrays[f"{kind}.W_time"], W_depth=arrays[f"{kind}.W_depth"], bias=arrays[f"{kind}.bias"])
 
 
-def as_lstm_layer(time: GridWeights) -> Weights:
-    """Name the weights along time as an LSTM layer does: its input comes along depth, its past along time."""
-    return Weights(W_x=time.W_depth, W_h=time.W_time, bias=time.bias)
+def as_lstm_layer(weights: GridWeights) -> Weights:
+    """Name weights as an LSTM layer does, whose input is x and whose hidden state is h_time."""
+    return Weights(W_x=weights.W_depth, W_h=weights.W_time, bias=weights.bias)
 
 
 class DepthCache(NamedTuple):
@@ -130,7 +131,7 @@ def depth_backward(
         Gradient of x; in the first layer that of the embedding, (V, H). Never None, because a grid has an embedding.
     dh_read, dc_below : (T, B, H) arrays
         Gradients of the hidden states along time that were read, and of the memory cell of the layer below. The latter
-        is a scratch array: the layer below receives it as its dc, and overwrites it.
+        is a scratch array, which the layer below receives as its dc and overwrites.
     """
     x, h_read, weights, update = cache
     T, B, H = h_read.shape
@@ -138,17 +139,18 @@ def depth_backward(
     dc_below = workspace.scratch("dc_below", (T, B, H))
 
     # backward of: h_depth[t], c_depth[t] = lstm(a_depth[t], c_below[t])
-    dc_below[...] = 0 if dc is None else dc  # at first it holds dc, and then, chunk by chunk, what lstm_backward writes
+    # dc_below first holds dc (which, below the top layer, may be the very same array), then what lstm_backward writes
+    dc_below[...] = 0 if dc is None else dc
     if on_gpu(dh):
         lstm_on_gpu.update_backward(dh, dc_below, update, da, output)
     else:
         for chunk in chunks(da):
-            count = len(range(T)[chunk])
-            slopes = lstm_slopes(update.of_steps(chunk), output, out=workspace.scratch("slopes", (5, count, B, H)))
+            steps = range(T)[chunk]
+            slopes = lstm_slopes(update.of_steps(chunk), output, out=workspace.scratch("slopes", (5, len(steps), B, H)))
             lstm_backward(dh[chunk], dc_below[chunk], slopes, da=by_gate(da[chunk]), dc_prev=dc_below[chunk])
 
     # backward of: a_depth[t] = h_read[t] @ W_time + x[t] @ W_depth + bias
-    grads.W_time[...] += rows(h_read).T @ rows(da)  # [...]: adds in place
+    grads.W_time[...] += rows(h_read).T @ rows(da)  # [...], because a field of a NamedTuple cannot be assigned to
     dh_read = (rows(da) @ weights.W_time.T).reshape(T, B, H)
     dx = x.project_backward(da, weights.W_depth, grads.W_depth, grads.bias)  # adds to these two as well
     return dx, dh_read, dc_below
@@ -159,16 +161,13 @@ class Grid(Cell):
 
     ::
 
-        a_time[t]  = h_time[t-1] @ time.W_time + x[t] @ time.W_depth + time.bias
-        h_time[t], c_time[t] = lstm(a_time[t], c_time[t-1])
-        a_depth[t] = h_time[t] @ depth.W_time + x[t] @ depth.W_depth + depth.bias
+        a_time[t]  = h_time[t] @ time.W_time + x[t] @ time.W_depth + time.bias
+        h_time[t+1], c_time[t+1] = lstm(a_time[t], c_time[t])
+        a_depth[t] = h_time[t+1] @ depth.W_time + x[t] @ depth.W_depth + depth.bias
         h_depth[t], c_depth[t] = lstm(a_depth[t], c_below[t])
 
-    Here x is h_depth of the layer below and c_below its c_depth. With priority "none" the LSTM along depth reads
-    h_time[t-1], as the one along time does.
-
-    Arrays of states along time have T + 1 entries: the initial state, h_time[-1] in these equations, is at index 0, and
-    step t writes index t + 1.
+    Step t begins in the state h_time[t], c_time[t] along time; index 0 is the initial state. x is h_depth of the layer
+    below and c_below its c_depth. With priority "none" the LSTM along depth reads h_time[t] instead of h_time[t+1].
     """
 
     prefix = "time"

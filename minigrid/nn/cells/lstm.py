@@ -1,6 +1,7 @@
 """One layer of LSTM over a whole sequence, forward and backward through time.
 
-A stacked LSTM is made of these layers; so is the time dimension of a grid.
+A stacked LSTM is made of these layers; so is the time dimension of a grid. A comment that begins with "backward of"
+quotes the line of the forward pass, as its docstring has it, whose backward pass follows.
 """
 
 from typing import NamedTuple
@@ -26,7 +27,7 @@ class Cache(NamedTuple):
 
     @property
     def update(self) -> Update:
-        """The updates of all T steps."""
+        """The updates of all T steps; the arrays are views, so that writing to them fills the cache."""
         return Update(self.gates, c_prev=self.c[:-1], c=self.c[1:], s=self.s, h=self.h[1:])
 
 
@@ -81,8 +82,8 @@ def forward_steps(a_x: Array, cache: Cache, output: str, workspace: Workspace | 
     a_x_by_gate, a_h_by_gate = by_gate(a_x), by_gate(a_h)  # views
     W_h = tiled(cache.weights.W_h, B, T, workspace)  # laid out for T products with B rows; the products are the same
     for t in range(T):
-        matmul(h[t], W_h, out=a_h)
-        lstm_forward(a_x_by_gate[t], a_h_by_gate, update.of_steps(t), output)
+        matmul(h[t], W_h, out=a_h)  # a_h = h[t] @ W_h, and with it a_h_by_gate
+        lstm_forward(a_x_by_gate[t], a_h_by_gate, update.of_steps(t), output)  # reads c[t], writes h[t + 1], c[t + 1]
 
 
 def sequence_backward(
@@ -120,8 +121,8 @@ def sequence_backward(
     else:
         dh0, dc0 = backward_steps(dh, dc, cache, da, output, workspace)
 
-    # backward of: a[t] = x[t] @ W_x + h[t] @ W_h + bias, except for h[t], whose gradient the loop above has used
-    grads.W_h[...] += rows(cache.h[:-1]).T @ rows(da)  # [...]: adds in place
+    # backward of: a[t] = x[t] @ W_x + h[t] @ W_h + bias, except for h[t], which backward_steps has done
+    grads.W_h[...] += rows(cache.h[:-1]).T @ rows(da)  # [...], because a field of a NamedTuple cannot be assigned to
     dx = cache.x.project_backward(da, cache.weights.W_x, grads.W_x, grads.bias)  # adds to these two as well
     return dx, dh0, dc0
 
@@ -135,10 +136,10 @@ def backward_steps(
     """
     T, B, H = cache.s.shape
     update, da_by_gate = cache.update, by_gate(da)
-    W_h_T = tiled(cache.weights.W_h.T, B, T, workspace)
-    # Before step t of the loop, dh_next is the whole gradient of h[t + 1]. dc_next is what update t + 1 sends back to
-    # c[t + 1]; the rest comes from h[t + 1], and lstm_backward adds it.
-    dh_next = dh[T].copy()
+    W_h_T = tiled(cache.weights.W_h.T, B, T, workspace)  # as in forward_steps
+    # Before step t of the loop, dh_total is the whole gradient of h[t + 1], and dc_next the part of c[t + 1]'s that
+    # comes from update t + 1 (at the last step, from outside). lstm_backward adds the part that comes through h[t + 1].
+    dh_total = dh[T].copy()
     dc_next = array_module(dh).zeros((B, H), dh.dtype) if dc is None else dc.copy()
     for chunk in reversed(list(chunks(da))):
         steps = range(T)[chunk]
@@ -146,11 +147,11 @@ def backward_steps(
         for t in reversed(steps):
             # backward of: h[t + 1], c[t + 1] = lstm(a[t], c[t])
             slopes_t = slopes.of_step(t - steps.start)  # slopes begins at the start of the chunk
-            lstm_backward(dh_next, dc_next, slopes_t, da=da_by_gate[t], dc_prev=dc_next)
+            lstm_backward(dh_total, dc_next, slopes_t, da=da_by_gate[t], dc_prev=dc_next)  # fills da[t]
             # backward of: a[t] = ... + h[t] @ W_h
-            matmul(da[t], W_h_T, out=dh_next)
-            dh_next += dh[t]
-    return dh_next, dc_next
+            matmul(da[t], W_h_T, out=dh_total)  # dh_total = da[t] @ W_h.T
+            dh_total += dh[t]
+    return dh_total, dc_next
 
 
 def final_state(cache: Cache) -> State:
