@@ -31,7 +31,7 @@ def both_ways(rows: int, columns: int) -> tuple[float, float]:
     draw = np.random.default_rng(0).standard_normal
     x, W = draw((STEPS, ROWS, rows), np.float32), draw((rows, columns), np.float32)
     out = np.empty((ROWS, columns), np.float32)
-    tiles = tiled(W, ROWS, STEPS, Workspace(np, np.float32))
+    tiles = tiled(W, out, STEPS, Workspace(np, np.float32))
     work = ROWS * rows * columns
     calls = 10**9 // work
     as_it_is = gflops(lambda: np.matmul(x[0], W, out=out), work, calls)

@@ -16,7 +16,7 @@ settings.load_profile("minigrid")
 
 @pytest.fixture(scope="session", autouse=True)
 def _kernels_on_the_host(tmp_path_factory) -> None:
-    """Compile every kernel once per session, for all worker processes and those that tests start; see host_kernels.py."""
+    """Compile every kernel once per session, for all processes that take part in it; see host_kernels.py."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent  # which the workers share

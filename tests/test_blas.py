@@ -45,16 +45,16 @@ def test_the_product_is_numpys(B, K, N, T, transposed, tiles, monkeypatch):
     x = rng.standard_normal((T, B, K + 3))[..., :K]  # rows that do not touch
     W = rng.standard_normal((N, K)).T if transposed else rng.standard_normal((K, N))
     out = np.empty((B, N))
-    prepared = tiled(W, B, T, Workspace(np, "float64"))
+    prepared = tiled(W, out, T, Workspace(np, "float64"))
     for t in (0, T - 1):
         matmul(x[t], prepared, out)
         assert_close({"out": out}, {"out": x[t] @ W}, 1e-12)
 
 
 def test_a_few_products_do_not_copy_the_matrix():
-    W = np.ones((128, 512))
-    assert tiled(W, 25, FEW_PRODUCTS - 1, Workspace(np, "float64")) is W
-    assert tiled(W, 25, FEW_PRODUCTS, Workspace(np, "float64")) is not W
+    W, out = np.ones((128, 512)), np.empty((25, 512))
+    assert tiled(W, out, FEW_PRODUCTS - 1, Workspace(np, "float64")) is W
+    assert tiled(W, out, FEW_PRODUCTS, Workspace(np, "float64")) is not W
 
 
 @given(st.integers(1, 60), st.integers(1, 700), st.integers(1, 700))

@@ -6,7 +6,7 @@ from helpers import assert_close
 from naive import sigmoid
 
 from minigrid.analysis.gradcheck import check_entries
-from minigrid.nn.gates import Update, activate, by_gate, lstm_backward, lstm_forward, lstm_slopes
+from minigrid.nn.gates import Update, activate, by_gate, lstm_backward, lstm_forward, lstm_slopes, split_gates
 from minigrid.nn.options import CHOICES
 
 H, B = 3, 2
@@ -70,13 +70,16 @@ def test_an_open_forget_gate_carries_the_cell_on_and_a_shut_output_hides_it(outp
 
 
 def slopes_of(forward: Update, output: str):
-    return lstm_slopes(forward, output, out=np.full((5, *forward.c.shape), np.nan))
+    *steps, B, H = forward.c.shape
+    slopes = np.full((*steps, 5, B, H), np.nan)
+    lstm_slopes(forward, output, out=slopes)
+    return slopes
 
 
 def gradients(a, c_prev, dh, dc, output):
-    slopes = slopes_of(update(a, c_prev, output), output)
+    forward = update(a, c_prev, output)
     da, dc_prev = np.full_like(a, np.nan), np.full_like(c_prev, np.nan)
-    lstm_backward(dh, dc, slopes, da, dc_prev)
+    lstm_backward(dh, dc, split_gates(forward.gates)[1], slopes_of(forward, output), da, dc_prev)
     return {"a": da, "c_prev": dc_prev}
 
 
@@ -110,9 +113,9 @@ def test_backward_changes_nothing_but_what_it_says(output):
     a, c_prev, dh, dc = draw(4, B, H, seed=1), draw(B, H, seed=2), draw(B, H, seed=3), draw(B, H, seed=4)
     forward = update(a, c_prev, output)
     slopes = slopes_of(forward, output)
-    read = [dh, dc, *forward, *slopes]
+    read = [dh, dc, *forward, slopes]
     before = [array.copy() for array in read]
-    lstm_backward(dh, dc, slopes, np.empty_like(a), np.empty_like(dc))
+    lstm_backward(dh, dc, forward.gates[1], slopes, np.empty_like(a), np.empty_like(dc))
     assert all(np.array_equal(array, copy) for array, copy in zip(read, before, strict=True))
 
 
@@ -120,8 +123,8 @@ def test_backward_changes_nothing_but_what_it_says(output):
 def test_the_gradient_of_the_memory_cell_may_take_the_place_of_the_one_that_arrives(output):
     a, c_prev, dh, dc = draw(4, B, H, seed=1), draw(B, H, seed=2), draw(B, H, seed=3), draw(B, H, seed=4)
     expected = gradients(a, c_prev, dh, dc, output)
-    da = np.empty_like(a)
-    lstm_backward(dh, dc, slopes_of(update(a, c_prev, output), output), da, dc_prev=dc)
+    forward, da = update(a, c_prev, output), np.empty_like(a)
+    lstm_backward(dh, dc, forward.gates[1], slopes_of(forward, output), da, dc_prev=dc)
     assert np.array_equal(dc, expected["c_prev"])
     assert np.array_equal(da, expected["a"])
 

@@ -169,46 +169,53 @@ def in_line(cell: type, module: Any, right: str, wrong: str) -> Callable[[Patch]
 # -- the mistakes
 
 
-def slope_without_the_gate(a, slopes):
-    i, f, o, _ = split_gates(a["update"].gates)
-    for slope, gate in zip((slopes.dc_da_i, slopes.dc_da_f, slopes.dh_da_o), (i, f, o), strict=True):
-        slope /= gate  # 1 - s
+def slopes_and_gates(a):
+    """The slopes that were written, in the order i, f, o, g and ∂h/∂c; and the gates."""
+    return split_gates(a["new_out"]), split_gates(a["update"].gates)
 
 
-def slope_without_the_complement(a, slopes):
-    i, f, o, _ = split_gates(a["update"].gates)
-    for slope, gate in zip((slopes.dc_da_i, slopes.dc_da_f, slopes.dh_da_o), (i, f, o), strict=True):
-        slope /= 1 - gate  # s
+def slope_without_the_gate(a, _):
+    slopes, gates = slopes_and_gates(a)
+    slopes[:3] /= gates[:3]  # 1 - s
 
 
-def candidate_slope_without_the_square(a, slopes):
-    *_, g = split_gates(a["update"].gates)
-    slopes.dc_da_g[...] *= (1 - g) / (1 - g * g)
+def slope_without_the_complement(a, _):
+    slopes, gates = slopes_and_gates(a)
+    slopes[:3] /= 1 - gates[:3]  # s
+
+
+def candidate_slope_without_the_square(a, _):
+    slopes, (*_, g) = slopes_and_gates(a)
+    slopes[3] *= (1 - g) / (1 - g * g)
 
 
 def new_cell_for_the_old(a):
     a["update"] = a["update"]._replace(c_prev=a["update"].c)
 
 
-def no_gradient_from_the_output(_, slopes):
-    slopes.dh_dc[...] = 0
+def no_gradient_from_the_output(a, _):
+    slopes, _ = slopes_and_gates(a)
+    slopes[4] = 0
 
 
-def slope_at_the_wrong_place(a, slopes):
-    slopes.dh_dc[...] *= (1 - a["update"].c ** 2) / (1 - a["update"].s ** 2)  # tanh' = 1 - tanh(c)^2, not 1 - c^2
+def slope_at_the_wrong_place(a, _):
+    slopes, _ = slopes_and_gates(a)
+    slopes[4] *= (1 - a["update"].c ** 2) / (1 - a["update"].s ** 2)  # tanh' = 1 - tanh(c)^2, not 1 - c^2
 
 
-def cell_for_its_tanh(a, slopes):
-    slopes.dh_da_o[...] *= a["update"].c / a["update"].s
+def cell_for_its_tanh(a, _):
+    slopes, _ = slopes_and_gates(a)
+    slopes[2] *= a["update"].c / a["update"].s
 
 
-def paper_slope_forgotten(a, slopes):
-    slopes.dh_da_o[...] /= 1 - a["update"].s ** 2
+def paper_slope_forgotten(a, _):
+    slopes, _ = slopes_and_gates(a)
+    slopes[2] /= 1 - a["update"].s ** 2
 
 
-def paper_output_gate_forgotten(a, slopes):
-    _, _, o, _ = split_gates(a["update"].gates)
-    slopes.dh_dc[...] /= o
+def paper_output_gate_forgotten(a, _):
+    slopes, (_, _, o, _) = slopes_and_gates(a)
+    slopes[4] /= o
 
 
 def swap_gates(a, _):
@@ -217,12 +224,12 @@ def swap_gates(a, _):
 
 
 def cell_gradient_for_the_output_gate(a, _):
-    slopes = a["slopes"]
-    split_gates(a["new_da"])[2] = slopes.dh_da_o * a["new_dc_prev"] / slopes.dc_dc_prev
+    dc_total = a["new_dc_prev"] / a["f"]
+    split_gates(a["new_da"])[2] = split_gates(a["slopes"])[2] * dc_total
 
 
 def no_forget_gate(a, _):
-    a["new_dc_prev"][...] /= a["slopes"].dc_dc_prev
+    a["new_dc_prev"][...] /= a["f"]
 
 
 def no_gradient_from_the_next_cell(a):

@@ -51,46 +51,48 @@ def _libraries() -> Any:
 class Tiles(NamedTuple):
     """A matrix W (K, N), cut into tiles that OpenBLAS multiplies without copying them."""
 
-    tiles: Array  # (down, across, K / down, N / across)
-    sums: Array  # (down, B, N): products with each row of tiles, whose sum over `down` is the result
+    tiles: np.ndarray  # (down, across, K / down, N / across)
+    sums: np.ndarray  # (down, B, N): the products of each row of tiles, to be added up; `out` itself if down is 1
+    sums_by_tile: np.ndarray  # (down, across, B, N / across), a view of the sums
+    out: np.ndarray  # (B, N), where the products go
 
 
-def tiled(W: Array, B: int, products: int, workspace: Workspace | Scope) -> Array | Tiles:
-    """Prepare W (K, N) for several products ``x @ W`` with B rows in x; hand the result to :func:`matmul`.
+def tiled(W: Array, out: Array, products: int, workspace: Workspace | Scope) -> Array | Tiles:
+    """Prepare W (K, N) for several products ``x @ W``; hand the result to :func:`matmul`.
 
     Parameters
     ----------
     W : (K, N) array
-        Copied, unless there are too few products.
-    B : int
-        Number of rows of x.
+        Copied, unless too few products follow.
+    out : (B, N) array, contiguous
+        Where the products will go.
     products : int
-        Number of products.
+        How many products will follow.
     workspace : Workspace or Scope
         Provides the copy, as a scratch array.
     """
     if products < FEW_PRODUCTS:
         return W
-    K, N = W.shape
+    (K, N), B = W.shape, len(out)
     down, across = _tiles(B, K, N) if tiles_pay() else (1, 1)
     depth, width = K // down, N // across
     tiles = workspace.scratch("tiles", (down, across, depth, width), padded=across == 1)
     tiles[...] = W.reshape(down, depth, across, width).swapaxes(1, 2)
-    return Tiles(tiles, workspace.scratch("sums", (down, B, N)) if down > 1 else None)
+    sums = out[None] if down == 1 else workspace.scratch("sums", (down, B, N))
+    return Tiles(tiles, sums, sums.reshape(down, B, across, width).swapaxes(1, 2), out)
 
 
 def matmul(x: Array, W: Array | Tiles, out: Array) -> None:
-    """Write ``x @ W`` into `out` (B, N), for x (B, K) and a W that :func:`tiled` has prepared."""
+    """Write ``x @ W`` into `out` (B, N), for x (B, K) and a W that :func:`tiled` has prepared for this `out`."""
     if not isinstance(W, Tiles):
         np.matmul(x, W, out=out)
         return
-    B = len(x)
-    down, across, depth, width = W.tiles.shape
-    if down == 1:
-        np.matmul(x, W.tiles[0], out=out.reshape(B, across, width).swapaxes(0, 1))
+    assert out is W.out
+    if len(W.sums) == 1:
+        np.matmul(x, W.tiles, out=W.sums_by_tile)
         return
-    x_tiles = x.reshape(B, down, 1, depth).transpose(1, 2, 0, 3)
-    np.matmul(x_tiles, W.tiles, out=W.sums.reshape(down, B, across, width).swapaxes(1, 2))
+    down, _, depth, _ = W.tiles.shape
+    np.matmul(x.reshape(len(x), down, 1, depth).transpose(1, 2, 0, 3), W.tiles, out=W.sums_by_tile)
     np.add.reduce(W.sums, axis=0, out=out)
 
 

@@ -28,24 +28,6 @@ class Update(NamedTuple):
         return Update(gates[steps], c_prev[steps], c[steps], s[steps], h[steps])
 
 
-class Slopes(NamedTuple):
-    """Local derivatives of an LSTM update, (..., B, H) each: ``dc_da_i`` is ∂c/∂a_i, and so on.
-
-    They are derivatives of one variable of the update by another, not gradients of the loss.
-    """
-
-    dc_da_i: Array
-    dc_da_f: Array
-    dh_da_o: Array
-    dc_da_g: Array
-    dh_dc: Array
-    dc_dc_prev: Array
-
-    def of_step(self, step: int) -> "Slopes":
-        """Select one of the steps."""
-        return Slopes(*(slope[step] for slope in self))
-
-
 def by_gate(packed: Array) -> Array:
     """View rows (..., B, 4H), packed ``[i | f | o | g]`` like the weights, as (..., 4, B, H)."""
     return packed.reshape(*packed.shape[:-1], 4, -1).swapaxes(-2, -3)
@@ -57,11 +39,11 @@ def split_gates(gates: Array) -> Array:
 
 
 def activate(a: Array) -> None:
-    """Turn pre-activations (..., 4, B, H) into gates, in place: sigmoid for i, f and o, tanh for g.
+    """Turn pre-activations (4, ..., H) into gates, in place: sigmoid for i, f and o, tanh for g.
 
     One tanh serves all four, because sigmoid(x) = (1 + tanh(x / 2)) / 2.
     """
-    a_ifo = a[..., :3, :, :]
+    a_ifo = a[:3]
     a_ifo *= 0.5
     array_module(a).tanh(a, out=a)
     a_ifo *= 0.5
@@ -91,8 +73,8 @@ def lstm_forward(a_x: Array, a_h: Array, update: Update, output: str) -> None:
     gates, c_prev, c, s, h = update
     xp = array_module(gates)
     xp.add(a_x, a_h, out=gates)
+    i, f, o, g = gates = split_gates(gates)
     activate(gates)
-    i, f, o, g = split_gates(gates)
     xp.multiply(f, c_prev, out=c)
     c += i * g
     if output == "paper":
@@ -103,7 +85,7 @@ def lstm_forward(a_x: Array, a_h: Array, update: Update, output: str) -> None:
         xp.multiply(o, s, out=h)
 
 
-def lstm_slopes(update: Update, output: str, out: Array) -> Slopes:
+def lstm_slopes(update: Update, output: str, out: Array) -> None:
     """Compute the local derivatives of :func:`lstm_forward`.
 
     They do not depend on the gradients that arrive, so a layer computes them for many steps at once, and its loop over
@@ -117,7 +99,6 @@ def lstm_slopes(update: Update, output: str, out: Array) -> Slopes:
         ∂h/∂a_o = o * (1 - o) * c * (1 - s^2)      `output` "paper"
         ∂c/∂a_g = (1 - g^2) * i
         ∂h/∂c   = o * (1 - s^2)                    both
-        ∂c/∂c_prev = f
 
     Parameters
     ----------
@@ -125,26 +106,32 @@ def lstm_slopes(update: Update, output: str, out: Array) -> Slopes:
         As `lstm_forward` has left it.
     output : {"standard", "paper"}
         Form of h.
-    out : (5, ..., B, H) array
-        Receives the first five of the :class:`Slopes`; the sixth is the forget gate itself.
+    out : (..., 5, B, H) array
+        Written: the five derivatives, in this order.
     """
     gates, c_prev, c, s, _ = update
-    xp = array_module(gates)
-    i, f, o, g = split_gates(gates)
-    dc_da_i, dc_da_f, dh_da_o, dc_da_g, dh_dc = out
-    tanh_slope = 1 - s * s
-    xp.multiply(i * (1 - i), g, out=dc_da_i)
-    xp.multiply(f * (1 - f), c_prev, out=dc_da_f)
-    xp.multiply(1 - g * g, i, out=dc_da_g)
-    xp.multiply(o, tanh_slope, out=dh_dc)
+    gates, slopes = split_gates(gates), split_gates(out)
+    i, _, o, g = gates
+    dc_da_i, dc_da_f, dh_da_o, dc_da_g, dh_dc = slopes
+    xp = array_module(out)
+    xp.subtract(1, gates[:3], out=slopes[:3])
+    slopes[:3] *= gates[:3]  # i * (1 - i), f * (1 - f), o * (1 - o)
+    dc_da_i *= g
+    dc_da_f *= c_prev
+    xp.multiply(g, g, out=dc_da_g)
+    xp.subtract(1, dc_da_g, out=dc_da_g)  # 1 - g^2
+    dc_da_g *= i
+    slope_of_s = xp.multiply(s, s, out=dh_dc)
+    xp.subtract(1, slope_of_s, out=slope_of_s)  # 1 - s^2, for the moment in the place of dh_dc
     if output == "paper":
-        xp.multiply(o * (1 - o) * c, tanh_slope, out=dh_da_o)
+        dh_da_o *= c
+        dh_da_o *= slope_of_s
     else:
-        xp.multiply(o * (1 - o), s, out=dh_da_o)
-    return Slopes(dc_da_i, dc_da_f, dh_da_o, dc_da_g, dh_dc, dc_dc_prev=f)
+        dh_da_o *= s
+    xp.multiply(slope_of_s, o, out=dh_dc)
 
 
-def lstm_backward(dh: Array, dc: Array, slopes: Slopes, da: Array, dc_prev: Array) -> None:
+def lstm_backward(dh: Array, dc: Array, f: Array, slopes: Array, da: Array, dc_prev: Array) -> None:
     """Backward of :func:`lstm_forward`: the chain rule.
 
     ::
@@ -154,13 +141,15 @@ def lstm_backward(dh: Array, dc: Array, slopes: Slopes, da: Array, dc_prev: Arra
         da_f     = dc_total * ∂c/∂a_f
         da_o     = dh * ∂h/∂a_o
         da_g     = dc_total * ∂c/∂a_g
-        dc_prev  = dc_total * ∂c/∂c_prev
+        dc_prev  = dc_total * f
 
     Parameters
     ----------
     dh, dc : (..., B, H) arrays
         Gradients that arrive at h, and at c from the next update.
-    slopes : Slopes
+    f : (..., B, H) array
+        The forget gate, ∂c/∂c_prev.
+    slopes : (..., 5, B, H) array
         From :func:`lstm_slopes`.
     da : (..., 4, B, H) array
         Written: gradient of the pre-activations.
@@ -168,10 +157,10 @@ def lstm_backward(dh: Array, dc: Array, slopes: Slopes, da: Array, dc_prev: Arra
         Written: gradient of the memory cell before the update; may be `dc` itself.
     """
     xp = array_module(da)
-    da_i, da_f, da_o, da_g = split_gates(da)
-    dc_total = dc + dh * slopes.dh_dc
-    xp.multiply(dc_total, slopes.dc_da_i, out=da_i)
-    xp.multiply(dc_total, slopes.dc_da_f, out=da_f)
-    xp.multiply(dh, slopes.dh_da_o, out=da_o)
-    xp.multiply(dc_total, slopes.dc_da_g, out=da_g)
-    xp.multiply(dc_total, slopes.dc_dc_prev, out=dc_prev)
+    da, slopes = split_gates(da), split_gates(slopes)  # now i, f, o, g along the first axis, and dh_dc at the end
+    dc_total = dh * slopes[4]
+    dc_total += dc
+    xp.multiply(dc_total, slopes[:2], out=da[:2])  # da_i and da_f
+    xp.multiply(dh, slopes[2], out=da[2])  # da_o
+    xp.multiply(dc_total, slopes[3], out=da[3])  # da_g
+    xp.multiply(dc_total, f, out=dc_prev)

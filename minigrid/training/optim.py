@@ -91,9 +91,15 @@ class RMSprop(Optimizer):
 
     def _update(self, p: Array, g: Array, state: dict[str, Array], lr: float, step: int) -> None:
         xp, m = array_module(p), state["mean_square"]
+        square = g * g
+        square *= 1 - self.alpha
         m *= self.alpha
-        m += (1 - self.alpha) * (g * g)
-        p -= lr * (g / (xp.sqrt(m) + self.epsilon))
+        m += square
+        change = xp.sqrt(m)
+        change += self.epsilon
+        xp.divide(g, change, out=change)
+        change *= lr
+        p -= change
 
     def _update_on_gpu(self, p: Array, g: Array, state: dict[str, Array], lr: float, step: int) -> None:
         kernels_for(p).rmsprop(p, g, state["mean_square"], lr, self.alpha, self.epsilon)

@@ -144,10 +144,12 @@ def depth_backward(
     if on_gpu(dh):
         lstm_on_gpu.update_backward(dh, dc_below, update, da, output)
     else:
+        f = update.gates[:, 1]
         for chunk in chunks(da):
             steps = range(T)[chunk]
-            slopes = lstm_slopes(update.of_steps(chunk), output, out=workspace.scratch("slopes", (5, len(steps), B, H)))
-            lstm_backward(dh[chunk], dc_below[chunk], slopes, da=by_gate(da[chunk]), dc_prev=dc_below[chunk])
+            slopes = workspace.scratch("slopes", (len(steps), 5, B, H))
+            lstm_slopes(update.of_steps(chunk), output, out=slopes)
+            lstm_backward(dh[chunk], dc_below[chunk], f[chunk], slopes, by_gate(da[chunk]), dc_prev=dc_below[chunk])
 
     # backward of: a_depth[t] = h_read[t] @ W_time + x[t] @ W_depth + bias
     grads.W_time[...] += rows(h_read).T @ rows(da)  # [...], because a field of a NamedTuple cannot be assigned to

@@ -80,7 +80,7 @@ def forward_steps(a_x: Array, cache: Cache, output: str, workspace: Workspace | 
     h, update = cache.h, cache.update
     a_h = workspace.scratch("a_h", (B, 4 * H))
     a_x_by_gate, a_h_by_gate = by_gate(a_x), by_gate(a_h)  # views
-    W_h = tiled(cache.weights.W_h, B, T, workspace)  # laid out for T products with B rows; the products are the same
+    W_h = tiled(cache.weights.W_h, a_h, T, workspace)  # laid out for T products; they are the same
     for t in range(T):
         matmul(h[t], W_h, out=a_h)  # a_h = h[t] @ W_h, and with it a_h_by_gate
         lstm_forward(a_x_by_gate[t], a_h_by_gate, update.of_steps(t), output)  # reads c[t], writes h[t + 1], c[t + 1]
@@ -136,18 +136,20 @@ def backward_steps(
     """
     T, B, H = cache.s.shape
     update, da_by_gate = cache.update, by_gate(da)
-    W_h_T = tiled(cache.weights.W_h.T, B, T, workspace)  # as in forward_steps
+    f = update.gates[:, 1]
     # Before step t of the loop, dh_total is the whole gradient of h[t + 1], and dc_next the part of c[t + 1]'s that
     # comes from update t + 1 (at the last step, from outside). lstm_backward adds the part that comes through h[t + 1].
     dh_total = dh[T].copy()
     dc_next = array_module(dh).zeros((B, H), dh.dtype) if dc is None else dc.copy()
+    W_h_T = tiled(cache.weights.W_h.T, dh_total, T, workspace)  # as in forward_steps
     for chunk in reversed(list(chunks(da))):
         steps = range(T)[chunk]
-        slopes = lstm_slopes(update.of_steps(chunk), output, out=workspace.scratch("slopes", (5, len(steps), B, H)))
+        slopes = workspace.scratch("slopes", (len(steps), 5, B, H))  # of this chunk
+        lstm_slopes(update.of_steps(chunk), output, out=slopes)
         for t in reversed(steps):
             # backward of: h[t + 1], c[t + 1] = lstm(a[t], c[t])
-            slopes_t = slopes.of_step(t - steps.start)  # slopes begins at the start of the chunk
-            lstm_backward(dh_total, dc_next, slopes_t, da=da_by_gate[t], dc_prev=dc_next)  # fills da[t]
+            slopes_t = slopes[t - steps.start]
+            lstm_backward(dh_total, dc_next, f[t], slopes_t, da=da_by_gate[t], dc_prev=dc_next)  # fills da[t]
             # backward of: a[t] = ... + h[t] @ W_h
             matmul(da[t], W_h_T, out=dh_total)  # dh_total = da[t] @ W_h.T
             dh_total += dh[t]
