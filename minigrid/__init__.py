@@ -5,5 +5,6 @@ from minigrid.errors import UserError
 from minigrid.nn.model import CharModel
 from minigrid.runs.checkpoint import load
 from minigrid.training.step import TrainStep
+from minigrid.version import __version__
 
-__all__ = ["CharModel", "TrainStep", "UserError", "load", "trace", "trace_text"]
+__all__ = ["CharModel", "TrainStep", "UserError", "__version__", "load", "trace", "trace_text"]

@@ -1,3 +1,3 @@
-"""The version of this package; ``pyproject.toml`` repeats it, and a test compares the two."""
+"""The version of this package."""
 
 __version__ = "0.1.0"

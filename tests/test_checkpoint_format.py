@@ -3,10 +3,8 @@
 import copy
 import dataclasses
 import json
-import tomllib
 
 import pytest
-from run_fixtures import PROJECT
 
 from minigrid import CharModel, UserError
 from minigrid.data.vocabulary import Vocabulary
@@ -80,11 +78,6 @@ def test_there_and_back(meta):
 def test_a_file_says_who_wrote_it():
     assert stored(META)["format"] == FORMAT == 2
     assert stored(dataclasses.replace(META, version="0.0.1"))["version"] == __version__
-
-
-def test_the_version_is_that_of_the_project():
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert project["version"] == __version__
 
 
 def test_a_model_alone(tmp_path):

@@ -157,7 +157,7 @@ def lstm_backward(dh: Array, dc: Array, f: Array, slopes: Array, da: Array, dc_p
         Written: gradient of the memory cell before the update; may be `dc` itself.
     """
     xp = array_module(da)
-    da, slopes = split_gates(da), split_gates(slopes)  # now i, f, o, g along the first axis, and dh_dc at the end
+    da, slopes = da.swapaxes(0, -3), slopes.swapaxes(0, -3)  # i, f, o, g along the first axis; in slopes[4], ∂h/∂c
     dc_total = dh * slopes[4]
     dc_total += dc
     xp.multiply(dc_total, slopes[:2], out=da[:2])  # da_i and da_f
