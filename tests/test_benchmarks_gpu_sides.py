@@ -19,6 +19,7 @@ def test_a_case_in_words():
     assert Case.parse("lstm:1x8:B=200,T=150") == Case("lstm", L=1, H=8, T=150, B=200)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["lstm", "grid"])
 @pytest.mark.usefixtures("fake_cupy")
 def test_the_sides_of_minigrid(model):
@@ -56,6 +57,7 @@ def test_an_inherited_precision_does_not_count(monkeypatch, tf32):
     assert os.environ["CUPY_TF32"] == str(int(tf32))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("side", ["eager", "graph", "cells", "floor"])
 def test_the_sides_of_pytorch(side):
     pytest.importorskip("torch")

@@ -51,7 +51,11 @@ def test_forward_and_backward(fake_cupy, options):
         assert_close(on_host(actual), expected, TOLERANCE)
 
 
-@pytest.mark.parametrize("optimizer", [{"optimizer": "rmsprop"}, {"optimizer": "adam", "clip_norm": 0.1}], ids=label)
+@pytest.mark.parametrize(
+    "optimizer",
+    [{"optimizer": "rmsprop"}, pytest.param({"optimizer": "adam", "clip_norm": 0.1}, marks=pytest.mark.long)],
+    ids=label,
+)
 @pytest.mark.parametrize("hidden", [pytest.param(4, marks=pytest.mark.long), UNITS])  # with UNITS, on the chip
 @pytest.mark.parametrize("model", MODELS)
 def test_training_is_the_same_and_never_waits(fake_cupy, model, optimizer, hidden):

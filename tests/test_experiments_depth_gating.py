@@ -115,6 +115,7 @@ def test_the_loss_is_taken_apart_exactly(readings):
     assert share * measured["inside"] + (1 - share) * measured["outside"] == pytest.approx(float(whole), rel=1e-5)
 
 
+@pytest.mark.long
 def test_gates_are_clamped_in_every_way(readings):
     model, question = model_of("grid", readings), ask(**readings)
     fit = traced(model, readings["fit"], (*STATES["grid"], "time.f", "depth.f"))

@@ -116,7 +116,9 @@ def test_an_optimiser_takes_one_launch_and_no_memory(fake_cupy, monkeypatch, nam
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("size", [1, MOST_THREADS + 1, MOST_BLOCKS * MOST_THREADS + 5])
+@pytest.mark.parametrize(
+    "size", [1, MOST_THREADS + 1, pytest.param(MOST_BLOCKS * MOST_THREADS + 5, marks=pytest.mark.long)]
+)
 def test_scale_and_square(fake_cupy, size, dtype):
     before = draw(size, dtype, 0)
     g = fake_cupy.asarray(before)
@@ -186,7 +188,8 @@ IN_DOUBLE = {"mean_loss"}
 """Kernels that use double for float32 arrays on purpose."""
 
 
-@pytest.mark.parametrize("architecture", [pytest.param("sm_80", marks=pytest.mark.long), "sm_90"])
+@pytest.mark.long
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
 @pytest.mark.parametrize(
     ("module", "dtype", "given"),
     [

@@ -53,6 +53,7 @@ def test_a_notebook_without_text_is_not_left_behind():
     assert {path.with_suffix(".ipynb") for path in build.texts()} == set(NOTEBOOKS.glob("*.ipynb"))
 
 
+@pytest.mark.long
 def test_build_writes_the_same_bytes_each_time(text):
     notebook = text.with_suffix(".ipynb")
     assert build.build(text) is None
@@ -63,6 +64,7 @@ def test_build_writes_the_same_bytes_each_time(text):
     nbformat.validate(nbformat.read(notebook, as_version=nbformat.NO_CONVERT))
 
 
+@pytest.mark.long
 def test_pictures_are_kept_small_and_look_the_same(text):
     text.write_text(
         "# %%\n# %matplotlib inline\nimport matplotlib.pyplot as plt\n_ = plt.plot([0, 1, 4], 'o-', color='#0072B2')\n"
@@ -76,6 +78,7 @@ def test_pictures_are_kept_small_and_look_the_same(text):
         assert abs(colours.astype(int) - colour).sum(axis=1).min() < 8
 
 
+@pytest.mark.long
 def test_check_writes_nothing(text):
     build.build(text)
     before = text.with_suffix(".ipynb").read_bytes()

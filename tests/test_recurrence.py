@@ -95,6 +95,7 @@ def test_the_same_as_step_by_step(fake_cupy, case, dtype, output):
     assert_close(both_ways(fake_cupy, given, output, on_chip), both_ways(np, given, output), TOLERANCES[dtype])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_on_tensor_cores(fake_cupy, case):
     """As exact as inputs of 10 bits allow, and bit-identical every time."""
