@@ -4,11 +4,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import strict_cupy
 from hypothesis import settings
+from run_fixtures import write_text
 
 settings.register_profile("minigrid", deadline=None)  # a shared machine may stall; slowness is no failure
 settings.load_profile("minigrid")
@@ -42,3 +44,22 @@ def heeded_signals() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch) -> Path:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def no_pictures(monkeypatch) -> None:
+    """Draw no loss curves during training, which takes most of the time of a small run."""
+    monkeypatch.setattr("minigrid.runs.loop._draw", lambda run, report: None)
+
+
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A small text to train on."""
+    return write_text(tmp_path)

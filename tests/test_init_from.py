@@ -19,24 +19,14 @@ from run_fixtures import (
 from minigrid import CharModel, UserError
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice
-from minigrid.runs import checkpoint, loop
+from minigrid.runs import checkpoint
 from minigrid.runs.checkpoint_format import Meta
 from minigrid.runs.config import Config
 from minigrid.runs.init_from import inherited
 from minigrid.runs.loop import train
 from minigrid.runs.start import resume_run, start_run
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Work in an empty folder, and draw no pictures."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loop, "_draw", lambda run, report: None)
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_text(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_folder", "no_pictures")
 
 
 def test_init_from_starts_with_the_same_parameters(tmp_path, data):

@@ -39,17 +39,7 @@ from minigrid.runs.report import Report
 from minigrid.runs.run import DivergedError, InterruptedRunError
 from minigrid.runs.start import resume_run, start_run
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Work in an empty folder, since messages name the runs in the current folder's runs/."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_text(tmp_path)
-
+pytestmark = pytest.mark.usefixtures("empty_folder")  # messages name the runs under runs/
 
 DRAW = loop._draw
 

@@ -19,7 +19,6 @@ from run_fixtures import (
     same_bits,
     text_config,
     trained,
-    write_text,
 )
 
 from minigrid import UserError, load
@@ -36,17 +35,7 @@ from minigrid.runs.loop import train
 from minigrid.runs.run import InterruptedRunError
 from minigrid.runs.start import resume_run, start_run
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Work in an empty folder, and draw no pictures."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loop, "_draw", lambda run, report: None)
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_text(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_folder", "no_pictures")
 
 
 @pytest.mark.parametrize(

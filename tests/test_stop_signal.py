@@ -10,26 +10,14 @@ from run_checks import (
 from run_fixtures import (
     text_config,
     trained,
-    write_text,
 )
 
-from minigrid.runs import loop
 from minigrid.runs.loop import train
 from minigrid.runs.run import InterruptedRunError
 from minigrid.runs.start import resume_run, start_run
 from minigrid.runs.stop_signal import StopRequest, stop_signal
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """Work in an empty folder, and draw no pictures."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loop, "_draw", lambda run, report: None)
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_text(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_folder", "no_pictures")
 
 
 @pytest.mark.usefixtures("heeded_signals")

@@ -27,15 +27,7 @@ from minigrid.runs.tasks import (
     warn_of_oddities,
 )
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_text(tmp_path)
+pytestmark = pytest.mark.usefixtures("empty_folder")
 
 
 @pytest.fixture(scope="module")

@@ -2,26 +2,16 @@ import io
 import re
 
 import pytest
-from run_fixtures import addition_config, text_config, trained, write_text
+from run_fixtures import addition_config, text_config, trained
 
 from minigrid.cli.training_report import TrainingReport
-from minigrid.runs import loop
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(loop, "_draw", lambda run, report: None)
+pytestmark = pytest.mark.usefixtures("empty_folder", "no_pictures")
 
 
 class Terminal(io.StringIO):
     def isatty(self):
         return True
-
-
-@pytest.fixture
-def data(tmp_path):
-    return write_text(tmp_path)
 
 
 def test_what_is_printed(tmp_path, data, capsys):
