@@ -18,13 +18,14 @@ demo: .venv/ready
 
 # One process per core, and one BLAS thread: the arrays in the tests are small, and threads that wait for each other slow
 # everything down.
-PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: .venv/ready-to-test
-	$(PYTEST) -m "not long"
+	$(PYTEST) -n auto -m "not long"
 
 test-all: .venv/ready-to-test
-	$(PYTEST)
+	$(PYTEST) -n auto -m "not alone"
+	$(PYTEST) -m alone
 
 lint: .venv/ready-to-test
 	$(BIN)/ruff format --check .

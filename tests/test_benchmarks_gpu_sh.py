@@ -164,6 +164,7 @@ def errors_of(out: Path) -> list[str]:
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_both_plans_survive_what_fails_and_what_hangs(tmp_path):
     """They run in a bare copy of the working tree, with only the packages of a machine with a GPU."""
     if not (ROOT / ".git").exists():
