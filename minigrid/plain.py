@@ -171,7 +171,7 @@ def sample(p, L, first, length, seed=0):
 def main():
     parser = argparse.ArgumentParser("python -m minigrid.plain", description="Train a Grid LSTM on a text, then write.")
     parser.add_argument("file", type=Path, help="a text in UTF-8, 1 MB or so; the last 5 %% are held out")
-    parser.add_argument("--epochs", type=int, default=3, help="passes over the text (default: 3)")
+    parser.add_argument("--epochs", type=int, default=2, help="passes over the text (default: 2)")
     options = parser.parse_args()
     try:
         text = options.file.read_text(encoding="utf-8")
@@ -179,7 +179,7 @@ def main():
         parser.error(f"cannot read {options.file}: {error}")
     characters, ids = np.unique(list(text), return_inverse=True)
     train, held_out = np.split(ids, [int(0.95 * len(text))])
-    B, T, H, L = min(50, (len(held_out) - 1) // 50), 50, 128, 2
+    B, T, H, L = min(32, (len(held_out) - 1) // 50), 50, 128, 2
     if B < 1:
         parser.error(f"{options.file} has {len(text)} characters: give a text of at least 1,001")
     p = make_parameters(len(characters), H, L)
