@@ -49,3 +49,4 @@ def test_git_ignores_no_source_file():
         check=False,
     )
     assert checked.stdout == ""
+    assert checked.returncode == 1, checked.stderr  # 1: nothing is ignored; 128: git could not tell

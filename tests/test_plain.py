@@ -138,6 +138,6 @@ def test_a_text_that_cannot_be_used_is_one_sentence(tmp_path, content, words):
     assert "Traceback" not in done.err
 
 
-def test_it_runs_as_a_file_without_the_package(tmp_path):
+def test_it_runs_as_a_file_in_any_folder(tmp_path):
     done = subprocess.run([sys.executable, "-I", FILE, "--help"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
