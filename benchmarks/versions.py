@@ -1,9 +1,10 @@
 """Compare the training step of this checkout with that of another one, on a CPU.
 
 ``python -m benchmarks.versions OTHER`` needs a folder with another checkout of minigrid (``git worktree add OTHER
-COMMIT`` makes one). The two alternate, each in a process of its own with the same model and minibatch, so that a slow
-moment of the machine affects both. A ratio above 1 means that this checkout is faster. The parameters after the last
-step are compared too. It takes about four minutes on an otherwise idle machine.
+COMMIT`` makes one). The two take turns with the same model and minibatch, so that a slow moment of the machine affects
+both. Every turn has a process of its own: where a process happens to find its memory changes its speed by up to 2 %,
+for as long as it runs. A ratio above 1 means that this checkout is faster. The parameters after the last step are
+compared too. It takes about MINUTES minutes on an otherwise idle machine.
 """
 
 import argparse
@@ -73,16 +74,18 @@ def median_with_interval(numbers: list[float]) -> tuple[float, float, float]:
 
 def compare(size: str, other: Path, pairs: int) -> str:
     """Return a row of the table."""
-    sides = [Side(ROOT, size), Side(other, size)]
-    steps = max(1, round(SECONDS / min([side.seconds(3) for side in sides])))  # the first steps of both do not count
-    times = []
+    times, digests, steps = [], set(), None
     for turn in range(pairs):
-        order = sides if turn % 2 else sides[::-1]
-        found = {id(side): side.seconds(steps) for side in order}
-        times.append([found[id(side)] for side in sides])
+        sides = {checkout: Side(checkout, size) for checkout in (ROOT, other)}
+        warm_up = [side.seconds(3) for side in sides.values()]
+        steps = steps or max(1, round(SECONDS / min(warm_up)))  # the same number in every turn
+        order = (ROOT, other) if turn % 2 else (other, ROOT)
+        seconds = {checkout: sides[checkout].seconds(steps) for checkout in order}
+        times.append((seconds[ROOT], seconds[other]))
+        digests |= {side.digest() for side in sides.values()}
     low, median, high = median_with_interval([theirs / own for own, theirs in times])
     own, theirs = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
-    same = "the same" if len({side.digest() for side in sides}) == 1 else "different"
+    same = "the same" if len(digests) == 1 else "different"
     return f"| {size} | {own:.2f} | {theirs:.2f} | {median:.3f} ({low:.3f} to {high:.3f}) | {same} |"
 
 

@@ -21,7 +21,6 @@ from minigrid import TrainStep
 from minigrid.analysis.gradcheck import Report, check_directions, check_entries, model_problem, train_step_problem
 from minigrid.nn import ops
 from minigrid.nn.cells import GRU, LSTM, RNN, Grid, gru, rnn
-from minigrid.nn.gates import split_gates
 
 NOTICED = 1e-6
 """A mistake has to raise the error at least this far; a right gradient stays below 1e-8."""
@@ -171,7 +170,7 @@ def in_line(cell: type, module: Any, right: str, wrong: str) -> Callable[[Patch]
 
 def slopes_and_gates(a):
     """The slopes that were written, in the order i, f, o, g and ∂h/∂c; and the gates."""
-    return split_gates(a["new_out"]), split_gates(a["update"].gates)
+    return a["new_out"], a["update"].gates
 
 
 def slope_without_the_gate(a, _):
@@ -219,13 +218,13 @@ def paper_output_gate_forgotten(a, _):
 
 
 def swap_gates(a, _):
-    da = split_gates(a["new_da"])
+    da = a["new_da"]
     da[[2, 3]] = da[[3, 2]]  # PyTorch's order, i f g o
 
 
 def cell_gradient_for_the_output_gate(a, _):
     dc_total = a["new_dc_prev"] / a["f"]
-    split_gates(a["new_da"])[2] = split_gates(a["slopes"])[2] * dc_total
+    a["new_da"][2] = a["slopes"][2] * dc_total
 
 
 def no_forget_gate(a, _):

@@ -16,7 +16,7 @@ from minigrid import CharModel
 from minigrid.backend import to_host
 from minigrid.backend.cuda.kernels import FOLDER, MODULES, MOST_BLOCKS, MOST_THREADS, definitions, kernels_for, source
 from minigrid.backend.cuda.recurrence import MOST_ROWS, sizes
-from minigrid.nn.gates import Update, by_gate, lstm_backward, lstm_forward, lstm_slopes, split_gates
+from minigrid.nn.gates import Update, by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.nn.ops import cross_entropy_backward, cross_entropy_forward
 from minigrid.nn.options import CHOICES
 from minigrid.training.optim import OPTIMIZERS, make_optimizer
@@ -37,12 +37,13 @@ def update(xp, shape, dtype, output):
         xp.asarray(draw(s, dtype, k, scale=2)) for k, s in enumerate([packed, packed, shape, shape, shape])
     )
     gates, c, s, h, da = (xp.empty(s, dtype=dtype) for s in ((*steps, 4, B, H), shape, shape, shape, packed))
+    gates = gates.swapaxes(0, -3)  # as in a layer's cache: the gates of one step are next to each other in memory
     made = Update(gates, c_prev, c, s, h)
     if xp is np:
         lstm_forward(by_gate(a_x), by_gate(a_h), made, output)
-        slopes = np.empty((*steps, 5, B, H), dtype)
+        slopes = np.empty((5, *shape), dtype)
         lstm_slopes(made, output, out=slopes)
-        lstm_backward(dh, dc, split_gates(gates)[1], slopes, by_gate(da), dc_prev=dc)
+        lstm_backward(dh, dc, gates[1], slopes, by_gate(da), dc_prev=dc)
     else:
         kernels_for(gates).lstm_forward(a_x, a_h, made, output)
         kernels_for(gates).lstm_backward(dh, dc, made, da, output)

@@ -52,12 +52,13 @@ class Tiles(NamedTuple):
     """A matrix W (K, N), cut into tiles that OpenBLAS multiplies without copying them."""
 
     tiles: np.ndarray  # (down, across, K / down, N / across)
+    down: int
     sums: np.ndarray  # (down, B, N): the products of each row of tiles, to be added up; `out` itself if down is 1
     sums_by_tile: np.ndarray  # (down, across, B, N / across), a view of the sums
     out: np.ndarray  # (B, N), where the products go
 
 
-def tiled(W: Array, out: Array, products: int, workspace: Workspace | Scope) -> Array | Tiles:
+def tiled(W: Array, out: Array, products: int, workspace: Workspace | Scope) -> Tiles:
     """Prepare W (K, N) for several products ``x @ W``; hand the result to :func:`matmul`.
 
     Parameters
@@ -71,28 +72,25 @@ def tiled(W: Array, out: Array, products: int, workspace: Workspace | Scope) -> 
     workspace : Workspace or Scope
         Provides the copy, as a scratch array.
     """
-    if products < FEW_PRODUCTS:
-        return W
     (K, N), B = W.shape, len(out)
+    if products < FEW_PRODUCTS:
+        return Tiles(W[None, None], 1, out[None], out[None, None], out)  # one tile, W itself
     down, across = _tiles(B, K, N) if tiles_pay() else (1, 1)
     depth, width = K // down, N // across
     tiles = workspace.scratch("tiles", (down, across, depth, width), padded=across == 1)
     tiles[...] = W.reshape(down, depth, across, width).swapaxes(1, 2)
     sums = out[None] if down == 1 else workspace.scratch("sums", (down, B, N))
-    return Tiles(tiles, sums, sums.reshape(down, B, across, width).swapaxes(1, 2), out)
+    return Tiles(tiles, down, sums, sums.reshape(down, B, across, width).swapaxes(1, 2), out)
 
 
-def matmul(x: Array, W: Array | Tiles, out: Array) -> None:
+def matmul(x: Array, W: Tiles, out: Array) -> None:
     """Write ``x @ W`` into `out` (B, N), for x (B, K) and a W that :func:`tiled` has prepared for this `out`."""
-    if not isinstance(W, Tiles):
-        np.matmul(x, W, out=out)
-        return
     assert out is W.out
-    if len(W.sums) == 1:
+    if W.down == 1:
         np.matmul(x, W.tiles, out=W.sums_by_tile)
         return
-    down, _, depth, _ = W.tiles.shape
-    np.matmul(x.reshape(len(x), down, 1, depth).transpose(1, 2, 0, 3), W.tiles, out=W.sums_by_tile)
+    depth = W.tiles.shape[2]
+    np.matmul(x.reshape(len(x), W.down, 1, depth).transpose(1, 2, 0, 3), W.tiles, out=W.sums_by_tile)
     np.add.reduce(W.sums, axis=0, out=out)
 
 

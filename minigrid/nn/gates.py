@@ -1,13 +1,14 @@
 """The LSTM update, forward and backward: the heart of the project, used along time and along depth alike.
 
-The four gates are always in the order i, f, o, g, on the third axis from the end: (..., 4, B, H). In front there may be
-an axis of time steps, so the same functions update one step or many. Results go into arrays that the caller provides.
-On a GPU, ``backend/cuda/gates.cu`` computes the same in one launch.
+The four gates are always in the order i, f, o, g, along the first axis: (4, B, H) for one step, or (4, T, B, H) for
+several at once, which the same functions update. Results go into arrays that the caller provides. On a GPU,
+``backend/cuda/gates.cu`` computes the same in one launch.
 
 Notation: ``dc`` alone is the gradient of the loss with respect to c; ``dc_da_i``, ∂c/∂a_i, is a local derivative, the
 other inputs of c held fixed.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from minigrid.backend import Array, array_module
@@ -16,7 +17,7 @@ from minigrid.backend import Array, array_module
 class Update(NamedTuple):
     """The arrays of one LSTM update, or of several."""
 
-    gates: Array  # (..., 4, B, H), i f o g
+    gates: Array  # (4, ..., B, H), i f o g
     c_prev: Array  # (..., B, H), memory cell before the update
     c: Array  # (..., B, H), memory cell after it
     s: Array  # (..., B, H), the tanh in the output: tanh(c), or tanh(o * c) if `output` is "paper"
@@ -25,16 +26,17 @@ class Update(NamedTuple):
     def of_steps(self, steps: int | slice) -> "Update":
         """Select one or some of the steps; the arrays are views."""
         gates, c_prev, c, s, h = self
-        return Update(gates[steps], c_prev[steps], c[steps], s[steps], h[steps])
+        return Update(gates[:, steps], c_prev[steps], c[steps], s[steps], h[steps])
+
+    def each_step(self) -> Iterator[tuple[Array, ...]]:
+        """Go through the steps from first to last: the five arrays of each, in the order above."""
+        gates, c_prev, c, s, h = self
+        return zip(gates.swapaxes(0, 1), c_prev, c, s, h, strict=True)  # half the time that of_steps(t) takes
 
 
 def by_gate(packed: Array) -> Array:
-    """View rows (..., B, 4H), packed ``[i | f | o | g]`` like the weights, as (..., 4, B, H)."""
-    return packed.reshape(*packed.shape[:-1], 4, -1).swapaxes(-2, -3)
-
-
-def split_gates(gates: Array) -> Array:
-    """View (4, B, H), or (T, 4, B, H) as (4, T, B, H), so that you can write ``i, f, o, g = split_gates(gates)``."""
+    """View rows (B, 4H) or (T, B, 4H), packed ``[i | f | o | g]`` like the weights, as (4, B, H) or (4, T, B, H)."""
+    gates = packed.reshape(*packed.shape[:-1], 4, -1).swapaxes(-2, -3)  # (4, B, H) or (T, 4, B, H)
     return gates.swapaxes(0, -3)
 
 
@@ -50,7 +52,7 @@ def activate(a: Array) -> None:
     a_ifo += 0.5
 
 
-def lstm_forward(a_x: Array, a_h: Array, update: Update, output: str) -> None:
+def lstm_forward(a_x: Array, a_h: Array, update: Update | tuple[Array, ...], output: str) -> None:
     """Update an LSTM.
 
     ::
@@ -63,9 +65,9 @@ def lstm_forward(a_x: Array, a_h: Array, update: Update, output: str) -> None:
 
     Parameters
     ----------
-    a_x, a_h : (..., 4, B, H) arrays
+    a_x, a_h : (4, ..., B, H) arrays
         The parts of the pre-activations that come from the input and from the hidden state.
-    update : Update
+    update : Update or tuple of its arrays
         ``c_prev`` is read; ``gates``, ``c``, ``s`` and ``h`` are written.
     output : {"standard", "paper"}
         Form of h.
@@ -73,10 +75,11 @@ def lstm_forward(a_x: Array, a_h: Array, update: Update, output: str) -> None:
     gates, c_prev, c, s, h = update
     xp = array_module(gates)
     xp.add(a_x, a_h, out=gates)
-    i, f, o, g = gates = split_gates(gates)
+    i, f, o, g = gates
     activate(gates)
+    i_times_g = xp.multiply(i, g, out=s)  # s is free until the output; a fresh array would cost time
     xp.multiply(f, c_prev, out=c)
-    c += i * g
+    c += i_times_g
     if output == "paper":
         xp.tanh(o * c, out=s)
         h[...] = s
@@ -106,16 +109,15 @@ def lstm_slopes(update: Update, output: str, out: Array) -> None:
         As `lstm_forward` has left it.
     output : {"standard", "paper"}
         Form of h.
-    out : (..., 5, B, H) array
+    out : (5, ..., B, H) array
         Written: the five derivatives, in this order.
     """
     gates, c_prev, c, s, _ = update
-    gates, slopes = split_gates(gates), split_gates(out)
     i, _, o, g = gates
-    dc_da_i, dc_da_f, dh_da_o, dc_da_g, dh_dc = slopes
+    dc_da_i, dc_da_f, dh_da_o, dc_da_g, dh_dc = out
     xp = array_module(out)
-    xp.subtract(1, gates[:3], out=slopes[:3])
-    slopes[:3] *= gates[:3]  # i * (1 - i), f * (1 - f), o * (1 - o)
+    xp.subtract(1, gates[:3], out=out[:3])
+    out[:3] *= gates[:3]  # i * (1 - i), f * (1 - f), o * (1 - o)
     dc_da_i *= g
     dc_da_f *= c_prev
     xp.multiply(g, g, out=dc_da_g)
@@ -149,18 +151,17 @@ def lstm_backward(dh: Array, dc: Array, f: Array, slopes: Array, da: Array, dc_p
         Gradients that arrive at h, and at c from the next update.
     f : (..., B, H) array
         The forget gate, ∂c/∂c_prev.
-    slopes : (..., 5, B, H) array
-        From :func:`lstm_slopes`.
-    da : (..., 4, B, H) array
+    slopes : (5, ..., B, H) array
+        From :func:`lstm_slopes`. Overwritten: dc_total takes the place of ∂h/∂c.
+    da : (4, ..., B, H) array
         Written: gradient of the pre-activations.
     dc_prev : (..., B, H) array
         Written: gradient of the memory cell before the update; may be `dc` itself.
     """
     xp = array_module(da)
-    da, slopes = da.swapaxes(0, -3), slopes.swapaxes(0, -3)  # i, f, o, g along the first axis; in slopes[4], ∂h/∂c
-    dc_total = dh * slopes[4]
+    dh_dc = slopes[4]
+    dc_total = xp.multiply(dh, dh_dc, out=dh_dc)
     dc_total += dc
-    xp.multiply(dc_total, slopes[:2], out=da[:2])  # da_i and da_f
+    xp.multiply(dc_total, slopes[:4], out=da)  # da_i, da_f and da_g in one call; the next line replaces da_o
     xp.multiply(dh, slopes[2], out=da[2])  # da_o
-    xp.multiply(dc_total, slopes[3], out=da[3])  # da_g
     xp.multiply(dc_total, f, out=dc_prev)

@@ -90,7 +90,7 @@ def depth_forward(
         c_below = workspace.empty("c_below", (T, B, H))
         c_below[...] = 0
     update = Update(
-        gates=workspace.empty("gates", (T, 4, B, H)),
+        gates=workspace.empty("gates", (T, 4, B, H)).swapaxes(0, 1),
         c_prev=c_below,
         c=workspace.empty("c", (T, B, H)),
         s=workspace.empty("s", (T, B, H)),
@@ -101,9 +101,10 @@ def depth_forward(
     if on_gpu(a_x):
         lstm_on_gpu.update_forward(a_x, h_read, weights.W_time, update, output)
     else:
+        a_x_by_gate = by_gate(a_x)
         for chunk in chunks(a_x):
-            a_h = (rows(h_read[chunk]) @ weights.W_time).reshape(a_x[chunk].shape)
-            lstm_forward(by_gate(a_x[chunk]), by_gate(a_h), update.of_steps(chunk), output)
+            a_h = (rows(h_read[chunk]) @ weights.W_time).reshape(-1, B, 4 * H)
+            lstm_forward(a_x_by_gate[:, chunk], by_gate(a_h), update.of_steps(chunk), output)
     return DepthCache(x, h_read, weights, update)
 
 
@@ -144,12 +145,13 @@ def depth_backward(
     if on_gpu(dh):
         lstm_on_gpu.update_backward(dh, dc_below, update, da, output)
     else:
-        f = update.gates[:, 1]
+        f, da_by_gate = update.gates[1], by_gate(da)
         for chunk in chunks(da):
             steps = range(T)[chunk]
-            slopes = workspace.scratch("slopes", (len(steps), 5, B, H))
+            slopes = workspace.scratch("slopes", (len(steps), 5, B, H)).swapaxes(0, 1)
             lstm_slopes(update.of_steps(chunk), output, out=slopes)
-            lstm_backward(dh[chunk], dc_below[chunk], f[chunk], slopes, by_gate(da[chunk]), dc_prev=dc_below[chunk])
+            dc_chunk = dc_below[chunk]
+            lstm_backward(dh[chunk], dc_chunk, f[chunk], slopes, da=da_by_gate[:, chunk], dc_prev=dc_chunk)
 
     # backward of: a_depth[t] = h_read[t] @ W_time + x[t] @ W_depth + bias
     grads.W_time[...] += rows(h_read).T @ rows(da)  # [...], because a field of a NamedTuple cannot be assigned to

@@ -10,7 +10,7 @@ from minigrid.backend import Array, Scope, Workspace, array_module, chunks, on_g
 from minigrid.backend.blas import matmul, tiled
 from minigrid.backend.cuda import lstm as lstm_on_gpu
 from minigrid.nn.cells.cell import Arrays, Cell, DepthState, State, Weights, weights_of
-from minigrid.nn.gates import Update, by_gate, lstm_backward, lstm_forward, lstm_slopes, split_gates
+from minigrid.nn.gates import Update, by_gate, lstm_backward, lstm_forward, lstm_slopes
 from minigrid.nn.ops import LayerInput, linear_forward, rows
 from minigrid.nn.options import ModelOptions
 
@@ -22,13 +22,13 @@ class Cache(NamedTuple):
     weights: Weights  # W_x (N, 4H), W_h (H, 4H), bias (4H,)
     h: Array  # (T + 1, B, H): step t reads h[t] and writes h[t + 1]
     c: Array  # (T + 1, B, H), likewise
-    gates: Array  # (T, 4, B, H), i f o g
+    gates: Array  # (T, 4, B, H), i f o g: those of a step are one block of memory
     s: Array  # (T, B, H), the tanh inside the output
 
     @property
     def update(self) -> Update:
         """The updates of all T steps; the arrays are views, so that writing to them fills the cache."""
-        return Update(self.gates, c_prev=self.c[:-1], c=self.c[1:], s=self.s, h=self.h[1:])
+        return Update(self.gates.swapaxes(0, 1), c_prev=self.c[:-1], c=self.c[1:], s=self.s, h=self.h[1:])
 
 
 def sequence_forward(
@@ -81,9 +81,9 @@ def forward_steps(a_x: Array, cache: Cache, output: str, workspace: Workspace | 
     a_h = workspace.scratch("a_h", (B, 4 * H))
     a_x_by_gate, a_h_by_gate = by_gate(a_x), by_gate(a_h)  # views
     W_h = tiled(cache.weights.W_h, a_h, T, workspace)  # laid out for T products; they are the same
-    for t in range(T):
+    for t, update_t in enumerate(update.each_step()):  # update_t reads c[t], writes h[t + 1] and c[t + 1]
         matmul(h[t], W_h, out=a_h)  # a_h = h[t] @ W_h, and with it a_h_by_gate
-        lstm_forward(a_x_by_gate[t], a_h_by_gate, update.of_steps(t), output)  # reads c[t], writes h[t + 1], c[t + 1]
+        lstm_forward(a_x_by_gate[:, t], a_h_by_gate, update_t, output)
 
 
 def sequence_backward(
@@ -136,7 +136,7 @@ def backward_steps(
     """
     T, B, H = cache.s.shape
     update, da_by_gate = cache.update, by_gate(da)
-    f = update.gates[:, 1]
+    f = update.gates[1]
     # Before step t of the loop, dh_total is the whole gradient of h[t + 1], and dc_next the part of c[t + 1]'s that
     # comes from update t + 1 (at the last step, from outside). lstm_backward adds the part that comes through h[t + 1].
     dh_total = dh[T].copy()
@@ -144,12 +144,12 @@ def backward_steps(
     W_h_T = tiled(cache.weights.W_h.T, dh_total, T, workspace)  # as in forward_steps
     for chunk in reversed(list(chunks(da))):
         steps = range(T)[chunk]
-        slopes = workspace.scratch("slopes", (len(steps), 5, B, H))  # of this chunk
+        slopes = workspace.scratch("slopes", (len(steps), 5, B, H)).swapaxes(0, 1)  # of this chunk
         lstm_slopes(update.of_steps(chunk), output, out=slopes)
         for t in reversed(steps):
             # backward of: h[t + 1], c[t + 1] = lstm(a[t], c[t])
-            slopes_t = slopes[t - steps.start]
-            lstm_backward(dh_total, dc_next, f[t], slopes_t, da=da_by_gate[t], dc_prev=dc_next)  # fills da[t]
+            slopes_t = slopes[:, t - steps.start]
+            lstm_backward(dh_total, dc_next, f[t], slopes_t, da=da_by_gate[:, t], dc_prev=dc_next)  # fills da[t]
             # backward of: a[t] = ... + h[t] @ W_h
             matmul(da[t], W_h_T, out=dh_total)  # dh_total = da[t] @ W_h.T
             dh_total += dh[t]
@@ -162,19 +162,19 @@ def final_state(cache: Cache) -> State:
 
 
 def named_gates(x: LayerInput, h: Array, gates: Array, weights: Weights) -> dict[str, Array]:
-    """Name the pre-activations and gates of an LSTM that read x and h: (T, B, H) each."""
+    """Name the pre-activations and gates (4, T, B, H) of an LSTM that read x and h: (T, B, H) each."""
     a = linear_forward(h, weights.W_h, weights.bias)  # (T, B, 4H)
     a_x = array_module(a).empty_like(a)
     x.project(weights.W_x, array_module(a).zeros_like(weights.bias), out=a_x)
     a += a_x
-    named = {f"a_{gate}": a_gate for gate, a_gate in zip("ifog", split_gates(by_gate(a)), strict=True)}
-    return named | dict(zip("ifog", split_gates(gates), strict=True))
+    named = {f"a_{gate}": a_gate for gate, a_gate in zip("ifog", by_gate(a), strict=True)}
+    return named | dict(zip("ifog", gates, strict=True))
 
 
 def named_arrays(cache: Cache) -> dict[str, Array]:
     """Name everything that :func:`sequence_forward` computed: (T, B, H) each."""
     h, c = cache.h, cache.c
-    named = named_gates(cache.x, h[:-1], cache.gates, cache.weights)
+    named = named_gates(cache.x, h[:-1], cache.update.gates, cache.weights)
     return named | {"c": c[1:], "h": h[1:], "c_prev": c[:-1], "h_prev": h[:-1]}
 
 
