@@ -2,7 +2,7 @@
 
 A character model after Kalchbrenner, Danihelka and Graves (2015), arXiv:1507.01526. Block (l, t) of layer l and time t
 holds two LSTMs: "time.l", layer l's own, along time, and "depth", which all layers share, along depth. Each passes on a
-hidden state h and a memory cell c. In both, W_time multiplies h_time, and W_depth multiplies h_depth:
+hidden state h and a memory cell c. A weight is named after its LSTM and after what it multiplies, h_time or h_depth:
 
     a_time  = h_time[l, t-1] @ time.l.W_time + h_depth[l-1, t] @ time.l.W_depth + time.l.bias
     h_time[l, t],  c_time[l, t]  = lstm(a_time, c_time[l, t-1])
@@ -22,7 +22,7 @@ import numpy as np
 
 
 def sigmoid(a):
-    return (1 + np.tanh(a / 2)) / 2  # y = 1 / (1 + exp(-a)) without overflow; dy/da = y * (1 - y); of tanh 1 - y**2
+    return (1 + np.tanh(a / 2)) / 2  # 1 / (1 + exp(-a)) without overflow. With s = sigmoid(a), ds/da = s * (1 - s)
 
 
 def lstm_forward(a, c_prev):
@@ -39,7 +39,7 @@ def lstm_backward(dh, dc, cache):
     """From dh and dc, (B, H) each, compute da (B, 4H) and dc_prev (B, H). dc comes in without the path through h."""
     i, f, o, g, c_prev, s = cache
     do = dh * s
-    dc = dc + dh * o * (1 - s**2)  # now in total: c goes to the next block, and through s = tanh(c) into h
+    dc = dc + dh * o * (1 - s**2)  # now complete: c goes to the next block, and through s = tanh(c) into h
     di = dc * g
     df = dc * c_prev
     dg = dc * i
@@ -63,17 +63,17 @@ def block_forward(p, layer, time_prev, below):
 
 
 def block_backward(p, d, layer, dtime, ddepth, cache):
-    """From the pairs (dh, dc) that (l, t + 1) and (l + 1, t) send back, compute those of the two states that enter."""
+    """From the pairs (dh, dc) of the two states that leave block (l, t), compute those of the two that enter it."""
     (dh_time, dc_time), (dh_depth, dc_depth) = dtime, ddepth
     h_time_prev, h_below, h_time, time_cache, depth_cache = cache
     own = f"time.{layer}"
-    # h_depth, c_depth = lstm(a_depth, c_below)
+    # h_depth, c_depth = lstm(a_depth, c_below); dh_depth is complete: only (l + 1, t) or the decoder reads h_depth
     da_depth, dc_below = lstm_backward(dh_depth, dc_depth, depth_cache)
     # a_depth = h_time @ depth.W_time + h_below @ depth.W_depth + depth.bias; += here and below, as blocks share weights
     d["depth.W_time"] += h_time.T @ da_depth
     d["depth.W_depth"] += h_below.T @ da_depth
     d["depth.bias"] += da_depth.sum(axis=0)
-    dh_time = dh_time + da_depth @ p["depth.W_time"].T  # in total: h_time goes to block (layer, t + 1) and into a_depth
+    dh_time = dh_time + da_depth @ p["depth.W_time"].T  # now complete: h_time goes to (l, t + 1) and into a_depth
     dh_below = da_depth @ p["depth.W_depth"].T  # the first of two parts
     # h_time, c_time = lstm(a_time, c_time_prev)
     da_time, dc_time_prev = lstm_backward(dh_time, dc_time, time_cache)
@@ -82,7 +82,7 @@ def block_backward(p, d, layer, dtime, ddepth, cache):
     d[f"{own}.W_depth"] += h_below.T @ da_time
     d[f"{own}.bias"] += da_time.sum(axis=0)
     dh_time_prev = da_time @ p[f"{own}.W_time"].T
-    dh_below = dh_below + da_time @ p[f"{own}.W_depth"].T  # in total: h_below goes into a_depth and into a_time
+    dh_below = dh_below + da_time @ p[f"{own}.W_depth"].T  # now complete: h_below goes into a_depth and a_time
     return (dh_time_prev, dc_time_prev), (dh_below, dc_below)
 
 
@@ -117,12 +117,12 @@ def backward(p, dlogits, cache):
     d["decoder.weight"] = np.tensordot(top, dlogits, axes=((0, 1), (0, 1)))  # summed over T and B: (H, V)
     d["decoder.bias"] = dlogits.sum(axis=(0, 1))
     dtop = dlogits @ p["decoder.weight"].T  # (T, B, H)
-    dstate = [(np.zeros_like(top[0]),) * 2] * layers  # from t + 1, by layer; at the end 0: truncated backpropagation
+    dstate = [(np.zeros_like(top[0]),) * 2] * layers  # (dh, dc) from t + 1, by layer: 0 at the end, where we truncate
     for t in reversed(range(len(x))):
         ddepth = dtop[t], np.zeros_like(dtop[t])  # nothing reads the memory cell of the top layer
-        for layer in reversed(range(layers)):
+        for layer in reversed(range(layers)):  # each block replaces what came from t + 1 and from layer + 1
             dstate[layer], ddepth = block_backward(p, d, layer, dstate[layer], ddepth, caches[t * layers + layer])
-        np.add.at(d["embedding.weight"], x[t], ddepth[0])  # now that of the embedding; adds once per occurrence
+        np.add.at(d["embedding.weight"], x[t], ddepth[0])  # dh of the embedding; += would drop repeated characters
     return d
 
 

@@ -37,7 +37,7 @@ class Update(NamedTuple):
 def by_gate(packed: Array) -> Array:
     """View rows (B, 4H) or (T, B, 4H), packed ``[i | f | o | g]`` like the weights, as (4, B, H) or (4, T, B, H)."""
     gates = packed.reshape(*packed.shape[:-1], 4, -1).swapaxes(-2, -3)  # (4, B, H) or (T, 4, B, H)
-    return gates.swapaxes(0, -3)
+    return gates.swapaxes(0, -3)  # without T, the same axis: no change
 
 
 def activate(a: Array) -> None:

@@ -1,7 +1,7 @@
 """Forward and backward pairs for everything around the cells: linear maps, the embedding, the loss.
 
-A backward function never changes its arguments, except for gradients of weights, to which it *adds*: a weight may be
-used more than once.
+A backward function of this module never changes its arguments, except for gradients of weights, to which it *adds*: a
+weight may be used more than once.
 """
 
 from functools import lru_cache

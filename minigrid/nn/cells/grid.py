@@ -22,7 +22,7 @@ from minigrid.nn.options import ModelOptions
 
 
 class GridWeights(NamedTuple):
-    """Weights of one of the two LSTMs, or their gradients."""
+    """Weights of one of the two LSTMs, or their gradients: W_time and W_depth, named after what they multiply."""
 
     W_time: Array  # (H, 4H), multiplies h_time
     W_depth: Array  # (H, 4H), multiplies x, the h_depth of the layer below
@@ -140,7 +140,8 @@ def depth_backward(
     dc_below = workspace.scratch("dc_below", (T, B, H))
 
     # backward of: h_depth[t], c_depth[t] = lstm(a_depth[t], c_below[t])
-    # dc_below first holds dc (which, below the top layer, may be the very same array), then what lstm_backward writes
+    # The update turns dc_below from the gradient of c_depth into that of c_below. It begins as dc, which, below the top
+    # layer, may be this very array.
     dc_below[...] = 0 if dc is None else dc
     if on_gpu(dh):
         lstm_on_gpu.update_backward(dh, dc_below, update, da, output)
@@ -154,6 +155,7 @@ def depth_backward(
             lstm_backward(dh[chunk], dc_chunk, f[chunk], slopes, da=da_by_gate[:, chunk], dc_prev=dc_chunk)
 
     # backward of: a_depth[t] = h_read[t] @ W_time + x[t] @ W_depth + bias
+    # dh_read and dx are fresh arrays: the LSTM along time reuses the memory of da
     grads.W_time[...] += rows(h_read).T @ rows(da)  # [...], because a field of a NamedTuple cannot be assigned to
     dh_read = (rows(da) @ weights.W_time.T).reshape(T, B, H)
     dx = x.project_backward(da, weights.W_depth, grads.W_depth, grads.bias)  # adds to these two as well
@@ -171,7 +173,8 @@ class Grid(Cell):
         h_depth[t], c_depth[t] = lstm(a_depth[t], c_below[t])
 
     Step t begins in the state h_time[t], c_time[t] along time; index 0 is the initial state. x is h_depth of the layer
-    below and c_below its c_depth. With priority "none" the LSTM along depth reads h_time[t] instead of h_time[t+1].
+    below and c_below its c_depth. This is priority "depth", the default: the LSTM along depth waits for the one along
+    time and reads its new state. With priority "none" it reads the old one, h_time[t] instead of h_time[t+1].
     """
 
     prefix = "time"

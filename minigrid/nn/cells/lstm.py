@@ -137,10 +137,10 @@ def backward_steps(
     T, B, H = cache.s.shape
     update, da_by_gate = cache.update, by_gate(da)
     f = update.gates[1]
-    # Before step t of the loop, dh_total is the whole gradient of h[t + 1], and dc_next the part of c[t + 1]'s that
-    # comes from update t + 1 (at the last step, from outside). lstm_backward adds the part that comes through h[t + 1].
+    # At the top of step t, dh_total is the complete gradient of h[t + 1], and dc_carried is that of c[t + 1] except for
+    # the path through h[t + 1], which lstm_backward adds. At the bottom, the same holds for h[t] and c[t].
     dh_total = dh[T].copy()
-    dc_next = array_module(dh).zeros((B, H), dh.dtype) if dc is None else dc.copy()
+    dc_carried = array_module(dh).zeros((B, H), dh.dtype) if dc is None else dc.copy()
     W_h_T = tiled(cache.weights.W_h.T, dh_total, T, workspace)  # as in forward_steps
     for chunk in reversed(list(chunks(da))):
         steps = range(T)[chunk]
@@ -149,11 +149,11 @@ def backward_steps(
         for t in reversed(steps):
             # backward of: h[t + 1], c[t + 1] = lstm(a[t], c[t])
             slopes_t = slopes[:, t - steps.start]
-            lstm_backward(dh_total, dc_next, f[t], slopes_t, da=da_by_gate[:, t], dc_prev=dc_next)  # fills da[t]
+            lstm_backward(dh_total, dc_carried, f[t], slopes_t, da=da_by_gate[:, t], dc_prev=dc_carried)  # fills da[t]
             # backward of: a[t] = ... + h[t] @ W_h
             matmul(da[t], W_h_T, out=dh_total)  # dh_total = da[t] @ W_h.T
             dh_total += dh[t]
-    return dh_total, dc_next
+    return dh_total, dc_carried
 
 
 def final_state(cache: Cache) -> State:
