@@ -22,7 +22,7 @@ import numpy as np
 
 
 def sigmoid(a):
-    return (1 + np.tanh(a / 2)) / 2  # 1 / (1 + exp(-a)) without overflow. With s = sigmoid(a), ds/da = s * (1 - s)
+    return (1 + np.tanh(a / 2)) / 2  # 1 / (1 + exp(-a)) without overflow; the derivative is sigmoid * (1 - sigmoid)
 
 
 def lstm_forward(a, c_prev):
