@@ -76,13 +76,13 @@ def compare(size: str, other: Path, pairs: int) -> str:
     """Return a row of the table."""
     times, digests, steps = [], set(), None
     for turn in range(pairs):
-        sides = {checkout: Side(checkout, size) for checkout in (ROOT, other)}
-        warm_up = [side.seconds(3) for side in sides.values()]
+        own_first = turn % 2 == 1  # it also starts and warms up first
+        sides = [Side(checkout, size) for checkout in ((ROOT, other) if own_first else (other, ROOT))]
+        warm_up = [side.seconds(3) for side in sides]
         steps = steps or max(1, round(SECONDS / min(warm_up)))  # the same number in every turn
-        order = (ROOT, other) if turn % 2 else (other, ROOT)
-        seconds = {checkout: sides[checkout].seconds(steps) for checkout in order}
-        times.append((seconds[ROOT], seconds[other]))
-        digests |= {side.digest() for side in sides.values()}
+        seconds = [side.seconds(steps) for side in sides]
+        times.append(seconds if own_first else seconds[::-1])
+        digests |= {side.digest() for side in sides}
     low, median, high = median_with_interval([theirs / own for own, theirs in times])
     own, theirs = (1e3 * statistics.median(column) for column in zip(*times, strict=True))
     same = "the same" if len(digests) == 1 else "different"

@@ -113,8 +113,10 @@ def test_backward_changes_nothing_but_what_it_says(output):
     slopes = slopes_of(forward, output)
     read = [dh, dc, *forward, slopes[:4]]
     before = [array.copy() for array in read]
+    dc_total = dc + dh * slopes[4]
     lstm_backward(dh, dc, forward.gates[1], slopes, np.empty_like(a), np.empty_like(dc))
     assert all(np.array_equal(array, copy) for array, copy in zip(read, before, strict=True))
+    assert np.array_equal(slopes[4], dc_total)
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

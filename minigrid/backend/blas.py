@@ -52,7 +52,7 @@ class Tiles(NamedTuple):
     """A matrix W (K, N), cut into tiles that OpenBLAS multiplies without copying them."""
 
     tiles: np.ndarray  # (down, across, K / down, N / across)
-    down: int
+    down: int  # rows of tiles
     sums: np.ndarray  # (down, B, N): the products of each row of tiles, to be added up; `out` itself if down is 1
     sums_by_tile: np.ndarray  # (down, across, B, N / across), a view of the sums
     out: np.ndarray  # (B, N), where the products go

@@ -22,7 +22,7 @@ from minigrid.nn.options import ModelOptions
 
 
 class GridWeights(NamedTuple):
-    """Weights of one of the two LSTMs, or their gradients: W_time and W_depth, named after what they multiply."""
+    """Weights of one of the two LSTMs, or their gradients. W_time and W_depth are named after what they multiply."""
 
     W_time: Array  # (H, 4H), multiplies h_time
     W_depth: Array  # (H, 4H), multiplies x, the h_depth of the layer below
