@@ -1,10 +1,21 @@
 import os
+import time
+from pathlib import Path
 
 import pytest
-from run_fixtures import contents, no_space
+from run_fixtures import contents, no_space, python
 
 from minigrid import UserError
-from minigrid.files import remove_unfinished, stamp, sync_folder, written, written_whole
+from minigrid.files import (
+    open_plain,
+    read_plain,
+    remove_unfinished,
+    stamp,
+    sync_folder,
+    temporary_folder,
+    written,
+    written_whole,
+)
 
 
 def test_a_file_is_written_completely_or_not_at_all(tmp_path):
@@ -49,3 +60,77 @@ def test_a_folder_is_forced_to_the_disk_if_the_system_can(tmp_path, monkeypatch)
     sync_folder(tmp_path)
     assert synced == [tmp_path.stat().st_ino]
     sync_folder(tmp_path / "missing")
+
+
+def test_a_pipe_or_a_device_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(OSError, match="a pipe or a device, not a plain file"):
+            open_plain(path)
+    for path, reason in ((tmp_path, "Is a directory"), (tmp_path / "none", "No such file")):
+        with pytest.raises(OSError, match=reason):
+            open_plain(path)
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"12345")
+    assert read_plain(file, most=5) == b"12345"
+    with pytest.raises(OSError, match="larger than 0 MB"):
+        read_plain(file, most=4)
+
+
+@pytest.mark.parametrize("path", ["pipe", "folder"])
+def test_only_a_plain_file_is_replaced(tmp_path, path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=r"pipe or a device|Is a directory"), written_whole(tmp_path / path):
+        raise AssertionError("nothing may be written")
+    assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
+
+
+def test_a_symbolic_link_stays_one(tmp_path):
+    (tmp_path / "link").symlink_to("file")
+    with written_whole(tmp_path / "link") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "new"
+
+
+def test_two_writers_have_temporary_files_of_their_own(tmp_path):
+    with written_whole(tmp_path / "file") as one, written_whole(tmp_path / "file") as other:
+        assert one != other
+        one.write_text("1")
+        other.write_text("2")
+    assert contents(tmp_path) == {"file": b"1"}  # the outer one finishes last
+
+
+def test_what_a_living_process_is_writing_stays(tmp_path):
+    with written_whole(tmp_path / "file") as file, temporary_folder(tmp_path) as folder:
+        remove_unfinished(tmp_path)
+        assert file.exists()
+        assert folder.exists()
+        file.write_text("whole")
+    assert contents(tmp_path) == {"file": b"whole"}
+
+
+def test_what_a_killed_process_has_left_goes(tmp_path):
+    left = (
+        "import os, sys; from pathlib import Path; from minigrid.files import temporary_folder, written_whole\n"
+        "with written_whole(Path('file')) as file, temporary_folder(Path()) as folder:\n"
+        "    file.write_text('half'); (folder / 'part').write_text(''); os._exit(9)"
+    )
+    assert python("-c", left, cwd=tmp_path).wait() == 9
+    assert len(os.listdir(tmp_path)) == 2
+    remove_unfinished(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_without_locks_only_old_files_count_as_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("minigrid.files.lock", lambda opened: None)
+    new, old = tmp_path / ".new.0123456789abcdef.part", tmp_path / ".old.0123456789abcdef.part"
+    for file, age in ((new, 0), (old, 2 * 24 * 60 * 60)):
+        file.write_bytes(b"")
+        os.utime(file, (time.time() - age,) * 2)
+    remove_unfinished(tmp_path)
+    assert list(contents(tmp_path)) == [new.name]

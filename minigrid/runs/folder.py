@@ -13,14 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from minigrid.errors import Notice, UserError
-from minigrid.files import is_unfinished, sync_folder, written, written_whole
+from minigrid.files import is_unfinished, lock, sync_folder, written, written_whole
 from minigrid.runs.checkpoint import LAST
 from minigrid.runs.config import Config
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 CONFIG, METRICS, PICTURE = "config.json", "metrics.jsonl", "loss.png"
 
@@ -55,27 +50,19 @@ def held(folder: Path) -> Iterator[None]:
     UserError
         Another process is training in the folder, or the folder does not exist.
     """
-    if fcntl is None:
+    if os.name == "nt":  # Windows cannot open folders
         yield
         return
     with written(folder):
-        lock = os.open(folder, os.O_RDONLY)  # a lock on the folder itself needs no file and ends with the process
+        opened = os.open(folder, os.O_RDONLY)  # a lock on the folder itself needs no file
     try:
-        _lock(lock, folder)
+        if lock(opened) is False:
+            raise UserError(
+                f"another process is training in {folder}: wait for it, stop it, or choose a new folder for the `run`"
+            )
         yield
     finally:
-        os.close(lock)
-
-
-def _lock(opened: int, folder: Path) -> None:
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UserError(
-            f"another process is training in {folder}: wait for it, stop it, or choose a new folder for the `run`"
-        ) from error
-    except OSError:  # some network file systems have no locks
-        pass
+        os.close(opened)
 
 
 def fresh_folder(config: Config) -> Path:

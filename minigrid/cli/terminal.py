@@ -1,0 +1,20 @@
+"""Text that is safe to print: control characters could clear a terminal, retitle it, or forge a line."""
+
+import re
+
+# C0 and C1 control characters, delete, and the characters that reverse the direction of what follows
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def one_line(text: str) -> str:
+    r"""Return a message with every control character, line breaks included, as an escape such as ``\x1b``."""
+    return _CONTROLS.sub(_escaped, text)
+
+
+def printable(text: str) -> str:
+    r"""Return a text with every control character but ``\n`` and ``\t`` as an escape."""
+    return _CONTROLS.sub(lambda control: control[0] if control[0] in "\n\t" else _escaped(control), text)
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return control[0].encode("unicode_escape").decode("ascii")
