@@ -34,7 +34,7 @@ def open_plain(path: Path) -> BinaryIO:
     OSError
         The file is missing, unreadable, a folder, a pipe or a device; `strerror` says which.
     """
-    stream = open(path, "rb", opener=_open_without_waiting)
+    stream = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115  # the caller closes it
     if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
         return stream
     stream.close()
