@@ -2,7 +2,7 @@
 
 import sys
 
-from minigrid.cli.main import main
+from minigrid.cli.start import run
 
 if __name__ == "__main__":
-    sys.exit(main(program="train.py", command="train"))
+    sys.exit(run(program="train.py", command="train"))

@@ -26,7 +26,8 @@ from typing import Any
 from experiments.store import read_records, thinned, write_records
 from minigrid.backend import backend_module, describe_device
 from minigrid.cli.flags import flag
-from minigrid.runs.checkpoint import BEST, LAST, read_checkpoint
+from minigrid.runs.checkpoint import read_checkpoint
+from minigrid.runs.find import BEST, LAST
 from minigrid.runs.folder import CONFIG, Record, read_metrics
 
 ROOT = Path(__file__).parent.parent

@@ -2,6 +2,7 @@
 
 import sys
 
-from minigrid.cli.main import main
+from minigrid.cli.start import run
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(run())

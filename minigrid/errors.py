@@ -2,6 +2,10 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
+
+SIMILAR = 0.7
+"""From 0 to 1, how similar two words must be: "hiden" and "hidden" are, "stop" and "top-k" are not."""
 
 
 class UserError(ValueError):
@@ -19,10 +23,19 @@ class Notice(UserWarning):
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most similar to `word`, or None if none is similar."""
-    return next(iter(difflib.get_close_matches(word, known, n=1)), None)
+    return next(iter(difflib.get_close_matches(word, known, n=1, cutoff=SIMILAR)), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint in brackets if one of the known words is similar to `word`, otherwise an empty string."""
     guess = closest(word, known)
     return f" (did you mean {guess}?)" if guess else ""
+
+
+def shown(value: Any, longest: int = 60) -> str:
+    """Return a value as a message shows it: as Python writes it, cut off where it gets long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python refuses to write numbers of more than 4300 digits
+        text = f"a huge {type(value).__name__}"
+    return text if len(text) <= longest else f"{text[:longest]}..."

@@ -25,6 +25,7 @@ from minigrid.runs.folder import (
     write_config,
     write_metrics,
 )
+from minigrid.version import __version__
 
 RECORDS = [{"split": "train", "step": 10, "loss": 2.5}, {"split": "val", "step": 10, "loss": 2, "sample": "é\n😀"}]
 
@@ -132,7 +133,9 @@ def test_the_settings_can_be_read(here):
     config = text_config("text.txt", lr=0.5)
     make_folder(here / "a" / "run")
     write_config(here / "a" / "run", dataclasses.asdict(config))
-    assert Config(**json.loads((here / "a" / "run" / "config.json").read_text())) == config
+    written = json.loads((here / "a" / "run" / "config.json").read_text())
+    assert written.pop("version") == __version__
+    assert Config(**written) == config
 
 
 def test_the_newest_runs_are_listed_first(here):

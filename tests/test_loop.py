@@ -391,7 +391,7 @@ def test_a_full_disk(tmp_path, data, at):
 
 def test_a_disk_that_is_full_from_the_start(tmp_path, data, monkeypatch):
     monkeypatch.setattr(checkpoint.os, "fsync", no_space)
-    with pytest.raises(UserError, match="nothing has been saved yet: free some space and try again"):
+    with pytest.raises(UserError, match="nothing has been saved: free some space, and try again"):
         trained(tmp_path / "run", text_config(data))
 
 
@@ -409,6 +409,6 @@ def test_a_picture_that_cannot_be_written_does_not_stop_the_run(tmp_path, data, 
     monkeypatch.setattr(loop, "_draw", DRAW)
     run = start_run(text_config(data, max_steps=3), tmp_path / "run")
     (tmp_path / "run" / "loss.png").mkdir()
-    with pytest.warns(Notice, match=r"^cannot write .*loss\.png: Is a directory$"):
+    with pytest.warns(Notice, match=r"^cannot draw .*loss\.png: Is a directory; training continues without it$"):
         train(run)
     assert resume_run(tmp_path / "run").step.number == 3

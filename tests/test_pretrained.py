@@ -7,7 +7,8 @@ from run_fixtures import PROJECT, done, refused, write_text
 
 from experiments.pretrained.run import EXPERIMENT, LARGEST_CHANGE
 from minigrid import UserError, load
-from minigrid.runs.checkpoint import PRETRAINED_FOLDER, read_checkpoint
+from minigrid.runs.checkpoint import read_checkpoint
+from minigrid.runs.find import PRETRAINED_FOLDER
 from minigrid.runs.start import resume_run
 
 NAMES = sorted(file.stem for file in PRETRAINED_FOLDER.glob("*.npz"))

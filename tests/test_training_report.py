@@ -23,7 +23,10 @@ def test_what_is_printed(tmp_path, data, capsys):
     assert f"{2 * 31 * 8 + 31 + 3 * (8 * 8 * 8 + 4 * 8):,} parameters" in first
     assert re.fullmatch(r"about \S+ s per minibatch: 00:0\d per epoch, 00:0\d to the end, plus validations", estimate)
     assert out.count("s per minibatch") == 1
-    validation = r"step 20, epoch 0\.\d\d: validation loss \d\.\d{4} nats, \d\.\d{4} bits per character \(best so far\)"
+    validation = (
+        r"step 20, epoch 0\.\d\d: training loss \d\.\d{4}, validation loss \d\.\d{4} nats, "
+        r"\d\.\d{4} bits per character \(best so far\)"
+    )
     assert re.search(f"^{validation}$", out, re.MULTILINE)
     assert "step 40, epoch " in out
     assert err == ""  # no bar in a file
@@ -63,5 +66,7 @@ def test_a_stop_is_confirmed(capsys):
 
 
 def test_a_note_is_printed(capsys):
-    TrainingReport().note("cannot write loss.png")
-    assert capsys.readouterr().out == "cannot write loss.png\n"
+    report = TrainingReport()
+    for _ in range(2):
+        report.note("cannot write a\x1b[2J.png")
+    assert capsys.readouterr().out == "note: cannot write a\\x1b[2J.png\n"

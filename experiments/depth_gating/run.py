@@ -32,7 +32,7 @@ from experiments.store import read_results, rounded, write_results
 from minigrid import CharModel, load
 from minigrid.analysis.interventions import clamp_gate
 from minigrid.analysis.probes import balanced_accuracy, context_says, fit_context
-from minigrid.runs.checkpoint import PRETRAINED, PRETRAINED_FOLDER
+from minigrid.runs.find import PRETRAINED, PRETRAINED_FOLDER
 
 HERE = Path(__file__).parent
 CORPORA = ("toywiki", "wiki-excerpt")

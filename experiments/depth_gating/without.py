@@ -14,7 +14,8 @@ from experiments.pretrained.run import HIDDEN, SEEDS, TRAINING
 from experiments.runner import ROOT, Experiment, main
 from minigrid import CharModel
 from minigrid.analysis.interventions import FAR
-from minigrid.runs.checkpoint import BEST, read_checkpoint
+from minigrid.runs.checkpoint import read_checkpoint
+from minigrid.runs.find import BEST
 
 STARTS = Path("runs/depth_gating/starts")
 SETTINGS = {"corpus": "toywiki", "model": "grid", "hidden": HIDDEN["grid"], "layers": 4}

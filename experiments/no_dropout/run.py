@@ -20,8 +20,9 @@ from experiments.runner import ROOT, Experiment, main
 from experiments.store import TRAINING_DIGITS, read_results, rounded, write_by_line, write_results
 from minigrid import CharModel
 from minigrid.nn.params import initial_values
-from minigrid.runs.checkpoint import LAST, read_checkpoint
+from minigrid.runs.checkpoint import read_checkpoint
 from minigrid.runs.config import Config
+from minigrid.runs.find import LAST
 from minigrid.runs.folder import read_metrics
 from minigrid.runs.tasks import make_task, resolve
 

@@ -14,8 +14,9 @@ import numpy as np
 from docs.markdown import fill, table
 from experiments.report import spread
 from experiments.runner import Experiment, main
-from minigrid.runs.checkpoint import BEST, PRETRAINED_FOLDER, Checkpoint, read_checkpoint, write_checkpoint
+from minigrid.runs.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from minigrid.runs.evaluation import bits, evaluate
+from minigrid.runs.find import BEST, PRETRAINED_FOLDER
 from minigrid.runs.tasks import Task, task_of
 
 HIDDEN = {"grid": 64, "lstm": 71}  # numbers of parameters that differ by at most 1.1 %

@@ -15,7 +15,7 @@ from experiments.store import read_results, write_results
 from minigrid import CharModel, load
 from minigrid.data.corpora import load_corpus
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.runs.checkpoint import BEST
+from minigrid.runs.find import BEST
 from minigrid.runs.sampling import Sampler, generate
 
 HERE = Path(__file__).parent

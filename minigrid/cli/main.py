@@ -13,8 +13,10 @@ from typing import Any, TextIO
 from minigrid.cli.commands import COMMANDS
 from minigrid.cli.flags import with_flags
 from minigrid.cli.parser import Parser, parse
+from minigrid.cli.terminal import one_line
 from minigrid.errors import Notice, UserError
 from minigrid.runs.config import ConfigFileError
+from minigrid.version import __version__
 
 SIZES = ("hidden", "layers", "batch", "steps")
 """Parameters that determine how much memory a command needs."""
@@ -68,11 +70,13 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
 
 def _parser(program: str, only: str | None) -> Parser:
     """Make the parser of one command, or of all of them."""
+    parser = Parser(prog=program, description="Train Grid LSTM character models, and look inside them.")
+    parser.add_argument(
+        "--version", action="version", version=f"minigrid {__version__}", help="show the version and exit"
+    )
     if only:
-        parser = Parser(prog=program)
         _add_command(parser, COMMANDS[only])
         return parser
-    parser = Parser(prog=program, description="Train Grid LSTM character models, and look inside them.")
     commands = parser.add_subparsers(required=True, metavar="command")
     for name, command in COMMANDS.items():
         _add_command(commands.add_parser(name, help=command.HELP), command)
@@ -104,7 +108,7 @@ def _notices_on_stderr(flags: Mapping[str, str]) -> Iterator[None]:
 
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, Notice):
-            print(f"note: {with_flags(str(message), flags)}", file=sys.stderr)
+            print(f"note: {one_line(with_flags(str(message), flags))}", file=sys.stderr)
         else:
             show_as_usual(message, category, *place, **more)
 
@@ -117,7 +121,7 @@ def _notices_on_stderr(flags: Mapping[str, str]) -> Iterator[None]:
 def _refused(program: str, why: str) -> int:
     """Print why the command cannot be done, as one sentence; return the exit code."""
     with contextlib.suppress(OSError):  # the terminal may be gone
-        print(f"{program}: {why.rstrip('.')}.", file=sys.stderr)
+        print(f"{program}: {one_line(why).rstrip('.')}.", file=sys.stderr)
     return 2
 
 

@@ -38,7 +38,7 @@ def add_setting(parser: Parser, field: dataclasses.Field, default: Any, *, group
         "help": field.metadata["help"] + ("" if default is None else f" (default: {shown})"),
     }
     if kind is bool:
-        details["action"] = argparse.BooleanOptionalAction
+        details["action"] = "switch"  # --this and --no-this
     else:
         details |= {"type": kind, "metavar": "|".join(choices) if choices else PLACEHOLDERS[kind]}
     parser.add_argument(flag(field.name), group=group, **details)

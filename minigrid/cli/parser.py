@@ -2,10 +2,58 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from minigrid.cli.flags import with_flags
+from minigrid.cli.terminal import one_line
 from minigrid.errors import closest
+
+LONGEST = 500
+"""Characters of a message about wrong arguments; what somebody pasted by mistake is cut off there."""
+
+
+GIVEN = " given"
+"""Attribute of the parsed arguments that keeps the values given so far; no option can have this name."""
+
+
+def _is_second(action: argparse.Action, namespace: argparse.Namespace, value: Any) -> bool:
+    """Return whether an option was given before, with another value, which this one would silently replace."""
+    first = vars(namespace).setdefault(GIVEN, {}).setdefault(action.dest, value)
+    return first is not value and first != value  # nan differs from itself
+
+
+class _StoreOnce(argparse.Action):
+    """Store the value of an option, unless it was given before with another value."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take the value of an option."""
+        if _is_second(self, namespace, values):
+            first = vars(namespace)[GIVEN][self.dest]
+            parser.error(f"{self.option_strings[0]} is given twice, as {first} and as {values}: give it once")
+        setattr(namespace, self.dest, values)
+
+
+class _SwitchOnce(argparse.BooleanOptionalAction):
+    """A pair of options, --this and --no-this, of which only one may be given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Take one of the two options."""
+        if _is_second(self, namespace, str(option_string).startswith("--no-")):
+            parser.error(f"{' and '.join(self.option_strings)} contradict each other: give one of them")
+        super().__call__(parser, namespace, values, option_string)
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,6 +72,9 @@ class Parser(argparse.ArgumentParser):
         self.flags: dict[str, str] = {}
         self._headings: dict[str, Any] = {}
         super().__init__(**settings)  # adds --help, which needs the attributes
+        for name in (None, "store"):
+            self.register("action", name, _StoreOnce)
+        self.register("action", "switch", _SwitchOnce)
 
     def add_argument(self, *names: str, group: str | None = None, **settings: Any) -> argparse.Action:
         """Add an argument, as argparse does; the help lists it under the heading `group`, if given."""
@@ -44,7 +95,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the message as one sentence and exit with code 2."""
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        if len(message) > LONGEST:
+            message = f"{message[:LONGEST]}..."
+        self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
 
 
 def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -54,10 +107,19 @@ def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace
     parser of the command, which must have set this default itself.
     """
     options, unknown = parser.parse_known_args(arguments)
+    vars(options).pop(GIVEN, None)
     if unknown:
-        wrong = next((name.partition("=")[0] for name in unknown if name.startswith("-")), "")
-        known = {option.removeprefix("--"): option for option in options.parser.flags.values()}
-        guess = closest(wrong.lstrip("-"), known)  # the dashes would make every two options similar
-        hint = f" (did you mean {known[guess]}?)" if guess else ""
-        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown, options)}")
     return options
+
+
+def _hint(unknown: Sequence[str], options: argparse.Namespace) -> str:
+    """Suggest what the unknown arguments may mean."""
+    wrong = next((name.partition("=")[0] for name in unknown if name.startswith("-")), None)
+    if wrong is None:
+        if "data" in options.parser.flags and any(Path(name).exists() for name in unknown):
+            return "; to use several files as one text, join them first: `cat A.txt B.txt > all.txt`"
+        return ""
+    known = {option.removeprefix("--"): option for option in options.parser.flags.values()}
+    guess = closest(wrong.lstrip("-"), known)  # the dashes would make every two options similar
+    return f" (did you mean {known[guess]}?)" if guess else ""

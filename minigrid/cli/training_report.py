@@ -1,17 +1,23 @@
 """How the command line reports a training run: lines on stdout, progress bars on a terminal."""
 
+import math
 import sys
+import time
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from minigrid.backend import describe_device
+from minigrid.cli.terminal import one_line, printable
 from minigrid.progress import progress_bar
 from minigrid.runs.evaluation import bits
 from minigrid.runs.folder import Record
 from minigrid.runs.report import Report
 from minigrid.runs.run import Run
+
+LOG_SECONDS = 30.0
+"""Time between two lines on the training loss, where stdout or stderr is not a terminal."""
 
 
 class TrainingReport(Report):
@@ -20,6 +26,9 @@ class TrainingReport(Report):
     def __init__(self) -> None:
         self._bar: tqdm | None = None
         self._validation: tqdm | None = None
+        self._notes: set[str] = set()
+        self._keeps_a_log = not all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
+        self._logged_at = -math.inf  # seconds of the monotonic clock
 
     def __enter__(self) -> "TrainingReport":
         return self
@@ -48,13 +57,19 @@ class TrainingReport(Report):
             self._bar.update()
 
     def recorded(self, run: Run, record: Record) -> None:
-        """Show the latest numbers next to the progress bar."""
+        """Show the latest numbers next to the progress bar; where nobody sees the bar, print a line now and then."""
         rate = f", {record['per_second'] / 1000:.1f}k/s" if "per_second" in record else ""
         if self._bar is not None:
             self._bar.set_postfix_str(
                 f"loss {record['loss']:.3f}, {bits(record['loss']):.3f} bits/{run.task.unit}{rate}, "
                 f"|g| {record['grad_norm']:.2f}, epoch {run.epoch:.2f}",
                 refresh=False,
+            )
+        if self._keeps_a_log and (time.monotonic() - self._logged_at > LOG_SECONDS or run.is_over):
+            self._logged_at = time.monotonic()
+            self._write(
+                f"step {record['step']:,} of {run.total_steps:,}, epoch {run.epoch:.2f}: "
+                f"training loss {record['loss']:.4f} nats{rate}"
             )
 
     def validating(self, done: int, total: int) -> None:
@@ -69,21 +84,23 @@ class TrainingReport(Report):
     def validated(self, run: Run, record: Record, is_best: bool) -> None:
         """Print the result of a validation, and a sample of what the model writes."""
         line = (
-            f"step {record['step']}, epoch {run.epoch:.2f}: validation loss {record['loss']:.4f} nats, "
-            f"{record['bits']:.4f} bits per {run.task.unit}"
+            f"step {record['step']:,}, epoch {run.epoch:.2f}: {_training_loss(run)}validation loss "
+            f"{record['loss']:.4f} nats, {record['bits']:.4f} bits per {run.task.unit}"
         )
         if "digits" in record:
             line += f", {record['digits']:.2%} of digits and {record['answers']:.2%} of answers correct"
         self._write(line + (" (best so far)" if is_best else f" (best {run.state.best:.4f})"))
-        self._write(f"{record['sample']}\n")
+        self._write(f"{printable(record['sample'])}\n")
 
     def stopping(self) -> None:
         """Confirm a Ctrl-C."""
         print("\nstopping after this minibatch, then saving; press Ctrl-C again to stop at once", file=sys.stderr)
 
     def note(self, message: str) -> None:
-        """Print a problem that does not stop the run."""
-        self._write(message)
+        """Print a problem that does not stop the run, the first time that it occurs."""
+        if message not in self._notes:
+            self._notes.add(message)
+            self._write(f"note: {one_line(message)}")
 
     def _write(self, text: str) -> None:
         """Print text above the progress bars."""
@@ -91,6 +108,16 @@ class TrainingReport(Report):
             print(text)
         else:
             self._bar.write(text)
+
+
+def _training_loss(run: Run) -> str:
+    """Return the mean training loss since the last validation, for the line on this one."""
+    losses = []
+    for record in reversed(run.state.metrics[:-1]):  # the last record is that of this validation
+        if record["split"] == "val":
+            break
+        losses.append(record["loss"])
+    return f"training loss {sum(losses) / len(losses):.4f}, " if losses else ""
 
 
 def _description(run: Run) -> str:

@@ -25,6 +25,12 @@ def layer_names(cell: Cell, layer: int, tie: str | None) -> LayerNames:
     return LayerNames(weights, {state: f"{cell.prefix}.{layer}.{state}" for state in cell.states})
 
 
+def state_names(options: ModelOptions, cell: Cell) -> list[str]:
+    """Return the names of the state's arrays, from the bottom layer up; each array is (B, H)."""
+    names = (layer_names(cell, layer, options.tie) for layer in range(options.layers))
+    return [full for layer in names for full in layer.states.values()]
+
+
 def parameter_shapes(options: ModelOptions, cell: Cell) -> dict[str, tuple[int, ...]]:
     """Return the name and shape of every parameter, in the order of the flat vector."""
     V, H, N = options.vocab_size, options.hidden, options.embedding

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from minigrid.backend import BACKENDS
-from minigrid.errors import UserError, did_you_mean
+from minigrid.errors import UserError, did_you_mean, shown
 
 MODELS = ("grid", "lstm", "gru", "rnn")
-MOST = 1_000_000  # upper bound of every size: NumPy cannot even count the weights of a larger model
+MOST = 1_000_000  # upper bound of every size but the layers: NumPy cannot even count the weights of a larger model
+VERY_LARGE = 1_000_000_000
 
 
 class Range(NamedTuple):
@@ -45,9 +46,12 @@ class Range(NamedTuple):
             and (self.below is None or value < self.below)
         )
 
-    def __str__(self) -> str:
+    def wanted(self, value: float) -> str:
+        """Say which numbers are accepted, to somebody who gave `value`; a very large bound only if it is exceeded."""
         if self.least is not None and self.most is not None:
-            return f"from {self.least:,} to {self.most:,}"
+            if self.most < VERY_LARGE:
+                return f"from {self.least:,} to {self.most:,}"
+            return f"at least {self.least:,}" if value < self.least else f"at most {self.most:,}"
         words = {
             "at least": self.least,
             "greater than": self.above,
@@ -115,7 +119,7 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
     if value == "":
         raise UserError(f"`{field.name}` is empty: give a value, or leave it out")
     if choices and value not in choices:
-        raise UserError(f"`{field.name}` must be {_one_of(choices)}, not {value!r}{did_you_mean(value, choices)}")
+        raise UserError(f"`{field.name}` must be {_one_of(choices)}, not {shown(value)}{did_you_mean(value, choices)}")
     if isinstance(value, int | float) and not isinstance(value, bool):
         _check_number(field.name, value, field.metadata["range"], field.metadata.get("advice"))
     return value
@@ -133,7 +137,7 @@ def _converted(name: str, value: Any, kind: type) -> Any:
             return math.inf if value > 0 else -math.inf
     if not isinstance(value, kind) or (kind is int and not is_whole):
         names = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
-        raise UserError(f"`{name}` must be {names[kind]}, not {value!r}")
+        raise UserError(f"`{name}` must be {names[kind]}, not {shown(value)}")
     return value
 
 
@@ -143,7 +147,7 @@ def _check_number(name: str, value: float, allowed: Range, advice: str | None = 
     if isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"`{name}` must be a finite number, not {value}{ending}")
     if not allowed.allows(value):
-        raise UserError(f"`{name}` must be {allowed}, not {value}{ending}")
+        raise UserError(f"`{name}` must be {allowed.wanted(value)}, not {shown(value)}{ending}")
 
 
 def _one_of(choices: Sequence[str]) -> str:
@@ -168,7 +172,7 @@ class ModelSettings:
 
     model: str = option("grid", "cell that the layers are made of", choices=MODELS)
     hidden: int = option(128, "units per layer", least=1, most=MOST)
-    layers: int = option(2, "number of layers", least=1, most=MOST)
+    layers: int = option(2, "number of layers", least=1, most=1000)
     tie: str | None = option(
         None,
         "grid: which weights the layers share: those of the depth LSTM (depth, the default), all (layers), or none",

@@ -5,34 +5,40 @@ stranger can hold wrong numbers, but no code. The JSON is described in :mod:`min
 """
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from minigrid.backend import to_host
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.errors import UserError, did_you_mean
-from minigrid.files import sync_folder, written_whole
+from minigrid.errors import UserError
+from minigrid.files import open_plain, sync_folder, written_whole
+from minigrid.nn.cells import CELLS
 from minigrid.nn.model import CharModel
+from minigrid.nn.naming import parameter_shapes, state_names
+from minigrid.runs.archive import Archive, DamagedError, MisfitError
 from minigrid.runs.checkpoint_format import FORMAT_1, Meta, RunMeta, from_json, to_json
+from minigrid.runs.find import BEST, LAST, find_checkpoint, instead_of
+from minigrid.training.optim import OPTIMIZERS
 
-BEST, LAST = "best.npz", "last.npz"
-PRETRAINED = "pretrained:"
-"""Prefix of the names of the models that come with minigrid."""
-PRETRAINED_FOLDER = Path(__file__).parents[1] / "pretrained"
+DESCRIPTION = "meta"
+"""Name of the array of bytes that holds the JSON."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Checkpoint(NamedTuple):
-    """The contents of a checkpoint file.
+    """The model in a checkpoint file, and where it comes from.
 
     Attributes
     ----------
     arrays : dict
-        Name -> NumPy array. The parameters are called ``params/...``; a run adds ``optimizer/...`` and ``state/...``.
+        ``params/NAME`` -> NumPy array, in the shapes and the dtype of the model that `meta` describes. All numbers are
+        finite.
     meta : Meta
         Options of the model, its vocabulary, and the run that trained it.
     path : Path
@@ -80,22 +86,46 @@ class Checkpoint(NamedTuple):
         Raises
         ------
         UserError
-            A parameter is missing, unknown, of another shape, or not finite.
+            The model differs from the one in the file.
         """
-        saved_names = {name.removeprefix("params/") for name in self.arrays if name.startswith("params/")}
-        if extra := sorted(saved_names - set(model.params)):
-            raise self._misfit(f"it has {extra[0]}, which the model lacks")
-        for name, array in model.params.items():
+        for name, shape in model.params.shapes.items():
             saved = self.arrays.get(f"params/{name}")
-            if saved is None or saved.shape != array.shape or saved.dtype.kind != "f":
-                found = "is missing" if saved is None else f"is {saved.dtype} of shape {saved.shape}"
-                raise self._misfit(f"{name} {found}, but the model's is {array.dtype} of shape {array.shape}")
-            if not np.isfinite(saved).all():
-                raise UserError(
-                    f"the checkpoint {self.path} is useless, because {name} has values that are not finite numbers: "
-                    f"{_instead_of(self.path)}"
-                )
-            array[...] = model.xp.asarray(saved)
+            if saved is None or saved.shape != shape:
+                found = "is missing" if saved is None else f"has shape {saved.shape}"
+                raise self._misfit(f"{name} {found}, but the model's has shape {shape}")
+        if extra := sorted(set(self.arrays) - {f"params/{name}" for name in model.params}):
+            raise self._misfit(f"it has {extra[0].removeprefix('params/')}, which the model lacks")
+        for name, array in model.params.items():
+            array[...] = model.xp.asarray(self.arrays[f"params/{name}"])
+
+    def training_arrays(self, optimizer: str, batch: int) -> dict[str, np.ndarray]:
+        """Read the rest of the file: the arrays from which :class:`minigrid.TrainStep` continues.
+
+        Parameters
+        ----------
+        optimizer : str
+            Name of the optimiser.
+        batch : int
+            Sequences per minibatch.
+
+        Returns
+        -------
+        dict
+            ``optimizer/NAME`` and ``state/NAME`` -> NumPy array; no states if the run starts each minibatch afresh.
+
+        Raises
+        ------
+        UserError
+            An array is missing, of another shape or dtype, or not finite.
+        """
+        options = self.meta.model
+        with _opened(self.path) as archive:
+            size = sum(array.size for array in self.arrays.values())
+            shapes: dict[str, tuple[int, ...]] = {f"optimizer/{m}": (size,) for m in OPTIMIZERS[optimizer].moments}
+            if any(name.startswith("state/") for name in archive.names):
+                names = state_names(options, CELLS[options.model](options))
+                shapes |= {f"state/{name}": (batch, options.hidden) for name in names}
+            return _arrays(archive, shapes, options.dtype)
 
     def _misfit(self, how: str) -> UserError:
         return UserError(
@@ -123,7 +153,7 @@ def write_checkpoint(path: Path, arrays: Mapping[str, np.ndarray], meta: Meta) -
         json.dumps(to_json(meta)).encode(), np.uint8
     )  # as text it would take four times as much
     with saving(path), written_whole(path) as unfinished, open(unfinished, "wb") as file:
-        np.savez(file, meta=description, **arrays)  # type: ignore[arg-type]  # mypy expects a bool among them
+        np.savez(file, **{DESCRIPTION: description}, **arrays)  # type: ignore[arg-type]  # mypy expects a bool
         file.flush()
         os.fsync(file.fileno())
     sync_folder(path.parent)  # so that a best checkpoint is never older than the last one says
@@ -135,15 +165,19 @@ def saving(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        remedy = "free some space" if error.errno in NO_SPACE else "check the path and its permissions"
         if any(path.with_name(name).exists() for name in (BEST, LAST)):
-            advice = "the checkpoint saved before is intact: free some space, then continue with `resume`"
+            advice = f"the checkpoint saved before is intact: {remedy}, then continue with `resume`"
         else:
-            advice = "nothing has been saved yet: free some space and try again"
+            advice = f"nothing has been saved: {remedy}, and try again"
         raise UserError(f"cannot save {path} ({error.strerror or error}); {advice}") from error
 
 
+# -- reading
+
+
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Read the model in a checkpoint.
 
     Parameters
     ----------
@@ -157,84 +191,70 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         No such file or folder; not a checkpoint; cut off or damaged; written by a newer version.
     """
     path = find_checkpoint(Path(path))
-    values: Any = None
+    with _opened(path) as archive:
+        meta = _description(archive, path)
+        shapes = {
+            f"params/{name}": shape
+            for name, shape in parameter_shapes(meta.model, CELLS[meta.model.model](meta.model)).items()
+        }
+        known = {DESCRIPTION, *shapes}
+        for name in archive.names:
+            if name not in known and not name.startswith(("optimizer/", "state/")):
+                raise MisfitError(f"it has {name.removeprefix('params/')}, which the model lacks")
+        return Checkpoint(_arrays(archive, shapes, meta.model.dtype), meta, path)
+
+
+def read_description(path: str | Path) -> tuple[Meta, Path]:
+    """Read the description in a checkpoint, without its arrays, and return it with the path of the file.
+
+    See :func:`read_checkpoint`.
+    """
+    path = find_checkpoint(Path(path))
+    with _opened(path) as archive:
+        return _description(archive, path), path
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Archive]:
+    """Open a checkpoint; turn what goes wrong while it is read into one sentence."""
     zipped = False
     try:
-        with open(path, "rb") as stream:
+        with open_plain(path) as stream:
             zipped = stream.read(4) == b"PK\x03\x04"
             stream.seek(0)
-            with np.load(stream, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        values = json.loads(arrays.pop("meta").tobytes())
-    except MemoryError:
-        raise
-    except Exception as error:  # zipfile, numpy and json raise a dozen kinds for damaged files
-        if isinstance(error, OSError) and error.strerror:
-            raise UserError(f"cannot read {path}: {error.strerror}") from error
-        if zipped and not isinstance(error, KeyError):
-            raise UserError(f"the checkpoint {path} is cut off or damaged: {_instead_of(path)}") from error
-    if not _is_description(values):
-        raise UserError(
-            f"{path} is not a minigrid checkpoint: give a .npz file that minigrid wrote, or the folder of a run"
-        )
-    return Checkpoint(arrays, from_json(values, str(path)), path)
+            yield Archive(stream)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except DamagedError as error:
+        if not zipped:
+            raise _not_a_checkpoint(path) from error
+        raise UserError(f"the checkpoint {path} is cut off or damaged: {instead_of(path)}") from error
+    except MisfitError as error:
+        raise UserError(f"the checkpoint {path} cannot be used, because {error}: {instead_of(path)}") from error
 
 
-def _is_description(values: Any) -> bool:
-    return isinstance(values, dict) and (isinstance(values.get("format"), int) or values.get("format") == FORMAT_1)
+def _description(archive: Archive, path: Path) -> Meta:
+    if DESCRIPTION not in archive.names:
+        raise _not_a_checkpoint(path)
+    try:
+        values = json.loads(archive.text(DESCRIPTION))
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(str(error)) from error
+    except MisfitError as error:
+        raise _not_a_checkpoint(path) from error
+    if not isinstance(values, dict) or not (isinstance(values.get("format"), int) or values.get("format") == FORMAT_1):
+        raise _not_a_checkpoint(path)
+    return from_json(values, str(path))
 
 
-def _instead_of(path: Path) -> str:
-    """Suggest a replacement for a checkpoint that cannot be used."""
-    other = path.with_name({BEST: LAST, LAST: BEST}.get(path.name, path.name))
-    if other != path and other.exists():
-        return f"delete it to use {other.name} in the same folder"
-    return "use a copy of it, or another checkpoint"
+def _arrays(archive: Archive, shapes: Mapping[str, tuple[int, ...]], dtype: str) -> dict[str, np.ndarray]:
+    return {name: archive.numbers(name, shape, np.dtype(dtype)) for name, shape in shapes.items()}
 
 
-def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
-    """Return the checkpoint file that `path` means: itself, one in the folder of a run, or a pretrained model.
-
-    Parameters
-    ----------
-    path : Path
-        As in :func:`read_checkpoint`.
-    preferred : {"best.npz", "last.npz"}
-        Which file of a run to use if it has both.
-
-    Raises
-    ------
-    UserError
-        There is none.
-    """
-    if str(path).startswith(PRETRAINED):
-        return _find_pretrained(str(path).removeprefix(PRETRAINED))
-    if not path.exists():
-        hint = f" (did you mean {PRETRAINED}{path}?)" if str(path) in _pretrained_names() else ""
-        raise UserError(
-            f"no such run or checkpoint: {path}{hint}; give the folder of a run, a checkpoint file or {PRETRAINED}NAME"
-        )
-    if not path.is_dir():
-        return path
-    for name in (preferred, BEST, LAST):
-        if (path / name).exists():
-            return path / name
-    raise UserError(
-        f"the folder {path} contains no checkpoint ({BEST} or {LAST}): give the folder of a run that has saved one"
+def _not_a_checkpoint(path: Path) -> UserError:
+    return UserError(
+        f"{path} is not a minigrid checkpoint: give a .npz file that minigrid wrote, or the folder of a run"
     )
-
-
-def _pretrained_names() -> list[str]:
-    return sorted(file.stem for file in PRETRAINED_FOLDER.glob("*.npz"))
-
-
-def _find_pretrained(name: str) -> Path:
-    names = _pretrained_names()
-    if name not in names:
-        raise UserError(
-            f"no pretrained model is called {name!r}{did_you_mean(name, names)}: choose one of {', '.join(names)}"
-        )
-    return PRETRAINED_FOLDER / f"{name}.npz"
 
 
 def load(path: str | Path, backend: str = "numpy") -> tuple[CharModel, Vocabulary]:

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.errors import UserError
+from minigrid.errors import UserError, shown
 from minigrid.nn.options import ModelOptions, checked, option, value_type
 from minigrid.version import __version__
 
 FORMAT = 2
 FORMAT_1 = "minigrid checkpoint 1"
 """The value of ``format`` in files of the first format."""
+
+MOST_COUNT = 2**53  # of steps or records
 
 Table = dict[str, Any]
 Described = TypeVar("Described")
@@ -46,12 +48,12 @@ class Progress:
         The records themselves, if the file was of format 1 and contained them.
     """
 
-    number: int = option(least=0)
+    number: int = option(least=0, most=MOST_COUNT)
     lr: float = option(least=0)
     losses: tuple[float, ...]
     best: float | None = option(None)
     inherits: bool = option()
-    records: int = option(least=0)
+    records: int = option(least=0, most=MOST_COUNT)
     metrics: tuple[Table, ...] | None = None
 
 
@@ -218,13 +220,13 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
 
 def _table(value: Any) -> Table:
     if not isinstance(value, dict):
-        raise FieldError(f"it must be a table of names and values, not {_shown(value)}")
+        raise FieldError(f"it must be a table of names and values, not {shown(value)}")
     return value
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
     if not all(type(number) in (int, float) and math.isfinite(number) for number in _list(value)):
-        raise FieldError(f"it must be a list of finite numbers, not {_shown(value)}")
+        raise FieldError(f"it must be a list of finite numbers, not {shown(value)}")
     return tuple(map(float, value))
 
 
@@ -236,7 +238,7 @@ def _records(value: Any) -> tuple[Table, ...]:
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise FieldError(f"it must be a list, not {_shown(value)}")
+        raise FieldError(f"it must be a list, not {shown(value)}")
     return value
 
 
@@ -250,13 +252,8 @@ def _model_options(value: Any) -> ModelOptions:
 def _vocabulary(value: Any) -> Vocabulary:
     _check_names(_table(value), known={"tokens", "symbols"}, required={"tokens", "symbols"})
     if not all(type(symbol) is int for symbol in _list(value["symbols"])):
-        raise FieldError(f"`symbols` must be whole numbers, not {_shown(value['symbols'])}")
+        raise FieldError(f"`symbols` must be whole numbers, not {shown(value['symbols'])}")
     return Vocabulary.from_json(value)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 READERS: dict[Any, Callable[[Any], Any]] = {

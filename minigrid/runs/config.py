@@ -12,8 +12,12 @@ from minigrid.data.batches import SPLITS, check_split
 from minigrid.data.corpora import CORPORA
 from minigrid.data.vocabulary import KINDS
 from minigrid.errors import UserError, did_you_mean
+from minigrid.files import read_plain
 from minigrid.nn.options import MOST, ModelOptions, ModelSettings, check_fields, checked, option
 from minigrid.training.optim import OPTIMIZERS
+
+MOST_BYTES = 1_000_000  # of a config file
+MOST_STEPS = 10**12  # which no run will ever reach
 
 TASKS = ("text", "addition")
 ONLY_FOR = {"text": ("steps", "split", "val_fraction", "test_fraction"), "addition": ("digits",)}
@@ -59,9 +63,9 @@ class Config(ModelSettings):
     batch: int = option(50, "sequences per minibatch", least=1, most=MOST, group="data")
     steps: int = option(50, "text: characters per sequence in a minibatch", least=1, most=MOST, group="data")
 
-    epochs: int = option(50, "number of passes over the training text", least=1, group="training")
+    epochs: int = option(50, "number of passes over the training text", least=1, most=MOST_STEPS, group="training")
     max_steps: int | None = option(
-        None, "stop after this many minibatches (default: no limit)", least=1, group="training"
+        None, "stop after this many minibatches (default: no limit)", least=1, most=MOST_STEPS, group="training"
     )
     optimizer: str = option("rmsprop", "update rule", choices=tuple(OPTIMIZERS), group="training")
     lr: float = option(2e-3, "learning rate", above=0, group="training")
@@ -75,7 +79,9 @@ class Config(ModelSettings):
         most=1,
         group="training",
     )
-    lr_decay_after: int = option(10, "number of epochs with the full learning rate", least=0, group="training")
+    lr_decay_after: int = option(
+        10, "number of epochs with the full learning rate", least=0, most=MOST_STEPS, group="training"
+    )
     clip: float = option(
         5.0,
         "limit on each element of the gradient (of the loss summed over the steps); 0 means no limit",
@@ -92,6 +98,7 @@ class Config(ModelSettings):
         None,
         "number of minibatches between validations (default: 1000, or one epoch if that is shorter)",
         least=1,
+        most=MOST_STEPS,
         group="training",
     )
     seed: int = option(123, "seed of every random number", least=0, most=2**64 - 1, group="training")
@@ -101,7 +108,7 @@ class Config(ModelSettings):
         choices=BACKENDS,
         group="training",
     )
-    device: int = option(0, "number of the GPU to use, from 0", group="training")
+    device: int = option(0, "number of the GPU to use, from 0", least=0, most=MOST, group="training")
     tf32: bool = option(
         False, "on a GPU, round the factors of float32 products to 10 bits of mantissa (TF32)", group="training"
     )
@@ -175,12 +182,18 @@ def read_config_file(path: str) -> dict[str, Any]:
         The file cannot be read or is not TOML, a key is unknown, or a value has the wrong type or is out of bounds.
     """
     try:
-        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        # Windows editors begin a file with a byte-order mark
+        table = tomllib.loads(read_plain(Path(path), MOST_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigFileError(f"cannot read the config file {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # bad TOML or UTF-8; endless digits or nesting
         raise ConfigFileError(f"the config file {path} is not valid TOML: {error}") from error
-    settings = {key.replace("-", "_"): value for key, value in table.items()}
+    settings: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name in settings:
+            raise ConfigFileError(f"{path}: `{name}` is given twice, written with - and with _: remove one of the two")
+        settings[name] = value
     for name, value in settings.items():
         try:
             _check_setting(name, value)

@@ -12,12 +12,19 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minigrid.errors import Notice, UserError
-from minigrid.files import is_unfinished, lock, sync_folder, written, written_whole
-from minigrid.runs.checkpoint import LAST
+from minigrid.errors import Notice, UserError, shown
+from minigrid.files import is_unfinished, lock, read_plain, remove_unfinished, sync_folder, written, written_whole
+from minigrid.runs.checkpoint import read_description
+from minigrid.runs.checkpoint_format import MOST_COUNT
 from minigrid.runs.config import Config
+from minigrid.runs.find import BEST, LAST
+from minigrid.version import __version__
 
 CONFIG, METRICS, PICTURE = "config.json", "metrics.jsonl", "loss.png"
+UNTRAINED = {LAST, CONFIG, METRICS}
+"""The files that a run writes before its first step."""
+LARGEST_LOSS = 1e300  # nats
+MOST_BYTES = 1_000_000_000  # of metrics that are read: ten million records
 
 Record = dict[str, Any]
 """One measurement: ``split`` ("train" or "val"), ``step``, ``epoch``, ``loss`` (nats), and what else was measured."""
@@ -26,7 +33,7 @@ Record = dict[str, Any]
 def refuse_used(folder: Path) -> None:
     """Make sure that a new run overwrites nothing.
 
-    Files left behind by a run that was stopped before its first save do not count.
+    A run that was stopped before its first step does not count: it can be started again at no loss.
 
     Raises
     ------
@@ -35,10 +42,46 @@ def refuse_used(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: choose a new folder for the `run`")
-    if folder.exists() and not all(map(is_unfinished, folder.iterdir())):
+    if folder.exists() and not all(map(is_unfinished, folder.iterdir())) and not _is_untrained(folder):
         raise UserError(
             f"the folder {folder} is not empty: `resume` the run in it, or choose a new folder for the `run`"
         )
+
+
+def _is_untrained(folder: Path) -> bool:
+    """Return whether a folder contains only what a run writes before its first step."""
+    names = {file.name for file in folder.iterdir() if not is_unfinished(file)}
+    if LAST not in names or not names <= UNTRAINED:
+        return False
+    try:
+        run = read_description(folder / LAST)[0].run
+    except UserError:
+        return False
+    return run is not None and run.progress is not None and run.progress.number == 0
+
+
+def claim(folder: Path) -> None:
+    """Make the folder of a new run, and remove what a run that never began has left in it.
+
+    Raises
+    ------
+    UserError
+        The folder is in use, as in :func:`refuse_used`, or another process is training in it.
+    """
+    make_folder(folder)
+    with held(folder):
+        refuse_used(folder)  # again: another process may just have ended a run here
+        remove_unfinished(folder)
+        for name in UNTRAINED:
+            (folder / name).unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Remove the files of a run that has not done its first step, and its folder."""
+    with contextlib.suppress(OSError):  # the folder may be the current one, or contain the user's files
+        for name in (LAST, BEST, CONFIG, METRICS, PICTURE):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 @contextlib.contextmanager
@@ -88,7 +131,9 @@ def make_folder(folder: Path) -> None:
 
 def list_runs() -> str:
     """Name the newest runs under runs/, for messages."""
-    found = sorted(Path("runs").glob(f"*/{LAST}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    found = sorted(
+        filter(Path.is_file, Path("runs").glob(f"*/{LAST}")), key=lambda path: path.stat().st_mtime, reverse=True
+    )
     return f"under runs/: {', '.join(path.parent.name for path in found[:5])}" if found else "there is none under runs/"
 
 
@@ -96,8 +141,11 @@ def list_runs() -> str:
 
 
 def write_config(folder: Path, settings: dict[str, Any]) -> None:
-    """Write the settings of a run where a person can read them; the checkpoints hold them too."""
-    _write_durably(folder / CONFIG, json.dumps(settings, indent=1) + "\n")
+    """Write the settings of a run, and the version of minigrid, where a person can read them.
+
+    The checkpoints hold them too.
+    """
+    _write_durably(folder / CONFIG, json.dumps({"version": __version__} | settings, indent=1) + "\n")
 
 
 def write_metrics(folder: Path, records: Iterable[Record]) -> None:
@@ -144,7 +192,7 @@ def read_metrics(folder: Path) -> list[Record]:
         The folder has none, or they cannot be read.
     """
     try:
-        lines = (folder / METRICS).read_text(encoding="utf-8").splitlines()
+        lines = read_plain(folder / METRICS, MOST_BYTES).decode().splitlines()
         return [_record(line) for line in lines]
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"{folder} contains no {METRICS}: give the folder of a run") from error
@@ -160,7 +208,7 @@ def metrics_until(folder: Path, count: int, step: int) -> list[Record]:
     Warns if some of them are missing or damaged; the others are returned.
     """
     try:
-        lines, reason = (folder / METRICS).read_bytes().split(b"\n")[:count], "incomplete or damaged"
+        lines, reason = read_plain(folder / METRICS, MOST_BYTES).split(b"\n")[:count], "incomplete or damaged"
     except OSError as error:
         lines, reason = [], f"not readable ({error.strerror})"
     records = []
@@ -178,11 +226,24 @@ def metrics_until(folder: Path, count: int, step: int) -> list[Record]:
 
 
 def _record(line: str) -> Record:
-    record = json.loads(line)
+    """Read a line of the metrics.
+
+    Raises
+    ------
+    ValueError
+        It is not a record with a whole step and a finite loss.
+    """
+    try:
+        record = json.loads(line)
+    except RecursionError as error:
+        raise ValueError(f"{line[:40]!r} is nested too deeply") from error
     if not isinstance(record, dict) or not {"split", "step", "loss"} <= record.keys():
         raise ValueError(f"{line[:40]!r} is not a record")
-    if not isinstance(record["step"], int):
-        raise ValueError(f"the step {record['step']!r} is not a whole number")
+    step, loss = record["step"], record["loss"]
+    if type(step) is not int or not 0 <= step <= MOST_COUNT:
+        raise ValueError(f"the step {shown(step)} is not a whole number")
+    if type(loss) not in (int, float) or not abs(loss) < LARGEST_LOSS:  # nan is not less than anything
+        raise ValueError(f"the loss {shown(loss)} is not a finite number")
     return record
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from minigrid.data import addition
 from minigrid.errors import UserError
-from minigrid.files import stamp, written, written_whole
-from minigrid.runs.checkpoint import BEST, LAST
+from minigrid.files import stamp, written_whole
 from minigrid.runs.evaluation import Evaluation, bits, evaluate
-from minigrid.runs.folder import PICTURE, held, write_metrics
+from minigrid.runs.find import BEST, LAST
+from minigrid.runs.folder import PICTURE, discard, held, write_metrics
 from minigrid.runs.report import Report
 from minigrid.runs.run import InterruptedRunError, Run
 from minigrid.runs.sampling import Sampler, generate
@@ -48,10 +48,17 @@ def train(run: Run, report: Report | None = None) -> None:
     report = report or Report()
     # overflow is found by the check of the training step, and reported in one sentence instead of NumPy's warnings
     with held(run.folder), stop_signal(report.stopping) as stop, np.errstate(over="ignore", invalid="ignore"):
-        _prepare_folder(run)
+        is_new = run.last_stamp is None
         try:
+            _prepare_folder(run)
             report.started(run)
             _train(run, report, stop)
+        except (UserError, MemoryError):
+            # if, say, the first step needs more memory than there is, a smaller model can be trained in the same folder
+            is_ours = run.last_stamp is not None and stamp(run.folder / LAST) == run.last_stamp
+            if is_new and is_ours and run.step.number == 0:
+                discard(run.folder)
+            raise
         except OSError:  # the report has lost its reader
             run.save(LAST)
             raise
@@ -203,12 +210,13 @@ def _sample(run: Run) -> str:
 
 
 def _draw(run: Run, report: Report) -> None:
-    """Draw the loss curves. A picture that cannot be written is no reason to stop."""
-    from minigrid.plots import loss_curves  # matplotlib takes long to import
-
+    """Draw the loss curves."""
     picture = run.folder / PICTURE
     try:
-        with written(picture), written_whole(picture) as temporary:
+        from minigrid.plots import loss_curves  # matplotlib takes long to import
+
+        with written_whole(picture) as temporary:
             loss_curves({run.folder.name: run.state.metrics}).savefig(temporary, format="png", dpi=120)
-    except UserError as error:
-        report.note(str(error))
+    except Exception as error:  # a full disk, a broken matplotlib, a missing font: no reason to end a run
+        reason = error.strerror if isinstance(error, OSError) else None
+        report.note(f"cannot draw {picture}: {reason or error}; training continues without it")

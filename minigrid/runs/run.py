@@ -10,9 +10,10 @@ import numpy as np
 
 from minigrid.files import stamp
 from minigrid.nn.model import CharModel
-from minigrid.runs.checkpoint import LAST, model_arrays, saving, write_checkpoint
+from minigrid.runs.checkpoint import model_arrays, saving, write_checkpoint
 from minigrid.runs.checkpoint_format import Meta, RunMeta
 from minigrid.runs.config import Config
+from minigrid.runs.find import LAST
 from minigrid.runs.folder import Record, append_metrics, sync_metrics, write_config
 from minigrid.runs.state import RunState
 from minigrid.runs.tasks import Task

@@ -8,15 +8,16 @@ from minigrid.backend import choose_device
 from minigrid.errors import UserError
 from minigrid.files import remove_unfinished, stamp
 from minigrid.nn.model import CharModel
-from minigrid.runs.checkpoint import LAST, Checkpoint, find_checkpoint, read_checkpoint
+from minigrid.runs.checkpoint import Checkpoint, read_checkpoint
 from minigrid.runs.checkpoint_format import Progress
 from minigrid.runs.config import Config
+from minigrid.runs.find import LAST, find_checkpoint
 from minigrid.runs.folder import (
     Record,
+    claim,
     fresh_folder,
     held,
     list_runs,
-    make_folder,
     metrics_until,
     refuse_used,
 )
@@ -58,7 +59,7 @@ def start_run(config: Config, folder: Path | None = None, init_from: str | None 
         initialise(model, task, config, read_checkpoint(init_from))
     step = TrainStep(model, **config.step_options())
     folder = folder or fresh_folder(config)
-    make_folder(folder)
+    claim(folder)
     return Run(folder, config, task, model, step, RunState(inherits=init_from is not None))
 
 
@@ -102,7 +103,8 @@ def _resumed(folder: Path, checkpoint: Checkpoint, given: dict[str, Any]) -> Run
     model = checkpoint.model(config.backend)
     progress = meta.run.progress
     step = TrainStep(model, **config.step_options())
-    step.load_state_dict(checkpoint.arrays | {"number": progress.number, "lr": progress.lr})
+    arrays = checkpoint.training_arrays(config.optimizer, config.batch)
+    step.load_state_dict(arrays | {"number": progress.number, "lr": progress.lr})
     state = RunState.resumed(progress, _metrics_of(folder, progress), model)
     remove_unfinished(folder)
     run = Run(folder, config, task, model, step, state, stamp(folder / LAST))

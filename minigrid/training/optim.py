@@ -36,13 +36,23 @@ def decayed_rate(lr: float, epoch: int, decay: float, after: int) -> float:
 class Optimizer(ABC):
     """Updates one flat vector of parameters.
 
+    Parameters
+    ----------
+    like : (P,) array
+        Vector like the parameters.
+
     Attributes
     ----------
+    moments : tuple of str
+        Names of the arrays in `state`.
     state : dict
-        Name -> array; what :meth:`update` carries from call to call.
+        Name -> (P,) array, zero at first; what :meth:`update` carries from call to call.
     """
 
-    state: dict[str, Array]
+    moments: tuple[str, ...]
+
+    def __init__(self, like: Array):
+        self.state: dict[str, Array] = {name: array_module(like).zeros_like(like) for name in self.moments}
 
     def update(self, p: Array, g: Array, lr: float, step: int, part: slice = slice(None)) -> None:
         """Change the parameters `p` in place.
@@ -85,8 +95,10 @@ class RMSprop(Optimizer):
         p -= lr * g / (sqrt(m) + epsilon)
     """
 
+    moments = ("mean_square",)
+
     def __init__(self, like: Array, alpha: float = 0.95, epsilon: float = 1e-8):
-        self.state = {"mean_square": array_module(like).zeros_like(like)}
+        super().__init__(like)
         self.alpha, self.epsilon = alpha, epsilon
 
     def _update(self, p: Array, g: Array, state: dict[str, Array], lr: float, step: int) -> None:
@@ -114,8 +126,10 @@ class Adam(Optimizer):
         p -= lr * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
     """
 
+    moments = ("mean", "mean_square")
+
     def __init__(self, like: Array, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
-        self.state = {name: array_module(like).zeros_like(like) for name in ("mean", "mean_square")}
+        super().__init__(like)
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
     def _update(self, p: Array, g: Array, state: dict[str, Array], lr: float, step: int) -> None:
@@ -132,7 +146,7 @@ class Adam(Optimizer):
         kernels_for(p).adam(p, g, *moments, lr, step, self.beta1, self.beta2, self.epsilon)
 
 
-OPTIMIZERS = {"rmsprop": RMSprop, "adam": Adam}
+OPTIMIZERS: dict[str, type[RMSprop] | type[Adam]] = {"rmsprop": RMSprop, "adam": Adam}
 
 
 def make_optimizer(name: str, like: Array, alpha: float) -> Optimizer:

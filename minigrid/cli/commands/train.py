@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from minigrid.cli.flags import flag, with_flags
 from minigrid.cli.options import add_setting
 from minigrid.cli.parser import Parser
+from minigrid.cli.terminal import one_line
 from minigrid.errors import UserError
 from minigrid.runs.config import Config, read_config_file, refuse_idle
 
@@ -68,18 +69,27 @@ def run(options: argparse.Namespace) -> int:
         with TrainingReport() as report:
             train(run, report)
     except InterruptedRunError:
-        again = f"python -m minigrid train --run {shlex.quote(str(run.folder))} --resume"
+        again = f"{_command('train', options)} --run {shlex.quote(str(run.folder))} --resume"
         with contextlib.suppress(OSError):  # the terminal may be gone
-            print(f"stopped at step {run.step.number} and saved; to continue: {again}", file=sys.stderr)
+            print(one_line(f"stopped at step {run.step.number} and saved; to continue: {again}"), file=sys.stderr)
         return 130
     except DivergedError as error:
-        print(f"training stopped: {with_flags(str(error), options.parser.flags)}.", file=sys.stderr)
+        message = with_flags(str(error), options.parser.flags)
+        print(one_line(f"training stopped: {message}."), file=sys.stderr)
         return 1
     best = f"best validation loss {run.state.best:.4f} nats; " if math.isfinite(run.state.best) else ""
     limit = " (limit set by --max-steps)" if run.step.number == run.config.max_steps else ""
-    print(f"done: {run.step.number} steps{limit}; {best}everything is in {run.folder}")
-    print(f"to write with it: python -m minigrid sample {shlex.quote(str(run.folder))}")
+    print(one_line(f"done: {run.step.number} steps{limit}; {best}everything is in {run.folder}"))
+    print(one_line(f"to write with it: {_command('sample', options)} {shlex.quote(str(run.folder))}"))
     return 0
+
+
+def _command(name: str, options: argparse.Namespace) -> str:
+    """Return how to start a command, in the same way as this one was started."""
+    program = options.parser.prog.split()[0]
+    if program.endswith(".py"):
+        return f"python {name}.py"
+    return f"minigrid {name}" if Path(sys.argv[0]).stem == "minigrid" else f"python -m minigrid {name}"
 
 
 def _resumed(options: argparse.Namespace) -> "Run":
@@ -109,5 +119,5 @@ def _started(options: argparse.Namespace) -> "Run":
         if name not in given and value is not None
     ]
     if kept:
-        print(f"settings from {options.init_from}: {' '.join(kept)}")
+        print(one_line(f"settings from {options.init_from}: {' '.join(kept)}"))
     return run
