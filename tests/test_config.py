@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import os
 
 import pytest
 from run_fixtures import PROJECT
@@ -161,3 +162,38 @@ def test_settings_of_another_task_are_refused_if_they_are_given(task, useful, id
 @pytest.mark.parametrize("path", sorted((PROJECT / "configs").glob("*.toml")), ids=lambda path: path.name)
 def test_the_ready_configs_are_valid(path):
     Config(**read_config_file(str(path)))
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path):
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbfhidden = 7\r\n")
+    assert read_config_file(str(path)) == {"hidden": 7}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("val-fraction = 0.1\nval_fraction = 0.2", "`val_fraction` is given twice, written with - and with _"),
+        ("lr = 1" + "0" * 400, "`lr` must be a finite number, not inf"),
+        ("epochs = 9" + "9" * 310, "`epochs` must be at most 1,000,000,000,000, not 99999"),
+        ("hidden = 0x" + "f" * 10_000, "`hidden` must be from 1 to 1,000,000, not a huge int"),
+        ("model = 0x" + "f" * 10_000, "`model` must be a string, not a huge int"),
+        ("model = '\u202e" + "x" * 500 + "'", "`model` must be grid, lstm, gru or rnn, not "),
+        ("device = -1", "`device` must be from 0 to"),
+        ("#" * 1_000_001, "larger than 1 MB"),
+    ],
+)
+def test_config_files_made_to_do_harm(tmp_path, content, words):
+    path = tmp_path / "bad.toml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigFileError) as problem:
+        read_config_file(str(path))
+    assert words in str(problem.value)
+    assert len(str(problem.value)) < 300
+
+
+def test_a_pipe_is_no_config_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(ConfigFileError, match="it is a pipe or a device, not a plain file"):
+            read_config_file(str(path))

@@ -1,11 +1,13 @@
 import pytest
 
-from minigrid.errors import UserError, closest, did_you_mean
+from minigrid.errors import UserError, closest, did_you_mean, shown
 
-WORDS = ("grid", "lstm", "gru", "rnn")
+WORDS = ("grid", "lstm", "gru", "rnn", "top-k")
 
 
-@pytest.mark.parametrize(("word", "known"), [("gird", "grid"), ("LSTMs", None), ("lsmt", "lstm"), ("", None)])
+@pytest.mark.parametrize(
+    ("word", "known"), [("gird", "grid"), ("LSTMs", None), ("lsmt", "lstm"), ("", None), ("stop", None)]
+)
 def test_the_closest_word(word, known):
     assert closest(word, WORDS) == known
     assert did_you_mean(word, WORDS) == (f" (did you mean {known}?)" if known else "")
@@ -13,3 +15,13 @@ def test_the_closest_word(word, known):
 
 def test_a_user_error_is_a_value_error():
     assert issubclass(UserError, ValueError)
+
+
+def test_a_value_is_shown_in_a_readable_length():
+    assert shown("a'b") == repr("a'b")
+    assert shown("x" * 100) == "'" + "x" * 59 + "..."
+    assert shown(10**10_000) == "a huge int"
+    nested = []
+    for _ in range(100_000):
+        nested = [nested]
+    assert shown(nested).startswith(("[[", "a huge list"))

@@ -7,13 +7,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from run_fixtures import contents, text_config
+from run_fixtures import contents, text_config, write_text
 
 from minigrid import UserError
 from minigrid.errors import Notice
 from minigrid.runs.config import Config
 from minigrid.runs.folder import (
     append_metrics,
+    claim,
+    discard,
     fresh_folder,
     held,
     list_runs,
@@ -25,6 +27,7 @@ from minigrid.runs.folder import (
     write_config,
     write_metrics,
 )
+from minigrid.runs.start import start_run
 from minigrid.version import __version__
 
 RECORDS = [{"split": "train", "step": 10, "loss": 2.5}, {"split": "val", "step": 10, "loss": 2, "sample": "é\n😀"}]
@@ -46,6 +49,81 @@ def test_a_folder_with_an_unfinished_save_is_free(here):
     (here / "run").mkdir()
     (here / "run" / ".last.npz.123.part").write_bytes(b"half")
     refuse_used(here / "run")
+
+
+@pytest.fixture
+def untrained(here):
+    """The folder of a run that was killed before its first step."""
+    run = start_run(text_config(write_text(here)), here / "run")
+    run.save("last.npz")
+    run.write_config()
+    write_metrics(run.folder, [])
+    (run.folder / ".last.npz.0123456789abcdef.part").write_bytes(b"half")
+    return run
+
+
+def test_a_run_that_never_began_is_started_again(untrained):
+    claim(untrained.folder)
+    assert contents(untrained.folder) == {}
+
+
+@pytest.mark.parametrize("name", ["best.npz", "notes", "loss.png"])
+def test_other_files_are_not_lost_with_it(untrained, name):
+    (untrained.folder / name).write_text("mine")
+    before = contents(untrained.folder)
+    with pytest.raises(UserError, match="is not empty"):
+        claim(untrained.folder)
+    assert contents(untrained.folder) == before
+
+
+def test_a_run_that_has_begun_is_not_started_again(untrained):
+    untrained.step.number = 1
+    untrained.save("last.npz")
+    with pytest.raises(UserError, match="is not empty"):
+        claim(untrained.folder)
+    assert (untrained.folder / "last.npz").exists()
+
+
+def test_discarding_keeps_the_files_of_others(untrained):
+    (untrained.folder / "notes").write_text("mine")
+    discard(untrained.folder)
+    (untrained.folder / ".last.npz.0123456789abcdef.part").unlink()
+    assert contents(untrained.folder) == {"notes": b"mine"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"split": "val", "step": 1, "loss": {"a": 1}}',
+        '{"split": "val", "step": 1, "loss": "much"}',
+        '{"split": "val", "step": 1, "loss": NaN}',
+        '{"split": "val", "step": 1, "loss": Infinity}',
+        '{"split": "val", "step": 1, "loss": 1' + "0" * 400 + "}",
+        '{"split": "val", "step": 1' + "0" * 400 + ', "loss": 1}',
+        '{"split": "val", "step": true, "loss": 1}',
+        '{"split": "val", "step": -1, "loss": 1}',
+        '{"split": "val", "step": 1, "loss": 9' + "9" * 5000 + "}",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "3",
+    ],
+    ids=range(12),
+)
+def test_a_record_made_to_do_harm(here, line):
+    (here / "metrics.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match="is damaged") as problem:
+        read_metrics(here)
+    assert len(str(problem.value)) < 400
+    with pytest.warns(Notice, match="is incomplete or damaged"):
+        assert metrics_until(here, 1, 10) == []
+
+
+def test_a_pipe_is_no_file_of_metrics(here):
+    os.mkfifo(here / "metrics.jsonl")
+    with pytest.raises(UserError, match="it is a pipe or a device"):
+        read_metrics(here)
+    with pytest.raises(UserError, match="it is a pipe or a device"):
+        write_metrics(here, [])
 
 
 def test_a_foreign_config_file_is_not_overwritten(here):

@@ -270,3 +270,11 @@ def test_enlarge_redraws_everything():
     assert not np.array_equal(model.params.flat, once)
     enlarge(model, seed=3, scale=0.5)
     assert np.array_equal(model.params.flat, once)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(("factor", "passes"), [(1, True), (1.001, False)])
+def test_a_large_scalar_hides_no_mistake_and_makes_none(check, factor, passes):
+    arrays = {"a": np.array([0.3, 0.7])}
+    report = check(lambda: 1e6 + (arrays["a"] ** 2).sum(), arrays, {"a": factor * 2 * arrays["a"]})
+    assert report.passed() == passes

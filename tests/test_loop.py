@@ -412,3 +412,47 @@ def test_a_picture_that_cannot_be_written_does_not_stop_the_run(tmp_path, data, 
     with pytest.warns(Notice, match=r"^cannot draw .*loss\.png: Is a directory; training continues without it$"):
         train(run)
     assert resume_run(tmp_path / "run").step.number == 3
+
+
+@pytest.mark.parametrize("failure", [ImportError("No module named 'matplotlib_inline'"), ValueError("no such font")])
+def test_any_failure_to_draw_is_a_note(tmp_path, data, monkeypatch, failure):
+    def broken(curves):
+        raise failure
+
+    monkeypatch.setattr(loop, "_draw", DRAW)
+    monkeypatch.setattr("minigrid.plots.loss_curves", broken)
+    run = start_run(text_config(data, max_steps=3), tmp_path / "run")
+    with pytest.warns(Notice, match=f"cannot draw .*loss.png: {failure}; training continues without it"):
+        train(run)
+    assert {file.name for file in run.folder.iterdir()} == {"best.npz", "last.npz", "config.json", "metrics.jsonl"}
+
+
+@pytest.mark.parametrize("validates", [False, True])
+def test_a_model_too_large_for_its_first_step_leaves_nothing(tmp_path, data, monkeypatch, validates):
+    def no_memory(*args, **options):
+        raise MemoryError
+
+    trained(tmp_path / "old", text_config(data, max_steps=2))
+    start = {"init_from": str(tmp_path / "old")} if validates else {}
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "evaluate", no_memory)
+        patch.setattr(TrainStep, "__call__", no_memory)
+        run = start_run(text_config(data), tmp_path / "run", **start)
+        with pytest.raises((UserError, MemoryError)):
+            train(run)
+    assert not run.folder.exists()
+    trained(tmp_path / "run", text_config(data, max_steps=2))
+
+
+def test_running_out_of_memory_later_loses_nothing(tmp_path, data, monkeypatch):
+    folder = trained(tmp_path / "run", text_config(data, max_steps=2)).folder
+    before = contents(folder)
+
+    def no_memory(*args, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(TrainStep, "__call__", no_memory)
+    with pytest.raises(UserError, match="not enough memory"):
+        train(resume_run(folder, {"max_steps": 4}))
+    assert contents(folder).keys() == before.keys()
+    assert contents(folder)["last.npz"] == before["last.npz"]

@@ -61,6 +61,56 @@ def test_a_mistake_is_one_sentence(capsys, parser, arguments, message):
     assert refused(capsys, parser, *arguments) == f"tool: {message} (see tool --help)\n"
 
 
+@pytest.fixture
+def twice():
+    parser = Parser(prog="tool")
+    parser.add_argument("--lr", type=float, default=1.0)
+    parser.add_argument("--name", choices=("a", "b"), group="more")
+    parser.add_argument("--fast", action="switch", default=False)
+    parser.add_argument("--once", action="store_true")
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lr=1", "--lr", "2"], "--lr is given twice, as 1.0 and as 2.0: give it once"),
+        (["--name=a", "--name=b"], "--name is given twice, as a and as b: give it once"),
+        (["--fast", "--no-fast"], "--fast and --no-fast contradict each other: give one of them"),
+    ],
+)
+def test_a_second_value_does_not_silently_replace_the_first(capsys, twice, arguments, message):
+    assert refused(capsys, twice, *arguments) == f"tool: {message} (see tool --help)\n"
+
+
+def test_the_same_value_twice_is_no_mistake(twice):
+    arguments = ["--lr=nan", "--name=a", "--name", "a", "--fast", "--fast", "--once", "--once"]
+    for _ in range(2):  # what was given in one call does not count in the next
+        options = parse(twice, arguments)
+        assert (options.name, options.fast, options.once) == ("a", True, True)
+        assert vars(options).keys() == {"parser", "lr", "name", "fast", "once"}
+    assert not parse(twice, ["--no-fast"]).fast
+
+
+def test_a_second_text_gets_advice(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b.txt").write_text("")
+    parser = Parser(prog="tool")
+    parser.add_argument("--data")
+    parser.set_defaults(parser=parser)
+    advice = "; to use several files as one text, join them first: `cat A.txt B.txt > all.txt`"
+    assert advice in refused(capsys, parser, "--data", "a.txt", "b.txt")
+    assert advice not in refused(capsys, parser, "--data", "a.txt", "nothing")
+
+
+def test_a_message_is_one_line_of_a_readable_length(capsys, parser):
+    message = refused(capsys, parser, "--clip=1", "a", "\x1b[2J\n" + "b" * 5000)
+    assert "\\x1b[2J\\n" in message
+    assert message.count("\n") == 1
+    assert len(message) < 600
+
+
 def test_a_command_corrects_its_own_options(capsys):
     program = Parser(prog="tool")
     commands = program.add_subparsers()

@@ -166,7 +166,7 @@ def saving(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = "free some space" if error.errno in NO_SPACE else "check the path and its permissions"
-        if any(path.with_name(name).exists() for name in (BEST, LAST)):
+        if any((path.parent / name).exists() for name in (BEST, LAST)):
             advice = f"the checkpoint saved before is intact: {remedy}, then continue with `resume`"
         else:
             advice = f"nothing has been saved: {remedy}, and try again"

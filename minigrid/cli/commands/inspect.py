@@ -5,9 +5,10 @@ from pathlib import Path
 
 from minigrid.backend import choose_device
 from minigrid.cli.options import TRAINED, add_backend
+from minigrid.cli.outputs import output
 from minigrid.cli.parser import Parser
+from minigrid.cli.terminal import one_line
 from minigrid.errors import UserError
-from minigrid.files import written
 
 HELP = "show what every gate does while the model reads a text, as a page and as a picture"
 
@@ -51,9 +52,10 @@ def run(options: argparse.Namespace) -> int:
     name = checkpoint.path.resolve().parent.name if Path(options.run).is_dir() else checkpoint.path.name
     html = page(model, vocabulary, ids, trace, name)
     image = options.out.with_suffix(".png")
-    with written(options.out):
-        options.out.write_text(html, encoding="utf-8")
-    with written(image):
-        picture(vocabulary, ids[:PICTURED], trace).savefig(image, dpi=120)
-    print(f"wrote {options.out} and {image}")
+    figure = picture(vocabulary, ids[:PICTURED], trace)
+    with output(options.out) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+    with output(image) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+    print(one_line(f"wrote {options.out} and {image}"))
     return 0

@@ -4,9 +4,10 @@ import argparse
 import collections
 from pathlib import Path
 
+from minigrid.cli.outputs import output
 from minigrid.cli.parser import Parser
+from minigrid.cli.terminal import one_line
 from minigrid.errors import UserError
-from minigrid.files import written
 
 HELP = "draw the loss curves of several runs in one picture"
 
@@ -36,10 +37,10 @@ def run(options: argparse.Namespace) -> int:
         label = folder.name if times_named[folder.name] == 1 else str(folder)
         curves[label] = read_metrics(folder)
     figure = loss_curves(curves)
-    with written(options.out):
+    with output(options.out) as temporary:
         try:
-            figure.savefig(options.out, dpi=120)
+            figure.savefig(temporary, format=options.out.suffix[1:], dpi=120)
         except ValueError as error:  # not the ending of a picture
             raise UserError(f"cannot write {options.out}: {error}") from error
-    print(f"wrote {options.out}")
+    print(one_line(f"wrote {options.out}"))
     return 0

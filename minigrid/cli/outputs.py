@@ -1,0 +1,46 @@
+"""The files that commands write."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from minigrid.errors import UserError
+from minigrid.files import open_plain, written, written_whole
+
+
+@contextlib.contextmanager
+def output(path: Path, option: str = "--out") -> Iterator[Path]:
+    """Write a file that the user named in an option, completely or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file. An older file is replaced, but never a checkpoint.
+    option : str
+        The option, for messages.
+
+    Yields
+    ------
+    Path
+        Temporary file to write to; its name lacks the ending of `path`.
+
+    Raises
+    ------
+    UserError
+        The file is a checkpoint, or cannot be written.
+    """
+    if path.suffix.lower() == ".npz":
+        raise UserError(f"{option} {path} would be taken for a checkpoint: choose another ending than .npz")
+    if _is_archive(path):
+        raise UserError(f"{option} {path} would overwrite a checkpoint: choose another file")
+    with written(path), written_whole(path) as temporary:
+        yield temporary
+
+
+def _is_archive(path: Path) -> bool:
+    """Return whether there is a checkpoint, or another zip archive."""
+    try:
+        with open_plain(path) as file:
+            return file.read(4) == b"PK\x03\x04"
+    except OSError:
+        return False

@@ -1,0 +1,39 @@
+import os
+
+import pytest
+from run_fixtures import contents
+
+from minigrid import UserError
+from minigrid.cli.outputs import output
+
+
+def test_a_file_is_written_whole(tmp_path):
+    file = tmp_path / "page.html"
+    file.write_text("old")
+    with output(file) as temporary:
+        temporary.write_text("new")
+        assert file.read_text() == "old"
+    assert contents(tmp_path) == {"page.html": b"new"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("model.npz", "--out .*model.npz would be taken for a checkpoint: choose another ending than .npz"),
+        ("new.NPZ", "would be taken for a checkpoint"),
+        ("renamed", "--out .*renamed would overwrite a checkpoint: choose another file"),
+        ("pipe", "cannot write .*pipe: it is a pipe or a device, not a plain file"),
+        ("folder", "cannot write .*folder: Is a directory"),
+        ("none/file", "cannot write .*file: No such file or directory"),
+    ],
+)
+def test_files_that_are_not_replaced(tmp_path, name, words):
+    for checkpoint in ("model.npz", "renamed"):
+        (tmp_path / checkpoint).write_bytes(b"PK\x03\x04...")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(UserError, match=words), output(tmp_path / name):
+        raise AssertionError("nothing may be written")
+    assert sorted(os.listdir(tmp_path)) == before
+    assert (tmp_path / "model.npz").read_bytes() == b"PK\x03\x04..."
