@@ -1,8 +1,9 @@
 import io
 import re
+import sys
 
 import pytest
-from run_fixtures import addition_config, text_config, trained
+from run_fixtures import addition_config, text_config, trained, write_text
 
 from minigrid.cli.training_report import TrainingReport
 
@@ -70,3 +71,40 @@ def test_a_note_is_printed(capsys):
     for _ in range(2):
         report.note("cannot write a\x1b[2J.png")
     assert capsys.readouterr().out == "note: cannot write a\\x1b[2J.png\n"
+
+
+@pytest.mark.parametrize("val_fraction", [0.05, 0])
+def test_a_log_file_shows_the_training_loss(tmp_path, data, capsys, monkeypatch, val_fraction):
+    monkeypatch.setattr("minigrid.cli.training_report.LOG_SECONDS", 0)
+    with TrainingReport() as report:
+        trained(tmp_path / "run", text_config(data, max_steps=35, val_fraction=val_fraction), report)
+    lines = re.findall(
+        r"^step (\d+) of 35, epoch 0\.\d\d: training loss \d\.\d{4} nats, \d+\.\dk/s$",
+        capsys.readouterr().out,
+        re.MULTILINE,
+    )
+    assert lines == ["10", "20", "30", "35"]
+
+
+def test_a_log_file_is_not_flooded(tmp_path, data, capsys):
+    with TrainingReport() as report:
+        trained(tmp_path / "run", text_config(data, max_steps=60), report)
+    assert re.findall(r"^step (\d+) of 60", capsys.readouterr().out, re.MULTILINE) == ["10", "60"]
+
+
+def test_a_terminal_needs_no_log(tmp_path, data, monkeypatch):
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{stream}", Terminal())
+    with TrainingReport() as report:
+        trained(tmp_path / "run", text_config(data, max_steps=20), report)
+    assert "step 10 of" not in sys.stdout.getvalue()
+    assert "validation loss" in sys.stdout.getvalue()
+
+
+def test_control_characters_in_a_sample_are_escaped(tmp_path, capsys):
+    text = write_text(tmp_path, "\x1b[2J\x07" * 500)
+    with TrainingReport() as report:
+        trained(tmp_path / "run", text_config(text, max_steps=2), report)
+    out = capsys.readouterr().out
+    assert "\\x1b" in out
+    assert "\x1b" not in out
