@@ -83,11 +83,55 @@ def test_json_gives_the_same_vocabulary(tokens):
 
 @pytest.mark.parametrize(
     ("tokens", "symbols"),
-    [("words", (1,)), ("chars", (2, 1)), ("chars", (1, 1)), ("bytes", (256,)), ("chars", (-1,))],
+    [
+        ("words", (1,)),
+        (["chars"], (1,)),
+        ("chars", (2, 1)),
+        ("chars", (1, 1)),
+        ("bytes", (256,)),
+        ("chars", (-1,)),
+        ("chars", (0x110000,)),
+        ("chars", (1, 0xD800)),
+        ("chars", (0xDFFF, 0xE000)),
+        ("chars", (0.0, 1)),
+        ("chars", (True,)),
+        ("bytes", (float("nan"),)),
+        ("bytes", (1, 10**400)),
+        ("bytes", (1, 1e400)),
+        ("chars", ("a",)),
+        ("chars", (None,)),
+        ("chars", (np.int64(1),)),
+        ("chars", [1]),
+        ("chars", "a"),
+        ("chars", 1),
+        ("chars", None),
+    ],
 )
 def test_invalid_vocabularies_are_refused(tokens, symbols):
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=r"\.$"):
         Vocabulary(tokens, symbols)
+
+
+def test_the_neighbours_of_the_surrogates_are_characters():
+    vocabulary = Vocabulary("chars", (0xD7FF, 0xE000, 0x10FFFF))
+    assert vocabulary.decode(range(3)) == "\ud7ff\ue000\U0010ffff"
+
+
+@pytest.mark.parametrize("tokens", KINDS)
+def test_a_text_with_a_lone_surrogate_has_no_vocabulary(tokens):
+    with pytest.raises(UserError, match=r"has a lone surrogate, '\\udce9' \(U\+DCE9\), which is no character"):
+        Vocabulary.from_text("a\udce9", tokens)
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [None, [], {}, {"tokens": "chars"}, {"tokens": "chars", "symbols": 1}, {"tokens": "chars", "symbols": "ab"},
+     {"tokens": "chars", "symbols": [1], "more": 1}, {"tokens": None, "symbols": [1]},
+     {"tokens": "chars", "symbols": [[]]}],
+)  # fmt: skip
+def test_json_that_is_no_vocabulary(saved):
+    with pytest.raises(UserError, match=r"\.$"):
+        Vocabulary.from_json(saved)
 
 
 def test_differences_are_described():

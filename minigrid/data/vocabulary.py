@@ -1,6 +1,7 @@
 """The symbols of a text, and the conversion between text and ids."""
 
 import codecs
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +33,7 @@ class Vocabulary:
     tokens : {"chars", "bytes"}
         What a symbol is: a Unicode code point, or one byte of the text's UTF-8 encoding.
     symbols : tuple of int
-        The code points or byte values, in ascending order.
+        The code points or byte values, in ascending order. Lone surrogates (U+D800 to U+DFFF) are no characters.
 
     Raises
     ------
@@ -46,8 +47,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if self.tokens not in KINDS:
             raise UserError(f"`tokens` must be {' or '.join(KINDS)}, not {self.tokens!r}.")
-        values = (-1, *self.symbols, 0x110000 if self.tokens == "chars" else 0x100)
-        if any(low >= high for low, high in pairwise(values)):
+        if not _are_valid(self.symbols, self.tokens):
             raise UserError(
                 f"the symbols of the vocabulary are not {self.tokens} in ascending order: the file that they come "
                 "from may be damaged."
@@ -58,7 +58,18 @@ class Vocabulary:
 
     @classmethod
     def from_text(cls, text: str, tokens: str = "chars") -> "Vocabulary":
-        """Return the vocabulary of all symbols in `text`."""
+        """Return the vocabulary of all symbols in `text`.
+
+        Raises
+        ------
+        UserError
+            If `text` has lone surrogates, which are no characters.
+        """
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as problem:
+            lone = show(text[problem.start])
+            raise UserError(f"the text has a lone surrogate, {lone}, which is no character: leave it out.") from problem
         return cls(tokens, tuple(np.unique(_values(text, tokens)).tolist()))
 
     def encode(self, text: str) -> np.ndarray:
@@ -93,7 +104,7 @@ class Vocabulary:
         values = self._values[np.asarray(ids if isinstance(ids, np.ndarray) else list(ids), dtype=np.int64)]
         if self.tokens == "bytes":
             return values.astype(np.uint8).tobytes().decode("utf-8", errors="replace")
-        return values.astype("<u4").tobytes().decode("utf-32-le", errors="surrogatepass")
+        return values.astype("<u4").tobytes().decode("utf-32-le")
 
     def decoder(self) -> Decoder:
         """Return a decoder that takes ids one by one, to show a sample while it is being written."""
@@ -105,7 +116,15 @@ class Vocabulary:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "Vocabulary":
-        """Return the vocabulary that :meth:`to_json` described."""
+        """Return the vocabulary that :meth:`to_json` described.
+
+        Raises
+        ------
+        UserError
+            If it is none.
+        """
+        if type(saved) is not dict or saved.keys() != {"tokens", "symbols"} or type(saved["symbols"]) is not list:
+            raise UserError("a vocabulary has tokens and a list of symbols, and nothing else: its file may be damaged.")
         return cls(saved["tokens"], tuple(saved["symbols"]))
 
     def difference(self, other: "Vocabulary") -> str:
@@ -136,6 +155,14 @@ class Vocabulary:
         if self.tokens == "chars" or symbol < 0x80:
             return show(chr(symbol))
         return f"0x{symbol:02X}"
+
+
+def _are_valid(symbols: Any, tokens: str) -> bool:
+    if type(symbols) is not tuple or any(type(symbol) is not int for symbol in symbols):
+        return False
+    if any(low >= high for low, high in pairwise((-1, *symbols, 0x110000 if tokens == "chars" else 0x100))):
+        return False
+    return tokens == "bytes" or bisect_left(symbols, 0xD800) == bisect_left(symbols, 0xE000)
 
 
 def show(char: str) -> str:
