@@ -173,7 +173,7 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("train --task=addition --steps=7", "--steps does not apply to --task addition: leave it out"),
         ("train --data=missing.txt", "there is no file missing.txt"),
         ("train --data=.", "contains no input.txt"),
-        ("train --data=chars/last.npz", "is not UTF-8"),
+        ("train --data=chars/last.npz", "is a file of NumPy arrays, such as a checkpoint: name a text file"),
         ("train --corpus=shakspeare", "or toywiki, not 'shakspeare' (did you mean shakespeare?)"),
         ("train --resume", "--resume needs --run DIR, the folder of the run to continue"),
         ("train --resume --run=missing", "missing is not the folder of a run (there is none under runs/)"),
@@ -242,8 +242,9 @@ def test_a_mistake_is_one_sentence_and_loses_nothing(capsys, here, arguments, wo
     [
         (b"", "is empty"),
         (b"a", "give a longer text"),
-        (b"\xc9t\xe9 " * 99, "is not UTF-8 at byte 0: convert it to UTF-8, or set --tokens to bytes"),
-        (("abc" * 500).encode("utf-16"), "is not UTF-8 at byte 0 but looks like UTF-16: convert it to UTF-8"),
+        (b"l'\xe9t\xe9 1999, " * 99, "is not UTF-8 at byte 2 (line 1): it looks like Latin-1 or cp1252, so convert it"),
+        (b"l'\xe9t\xe9 1999, " * 99, ", or set --tokens to bytes to learn its bytes as they are."),
+        (("abc" * 500).encode("utf-16"), "is not UTF-8 at byte 0 (line 1): it looks like UTF-16, so convert it"),
         (b"abc" * 500 + b"\xff", "is not UTF-8 at byte 1500"),
     ],
 )  # fmt: skip

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from corpora_fixtures import TEXT, error, own_data_folder, sha256, source
 
-from minigrid.data.corpora import load_corpus, load_file, reading
-from minigrid.data.corpora.reading import read_symbols
+from minigrid.data.corpora import load, load_corpus, load_file, reading
+from minigrid.data.corpora.reading import SymbolDecoder, read_pieces
 from minigrid.data.corpora.sources import SOURCES
 
 
@@ -34,7 +34,7 @@ def test_what_is_not_utf8_is_located(tmp_path, monkeypatch, piece, data, offset)
     monkeypatch.setattr(reading, "PIECE", piece)
     (tmp_path / "latin.txt").write_bytes(data)
     message = error(load_file, tmp_path / "latin.txt")
-    assert f"at byte {offset}:" in message
+    assert f"at byte {offset} (line 1)" in message
     assert "`tokens` to bytes" in message
     assert len(load_file(tmp_path / "latin.txt", "bytes").ids) == len(data)
 
@@ -45,10 +45,22 @@ def test_symbols_arrive_in_order(tmp_path, monkeypatch, piece, tokens, dtype):
     monkeypatch.setattr(reading, "PIECE", piece)
     with zipfile.ZipFile(tmp_path / "text.zip", "w") as archive:
         archive.writestr("text", TEXT)
-    arrays = list(read_symbols(tmp_path / "text.zip", tokens, packed=True))
+    path = tmp_path / "text.zip"
+    decoder = SymbolDecoder(tokens, path)
+    arrays = [decoder.decode(piece) for piece in read_pieces(path, packed=True)]
     assert {array.dtype for array in arrays} == {np.dtype(dtype)}
     values = np.concatenate(arrays).tolist()
     assert values == (list(TEXT) if tokens == "bytes" else list(map(ord, TEXT.decode())))
+
+
+def test_a_packed_corpus_that_changes_is_no_crash(folder, monkeypatch):
+    packed = bz2.compress(TEXT)
+    source(monkeypatch, "wiki-excerpt", replace(SOURCES["wiki-excerpt"], sha256=sha256(packed)))
+    folder.mkdir()
+    path = folder / "wiki-excerpt.xml.bz2"
+    path.write_bytes(packed)
+    monkeypatch.setattr(load, "check_digest", lambda *arguments, **options: path.write_bytes(packed[:-9]))
+    assert "wiki-excerpt.xml.bz2 changed while it was being read" in error(load_corpus, "wiki-excerpt")
 
 
 def test_a_zip_of_the_users_own_is_not_unpacked(tmp_path):

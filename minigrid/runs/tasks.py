@@ -10,7 +10,7 @@ import numpy as np
 from minigrid.data import addition
 from minigrid.data.addition import AdditionBatches
 from minigrid.data.batches import TextBatches, split_text, whole_text
-from minigrid.data.corpora import Corpus, load_corpus, load_file
+from minigrid.data.corpora import Corpus, describe_oddities, load_corpus, load_file
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice, UserError, did_you_mean
 from minigrid.runs.checkpoint import Checkpoint
@@ -71,17 +71,9 @@ def resolve(config: Config) -> tuple[Config, Corpus | None]:
 
 
 def warn_of_oddities(corpus: Corpus | None) -> None:
-    """Warn if a text in characters contains something that you hardly want a model to learn."""
-    if corpus is None or corpus.vocabulary.tokens != "chars":
-        return
-    names = {"\r": "Windows line ends (\\r)", "\ufeff": "a byte-order mark (U+FEFF)"}
-    found = [name for char, name in names.items() if not corpus.vocabulary.unknown(char)]
-    if found:
-        warnings.warn(
-            f"the text contains {' and '.join(found)}, which the model will learn like any other character",
-            Notice,
-            stacklevel=2,
-        )
+    """Warn if a text contains something that you hardly want a model to learn."""
+    for note in [] if corpus is None else describe_oddities(corpus):
+        warnings.warn(note, Notice, stacklevel=2)
 
 
 def make_task(config: Config, corpus: Corpus | None) -> Task:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrid.data.corpora.reading import SymbolDecoder, read_pieces, read_symbols
+from minigrid.data.corpora.reading import SymbolDecoder, read_pieces
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import UserError
 
@@ -77,18 +77,30 @@ def read_ids(path: Path, survey: Survey, *, packed: bool) -> Iterator[np.ndarray
     Raises
     ------
     UserError
-        If the file is longer or shorter than in the first reading.
+        If the file is not what it was in the first reading.
     """
     vocabulary, left = survey.vocabulary, survey.length
     id_of = np.zeros(_POSSIBLE_SYMBOLS[vocabulary.tokens], dtype=id_type(vocabulary))
     id_of[list(vocabulary.symbols)] = np.arange(len(vocabulary))
-    for values in read_symbols(path, vocabulary.tokens, packed=packed):
+    digest = hashlib.sha256()
+    decoder = SymbolDecoder(vocabulary.tokens, path)
+    for piece in read_pieces(path, packed=packed):
+        digest.update(piece)
+        try:
+            values = decoder.decode(piece)
+        except UserError:  # it was UTF-8 in the first reading
+            break
         left -= len(values)
         if left < 0:
             break
-        yield id_of[values]
-    if left:
-        raise UserError(f"{path} changed while it was being read: try again when nothing writes to it.")
+        yield id_of.take(values)  # twice as fast as id_of[values]
+    if left or digest.hexdigest() != survey.sha256:
+        raise changed(path)
+
+
+def changed(path: Path) -> UserError:
+    """Return the error for a text that was different in a second reading."""
+    return UserError(f"{path} changed while it was being read: try again when nothing writes to it.")
 
 
 def encode_file(name: str, path: Path, survey: Survey, *, packed: bool) -> Corpus:

@@ -3,11 +3,15 @@
 import os
 import sys
 import warnings
+import zipfile
+import zlib
 from pathlib import Path
 
 from minigrid.data.corpora import cache
 from minigrid.data.corpora.download import UnreachableError, check_digest, fetch, find
-from minigrid.data.corpora.encoding import Corpus, encode_file, encode_text, read_ids, survey_file
+from minigrid.data.corpora.encoding import Corpus, Survey, changed, encode_file, encode_text, read_ids, survey_file
+from minigrid.data.corpora.formats import refuse_other_formats
+from minigrid.data.corpora.given import text_file
 from minigrid.data.corpora.sources import SOURCES, Digest
 from minigrid.data.vocabulary import KINDS
 from minigrid.errors import Notice, UserError, did_you_mean
@@ -71,27 +75,20 @@ def load_file(path: str | os.PathLike[str], tokens: str | None = None) -> Corpus
     Parameters
     ----------
     path : path-like
-        A UTF-8 text file (any file if `tokens` is "bytes"), or a folder that contains input.txt.
+        A UTF-8 text file (any file if `tokens` is "bytes"), or a folder that contains input.txt. Characters do not
+        include a byte-order mark at its beginning.
     tokens : {"chars", "bytes"}, optional
         Default: characters.
 
     Raises
     ------
     UserError
-        If the file does not exist, is a pipe or a device, is empty, or is not UTF-8.
+        If the file does not exist, is a pipe or a device, is empty, is not UTF-8 (or is compressed, or a document), or
+        changes while it is read.
     """
     tokens = _checked_tokens(tokens, default="chars")
     given = Path(path)
-    file = given
-    if given.is_dir():
-        file = given / "input.txt"
-        if not file.is_file():
-            raise UserError(f"the folder {given} contains no input.txt: name the text file itself.")
-    if not file.exists():
-        raise UserError(f"there is no file {given}: check the path.")
-    if not file.is_file():
-        raise UserError(f"{given} is a pipe or a device, but a text is read twice: save it to a file first.")
-    return _load_text(given.absolute().name, file, tokens)
+    return _load_text(given.absolute().name, text_file(given, CORPORA), tokens)
 
 
 def _load_text(name: str, path: Path, tokens: str, expected: Digest | None = None) -> Corpus:
@@ -102,6 +99,8 @@ def _load_text(name: str, path: Path, tokens: str, expected: Digest | None = Non
     except OSError as problem:
         reason = problem.strerror or problem
         raise UserError(f"{path} cannot be read ({reason}): check the file and its permissions.") from problem
+    except (zipfile.BadZipFile, EOFError, zlib.error) as problem:  # its checksum was right a moment ago
+        raise changed(path) from problem
 
 
 def _encode(name: str, path: Path, tokens: str, expected: Digest | None, entry: cache.Entry) -> Corpus:
@@ -109,14 +108,32 @@ def _encode(name: str, path: Path, tokens: str, expected: Digest | None, entry: 
     if expected:
         advice = "replace it with the right file, or delete it and let minigrid fetch it again"
         check_digest(path, expected, called=str(path), advice=advice)
+    elif tokens == "chars":
+        refuse_other_formats(path)
     survey = survey_file(path, tokens, packed=packed)
     if not survey.length:
         raise UserError(f"{path} is empty: give a file that contains some text.")
-    if survey.size > cache.CACHED_ABOVE and cache.write(entry, survey, read_ids(path, survey, packed=packed)):
-        corpus = cache.read(entry, name, path)
+    # what was read is what the entry describes only if the file has not changed since the entry was named
+    if survey.size > cache.CACHED_ABOVE and cache.entry_of(path, tokens, expected) == entry:
+        corpus = _keep(name, path, survey, entry, packed=packed)
         if corpus:
             return corpus
     return encode_file(name, path, survey, packed=packed)
+
+
+def _keep(name: str, path: Path, survey: Survey, entry: cache.Entry, *, packed: bool) -> Corpus | None:
+    """Encode a surveyed file into the cache, and say where that is; return None if it cannot be kept there."""
+    try:
+        cache.write(entry, survey, read_ids(path, survey, packed=packed))
+    except OSError as problem:
+        note = f"no encoded copy of {path} is kept in {entry.folder} ({problem.strerror or problem})"
+        warnings.warn(f"{note}: it is encoded again each time", Notice, stacklevel=2)
+        return None
+    corpus = cache.read(entry, name, path)
+    if corpus:
+        note = f"an encoded copy of {path} is kept in {entry.folder} for the next time"
+        warnings.warn(f"{note}; you can delete it whenever you like", Notice, stacklevel=2)
+    return corpus
 
 
 def _checked_tokens(tokens: str | None, *, default: str) -> str:

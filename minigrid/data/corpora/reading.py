@@ -10,10 +10,11 @@ from typing import IO
 
 import numpy as np
 
-from minigrid.errors import UserError
+from minigrid.data.corpora.formats import not_utf8
+from minigrid.files import open_plain
 
-PIECE = 1 << 20
-"""Bytes read at a time."""
+PIECE = 1 << 17
+"""Bytes read at a time, few enough that what becomes of them stays in the processor's cache."""
 
 
 def read_pieces(path: Path, *, packed: bool) -> Iterator[bytes]:
@@ -32,13 +33,6 @@ def read_pieces(path: Path, *, packed: bool) -> Iterator[bytes]:
     yield b""
 
 
-def read_symbols(path: Path, tokens: str, *, packed: bool) -> Iterator[np.ndarray]:
-    """Read a text as arrays of code points or byte values; see :class:`SymbolDecoder`."""
-    decoder = SymbolDecoder(tokens, path)
-    for piece in read_pieces(path, packed=packed):
-        yield decoder.decode(piece)
-
-
 class SymbolDecoder:
     """Turns the pieces of a text into arrays of code points ("chars") or byte values ("bytes").
 
@@ -54,6 +48,8 @@ class SymbolDecoder:
         self._path = path
         self._utf8 = codecs.getincrementaldecoder("utf-8")() if tokens == "chars" else None
         self._consumed = 0  # bytes of the pieces decoded so far
+        self._begun = False  # whether a character has been decoded
+        self._beyond_ascii = False  # whether one of those decoded so far is beyond ASCII
 
     def decode(self, piece: bytes) -> np.ndarray:
         """Decode the next piece; an empty one ends the text.
@@ -61,7 +57,8 @@ class SymbolDecoder:
         Returns
         -------
         numpy.ndarray
-            uint32 for chars, uint8 for bytes. A character that the piece cuts in two arrives with the next piece.
+            uint32 for chars, uint8 for bytes. A character that the piece cuts in two arrives with the next piece. A
+            byte-order mark at the beginning is left out of chars: it is no part of the text.
 
         Raises
         ------
@@ -74,26 +71,25 @@ class SymbolDecoder:
         try:
             text = self._utf8.decode(piece, final=not piece)
         except UnicodeDecodeError as problem:
-            raise self._not_utf8(problem, self._consumed - pending + problem.start) from problem
+            after_utf8 = self._beyond_ascii or not problem.object[: problem.start].isascii()
+            offset = self._consumed - pending + problem.start
+            raise not_utf8(self._path, offset, after_utf8=after_utf8) from problem
         self._consumed += len(piece)
+        self._beyond_ascii |= not text.isascii()
+        if text and not self._begun:
+            self._begun = True
+            text = text.removeprefix("\ufeff")
         return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-
-    def _not_utf8(self, problem: UnicodeDecodeError, offset: int) -> UserError:
-        is_utf16 = offset == 0 and problem.object[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        return UserError(
-            f"{self._path} is not UTF-8 at byte {offset}{' but looks like UTF-16' if is_utf16 else ''}: convert it to "
-            "UTF-8, or set `tokens` to bytes."
-        )
 
 
 @contextmanager
 def _opened(path: Path, packed: bool) -> Iterator[IO[bytes]]:
-    if packed and path.suffix == ".zip":
-        with zipfile.ZipFile(path) as archive, archive.open(archive.namelist()[0]) as member:
-            yield member
-    elif packed and path.suffix == ".bz2":
-        with bz2.open(path) as unpacked:
-            yield unpacked
-    else:
-        with open(path, "rb") as file:
+    with open_plain(path) as file:
+        if packed and path.suffix == ".zip":
+            with zipfile.ZipFile(file) as archive, archive.open(archive.namelist()[0]) as member:
+                yield member
+        elif packed and path.suffix == ".bz2":
+            with bz2.open(file) as unpacked:
+                yield unpacked
+        else:
             yield file
