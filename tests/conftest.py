@@ -1,6 +1,7 @@
 """Fixtures and settings of all tests."""
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,9 @@ from types import ModuleType
 
 import pytest
 import strict_cupy
+from corpora_fixtures import own_data_folder
 from hypothesis import settings
-from run_fixtures import write_text
+from run_fixtures import addition_config, text_config, trained, write_text
 
 settings.register_profile("minigrid", deadline=None)  # a shared machine may stall; slowness is no failure
 settings.load_profile("minigrid")
@@ -63,3 +65,27 @@ def no_pictures(monkeypatch) -> None:
 def data(tmp_path) -> Path:
     """A small text to train on."""
     return write_text(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def made_runs(tmp_path_factory) -> Path:
+    """A folder with a text and small runs on its characters, on its bytes and on addition; see `small_runs`."""
+    folder = tmp_path_factory.mktemp("made")
+    data = write_text(folder)
+    small = {"max_steps": 30, "eval_every": 15}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minigrid.runs.loop._draw", lambda run, report: None)
+        trained(folder / "chars", text_config(data, test_fraction=0.1, **small))
+        trained(folder / "bytes", text_config(data, tokens="bytes", model="lstm", **small))
+        trained(folder / "addition", addition_config(**small))
+    return folder
+
+
+@pytest.fixture
+def small_runs(made_runs, tmp_path, monkeypatch, no_pictures) -> Path:
+    """Work in a copy of the folder of `made_runs`, with a data folder of its own."""
+    own_data_folder(tmp_path, monkeypatch)
+    place = tmp_path / "here"
+    shutil.copytree(made_runs, place)
+    monkeypatch.chdir(place)
+    return place

@@ -12,7 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrid import CharModel
 from minigrid.cli.main import main
+from minigrid.data.vocabulary import Vocabulary
+from minigrid.runs.checkpoint import model_arrays, write_checkpoint
+from minigrid.runs.checkpoint_format import Meta
 from minigrid.runs.config import Config
 from minigrid.runs.loop import train
 from minigrid.runs.report import Report
@@ -46,6 +50,13 @@ def trained(folder: Path, config: Config, report: Report | None = None) -> Run:
     run = start_run(config, folder)
     train(run, report)
     return run
+
+
+def save_model(path: Path, vocabulary: Vocabulary, **described: Any) -> None:
+    """Write a checkpoint of a small untrained model."""
+    model = CharModel(vocab_size=len(vocabulary), hidden=4)
+    path.parent.mkdir(exist_ok=True)
+    write_checkpoint(path, model_arrays(model), Meta(model=model.options, vocabulary=vocabulary, **described))
 
 
 def arrays_of(checkpoint: Path) -> dict[str, np.ndarray]:

@@ -10,7 +10,7 @@ from minigrid import CharModel
 from minigrid.data.addition import AdditionBatches, vocabulary
 from minigrid.data.batches import TextBatches, whole_text
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.runs.evaluation import bits, evaluate
+from minigrid.runs.evaluation import bits, evaluate, perplexity, surprisals
 from minigrid.training import shards
 
 LETTERS = Vocabulary.from_text(TEXT)
@@ -107,6 +107,35 @@ def test_the_score_of_addition(wrong, digits, answers):
 @pytest.mark.parametrize("count", [1, 2, 256])
 def test_bits(count):
     assert bits(math.log(count)) == pytest.approx(math.log2(count))
+
+
+@pytest.mark.parametrize(("nats", "expected"), [(0.0, 1), (math.log(205), 205), (1e6, math.inf)])
+def test_perplexity(nats, expected):
+    assert perplexity(nats) == pytest.approx(expected)
+
+
+# -- one stream
+
+
+@pytest.mark.parametrize("length", [2, 256, 257, 258, 700])
+def test_surprisals_are_those_of_one_long_stream(length):
+    model, ids = text_model(), IDS[:length]
+    expected, _ = negative_log_likelihoods(model, ids[:-1, None], ids[1:, None], model.initial_state(1))
+    pieces = list(surprisals(model, ids.astype(np.uint8)))
+    assert np.concatenate(pieces) == pytest.approx(expected[:, 0], rel=1e-12)
+    assert max(map(len, pieces)) <= 256
+
+
+def test_surprisals_of_large_logits_are_finite():
+    model = text_model()
+    model.params.flat[...] *= 1e6
+    assert np.isfinite(np.concatenate(list(surprisals(model, IDS[:50])))).all()
+
+
+def test_a_model_of_one_symbol_is_never_surprised():
+    model, ids = CharModel(vocab_size=1, hidden=4), np.zeros(9, np.int32)
+    assert (np.concatenate(list(surprisals(model, ids))) == 0).all()
+    assert evaluate(model, whole_text(ids, 2, 3)).loss == 0
 
 
 # -- progress

@@ -8,7 +8,8 @@ from run_fixtures import TEXT
 
 from minigrid import CharModel, UserError
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.runs.sampling import Sampler, generate
+from minigrid.runs import sampling
+from minigrid.runs.sampling import Sampler, generate, generate_ids
 
 LETTERS = Vocabulary.from_text(TEXT)
 LOGITS = np.array([0.3, -1.2, 2.0, 1.1, 0.0], np.float32)
@@ -159,6 +160,37 @@ def test_the_model_is_unchanged(model):
     assert (model.params.flat == before).all()
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 100])
+def test_it_stops_after_the_first_occurrence_of_a_text(model, count):
+    whole = written(model, 300)
+    stop = whole[20 : 20 + count]
+    assert written(model, 300, stop=stop) == whole[: whole.index(stop) + count]
+    assert written(model, 19, stop=stop) == whole[:19][: whole.index(stop) + count if stop in whole[:19] else None]
+
+
+def test_the_prime_does_not_count_as_written(model):
+    text = written(model, 300, prime="cat", stop="cat")
+    assert text.find("cat") in (-1, len(text) - 3)
+    assert text[0] != "t" or len(text) > 1
+
+
+def test_a_long_prime_is_read_in_pieces(model, monkeypatch):
+    prime = (TEXT * 2)[: 2 * sampling.READ_AT_ONCE + 1]
+    assert len(prime) == 2 * sampling.READ_AT_ONCE + 1
+    whole = written(model, prime=prime)
+    monkeypatch.setattr(sampling, "READ_AT_ONCE", 10**6)
+    assert written(model, prime=prime) == whole
+
+
+def test_ids_are_what_the_text_is_made_of(model):
+    ids = list(generate_ids(model, LETTERS, 30, prime=LETTERS.encode("cat"), seed=2))
+    assert LETTERS.decode(ids) == written(model, 30, prime="cat", seed=2)
+
+
+def test_a_length_that_no_counter_holds(model):
+    assert len(list(itertools.islice(generate_ids(model, LETTERS, 10**30), 3))) == 3
+
+
 # -- bytes
 
 
@@ -212,6 +244,8 @@ def test_samplers_that_cannot_be_made(options, words):
         ({"seed": -1}, "`seed` must be at least 0, not -1"),
         ({"seed": [3, -1]}, r"`seed` must be at least 0, not \[3, -1\]"),
         ({"prime": "the Q & %"}, r"3 characters .*'Q' \(U\+0051\), '&' \(U\+0026\), '%' \(U\+0025\)"),
+        ({"stop": ""}, "`stop` is empty: give the text to stop after"),
+        ({"stop": "Q"}, r"a character .*'Q' \(U\+0051\)"),
         ({"prime": "\udce9"}, r"a character .*U\+DCE9"),
     ],
 )

@@ -1,8 +1,8 @@
-"""How well a model predicts held-out data: loss, bits per character, share of correct digits."""
+"""How well a model predicts a text: loss, bits per character, perplexity, share of correct digits."""
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -14,10 +14,21 @@ from minigrid.nn.ops import cross_entropy_forward
 from minigrid.runs.tasks import Batches
 from minigrid.training.shards import Shards
 
+READ_AT_ONCE = 256
+"""Symbols that :func:`surprisals` reads in one pass."""
+
 
 def bits(nats: float) -> float:
     """Convert nats to bits."""
     return nats / math.log(2)
+
+
+def perplexity(nats: float) -> float:
+    """Return the perplexity of a model whose mean loss is `nats`; infinity where a float cannot hold it."""
+    try:
+        return math.exp(nats)
+    except OverflowError:
+        return math.inf
 
 
 class Evaluation(NamedTuple):
@@ -110,3 +121,28 @@ def _read_columns(
     if progress is not None:
         progress(len(batches))
     return total, targets, score
+
+
+def surprisals(model: CharModel, ids: np.ndarray) -> Iterator[np.ndarray]:
+    """Measure how surprised a model is by each symbol of a text that it reads in one piece, from a zero state.
+
+    Parameters
+    ----------
+    model : CharModel
+        The model to measure.
+    ids : numpy.ndarray
+        1-D array of at least 2 ids; it may be memory-mapped. The first one is read, but not predicted.
+
+    Yields
+    ------
+    numpy.ndarray
+        ``-ln p`` in nats, float64, of the next symbols in order; `len(ids) - 1` numbers in all.
+    """
+    state = model.initial_state(1)
+    for start in range(0, len(ids) - 1, READ_AT_ONCE):
+        window = np.asarray(ids[start : start + READ_AT_ONCE + 1], np.int32)
+        logits, state = model.predict(window[:-1, None], state)
+        scores = to_host(logits)[:, 0].astype(np.float64)
+        scores -= scores.max(axis=1, keepdims=True)
+        chosen = np.take_along_axis(scores, window[1:, None], axis=1)[:, 0]
+        yield np.log(np.exp(scores).sum(axis=1)) - chosen

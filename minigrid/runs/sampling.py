@@ -1,6 +1,9 @@
 """Write text with a trained model, one character at a time."""
 
-from collections.abc import Iterator
+import itertools
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +16,10 @@ from minigrid.nn.options import check_fields, option
 
 COLDEST = 1e-100
 """A lower temperature is raised to this one, which chooses the same characters and cannot overflow."""
+
+
+READ_AT_ONCE = 256
+"""Characters of a prime that the model reads in one pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +66,7 @@ def generate(
     length: int,
     *,
     prime: str = "",
+    stop: str | None = None,
     sampler: Sampler | None = None,
     seed: int | list[int] = 0,
 ) -> Iterator[str]:
@@ -75,6 +83,8 @@ def generate(
     prime : str
         Text that the model reads first; it is not part of the output. Without one, the model starts as if after a line
         break or, if the vocabulary has none, after a random character.
+    stop : str, optional
+        Text after whose first occurrence in the output the model stops writing.
     sampler : Sampler, optional
         How to choose each symbol; by default at temperature 1.
     seed : int or list of int
@@ -88,35 +98,80 @@ def generate(
     Raises
     ------
     UserError
-        `prime` has characters that the vocabulary lacks, or `length` or `seed` is negative. This is raised by the call
-        itself, not when the first character is drawn.
+        `prime` or `stop` has characters that the vocabulary lacks, `stop` is empty, or `length` or `seed` is negative.
+        This is raised by the call itself, not when the first character is drawn.
+    """
+    ids = generate_ids(
+        model,
+        vocabulary,
+        length,
+        prime=vocabulary.encode(prime),
+        stop=None if stop is None else vocabulary.encode(stop),
+        sampler=sampler,
+        seed=seed,
+    )
+    return map(vocabulary.decoder().feed, ids)
+
+
+def generate_ids(
+    model: CharModel,
+    vocabulary: Vocabulary,
+    length: int,
+    *,
+    prime: Sequence[int] | np.ndarray = (),
+    stop: Sequence[int] | np.ndarray | None = None,
+    sampler: Sampler | None = None,
+    seed: int | list[int] = 0,
+) -> Iterator[int]:
+    """Write symbols as :func:`generate` does, and yield their ids; `prime` and `stop` are ids too.
+
+    Raises
+    ------
+    UserError
+        `stop` is empty, or `length` or `seed` is negative; raised by the call itself.
     """
     if length < 0:
         raise UserError(f"`length` must be at least 0, not {length}")
     if np.min(seed) < 0:
         raise UserError(f"`seed` must be at least 0, not {seed}")
+    if stop is not None and not len(stop):
+        raise UserError("`stop` is empty: give the text to stop after, or leave it out")
     generator = np.random.default_rng(seed)
-    ids = vocabulary.encode(prime)
-    if not len(ids):
-        start = generator.integers(len(vocabulary)) if vocabulary.unknown("\n") else vocabulary.encode("\n")[0]
-        ids = np.array([start])
-    return _generate(model, vocabulary, length, ids=ids, sampler=sampler or Sampler(), generator=generator)
+    first = np.asarray(prime) if len(prime) else np.array([_start(vocabulary, generator)])
+    ids = itertools.islice(_generate_ids(model, first, sampler or Sampler(), generator), min(length, sys.maxsize))
+    return ids if stop is None else _until(ids, list(stop))
 
 
-def _generate(
-    model: CharModel,
-    vocabulary: Vocabulary,
-    length: int,
-    *,
-    ids: np.ndarray,
-    sampler: Sampler,
-    generator: np.random.Generator,
-) -> Iterator[str]:
-    """Read the ids, then write: the part of :func:`generate` that waits for the first character to be drawn."""
-    decoder = vocabulary.decoder()
+def starts_at_random(vocabulary: Vocabulary) -> bool:
+    """Return whether a sample without a prime starts after a random character: the vocabulary has no line break."""
+    return ord("\n") not in vocabulary.symbols
+
+
+def _start(vocabulary: Vocabulary, generator: np.random.Generator) -> int:
+    if starts_at_random(vocabulary):
+        return int(generator.integers(len(vocabulary)))
+    return vocabulary.symbols.index(ord("\n"))
+
+
+def _generate_ids(
+    model: CharModel, prime: np.ndarray, sampler: Sampler, generator: np.random.Generator
+) -> Iterator[int]:
+    """Read the prime, then write without end."""
     workspace = model.workspace(reuse=True)
-    logits, state = model.predict(ids[:, None], model.initial_state(1))
-    for _ in range(length):
+    state = model.initial_state(1)
+    for start in range(0, len(prime), READ_AT_ONCE):  # a long prime in one piece would take much memory
+        logits, state = model.predict(prime[start : start + READ_AT_ONCE, None], state)
+    while True:
         symbol = sampler.choose(to_host(logits)[-1, 0], generator)
-        yield decoder.feed(symbol)
+        yield symbol
         logits, state = model.predict(np.array([[symbol]]), state, workspace=workspace)
+
+
+def _until(ids: Iterable[int], stop: list[int]) -> Iterator[int]:
+    """Yield ids up to the first occurrence of `stop`, which is included."""
+    latest: deque[int] = deque(maxlen=len(stop))
+    for symbol in ids:
+        yield symbol
+        latest.append(symbol)
+        if list(latest) == stop:
+            return

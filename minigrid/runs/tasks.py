@@ -121,12 +121,18 @@ def task_of(checkpoint: Checkpoint) -> Task:
 
 
 def text_batches(checkpoint: Checkpoint, data: str, skip_unknown: bool = False) -> TextBatches:
-    """Return the minibatches of another text, all of it, in the vocabulary of a trained model.
+    """Cut another text into minibatches of the size that the run of a checkpoint had; see :func:`text_ids`."""
+    config = Config() if checkpoint.meta.run is None else config_of(checkpoint)
+    return whole_text(text_ids(checkpoint, data, skip_unknown), config.batch, config.steps)
+
+
+def text_ids(checkpoint: Checkpoint, data: str, skip_unknown: bool = False) -> np.ndarray:
+    """Return the ids of another text, all of it, in the vocabulary of a trained model.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        The model; the minibatches have the size that its run had.
+        The model.
     data : str
         Text file, or folder with an ``input.txt``.
     skip_unknown : bool
@@ -143,8 +149,7 @@ def text_batches(checkpoint: Checkpoint, data: str, skip_unknown: bool = False) 
             f"{checkpoint.path} was trained on addition and cannot be measured on a text: leave out `data` {data}"
         )
     vocabulary = checkpoint.vocabulary()
-    ids = translate(load_file(data, vocabulary.tokens), vocabulary, skip_unknown)
-    return whole_text(ids, config.batch, config.steps)
+    return translate(load_file(data, vocabulary.tokens), vocabulary, skip_unknown)
 
 
 def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False) -> np.ndarray:

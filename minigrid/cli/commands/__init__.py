@@ -6,7 +6,7 @@ import are imported in ``run``, so that ``--help`` stays quick.
 
 from types import ModuleType
 
-from minigrid.cli.commands import eval, gradcheck, inspect, plot, sample, train
+from minigrid.cli.commands import eval, gradcheck, inspect, list, plot, sample, train
 
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
@@ -14,5 +14,6 @@ COMMANDS: dict[str, ModuleType] = {
     "eval": eval,
     "inspect": inspect,
     "plot": plot,
+    "list": list,
     "gradcheck": gradcheck,
 }

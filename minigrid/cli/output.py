@@ -1,0 +1,142 @@
+"""Where the text of a model goes: a terminal, a redirected output, or a file."""
+
+import codecs
+import contextlib
+import io
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from minigrid.cli.terminal import printable
+from minigrid.data.vocabulary import show
+from minigrid.errors import Notice
+from minigrid.files import written, written_whole
+
+ESCAPED = "minigrid.escaped"
+"""Name of the error handler that :func:`escapes_noted` registers."""
+_NAMED = 4  # characters that the note lists
+
+
+class Output(Protocol):
+    """Takes text (str) or bytes of a text, piece by piece."""
+
+    def write(self, piece: str | bytes) -> None:
+        """Write a piece at once."""
+        ...
+
+    def end(self) -> None:
+        """End a text, with a line break."""
+        ...
+
+
+class TextOutput:
+    """Writes to a stream of text; bytes are decoded as UTF-8, and bytes that are not UTF-8 become U+FFFD.
+
+    Parameters
+    ----------
+    stream : TextIO
+        Where to write.
+    shown : callable, optional
+        Changes each piece, to escape control characters for example.
+    """
+
+    def __init__(self, stream: TextIO, shown: Callable[[str], str] = str):
+        self._stream = stream
+        self._shown = shown
+        self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def write(self, piece: str | bytes) -> None:
+        """Write a piece; bytes that may begin a character wait for the next piece."""
+        self._put(self._shown(piece if isinstance(piece, str) else self._utf8.decode(piece)))
+
+    def end(self) -> None:
+        """End a text."""
+        self._put(self._utf8.decode(b"", final=True) + "\n")
+
+    def _put(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+class RawOutput:
+    """Writes text in the encoding of a stream, and bytes as they are."""
+
+    def __init__(self, stream: io.TextIOWrapper):
+        self._stream = stream
+
+    def write(self, piece: str | bytes) -> None:
+        """Write a piece."""
+        if isinstance(piece, str):
+            self._stream.write(piece)
+        else:
+            self._stream.flush()
+            self._stream.buffer.write(piece)
+        self._stream.flush()
+
+    def end(self) -> None:
+        """End a text."""
+        self.write("\n")
+
+
+def standard_output() -> Output:
+    """Return stdout: control characters are escaped on a terminal; elsewhere, everything is written as it is."""
+    stream = sys.stdout
+    if stream is None:  # it was closed when Python started
+        return TextOutput(io.StringIO())
+    if stream.isatty():
+        return TextOutput(stream, printable)
+    return RawOutput(stream) if isinstance(stream, io.TextIOWrapper) else TextOutput(stream)
+
+
+@contextlib.contextmanager
+def file_output(path: Path) -> Iterator[Output]:
+    """Write to a file, in UTF-8; it replaces an older one only if no exception occurs.
+
+    Raises
+    ------
+    UserError
+        The file cannot be written.
+    """
+    with (
+        written(path),
+        written_whole(path) as temporary,
+        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+    ):
+        yield RawOutput(stream)
+
+
+@contextlib.contextmanager
+def escapes_noted() -> Iterator[None]:
+    r"""Escape characters that the encoding of stdout lacks, as in ``\xe9``, and give one :class:`Notice` at the end."""
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):  # a caller's own stream, or none
+        yield
+        return
+    lost: dict[str, None] = {}
+
+    def escape(error: UnicodeError) -> tuple[str | bytes, int]:
+        if isinstance(error, UnicodeEncodeError):
+            lost.update(dict.fromkeys(error.object[error.start : error.end]))
+        return codecs.backslashreplace_errors(error)
+
+    codecs.register_error(ESCAPED, escape)
+    usual = stream.errors
+    stream.reconfigure(errors=ESCAPED)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # the disk may be full, or the reader gone
+            stream.reconfigure(errors=usual)
+        if lost:
+            warnings.warn(_note(stream.encoding, list(lost)), Notice, stacklevel=2)
+
+
+def _note(encoding: str, lost: list[str]) -> str:
+    names, more = ", ".join(map(show, lost[:_NAMED])), len(lost) - _NAMED
+    return (
+        f"characters that {encoding}, the encoding of the output, lacks were written as escapes such as "
+        f"{lost[0].encode('ascii', 'backslashreplace').decode('ascii')}: {names}"
+        f"{f' and {more} more' if more > 0 else ''}; to write them as they are, set PYTHONIOENCODING=utf-8"
+    )
