@@ -70,9 +70,14 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
 
 def test_lost_characters_are_noted_once(monkeypatch):
     made = stream(monkeypatch, "cp1252", "replace")
-    with pytest.warns(Notice) as notes, escapes_noted():
-        RawOutput(made).write("é☺")
-        print("☺😀", end="", flush=True)
+
+    def write():
+        with escapes_noted():
+            RawOutput(made).write("é☺")
+            print("☺😀", end="", flush=True)
+
+    with pytest.warns(Notice) as notes:
+        write()
     assert made.buffer.getvalue() == b"\xe9\\u263a\\u263a\\U0001f600"
     assert made.errors == "replace"
     (note,) = [str(one.message) for one in notes]

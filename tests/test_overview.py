@@ -69,4 +69,4 @@ def test_where_a_corpus_is(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(overview, "find", locked)
-    assert dict((name, place) for name, _, place in corpora())["text8"] == "cannot be looked for: Permission denied"
+    assert {name: place for name, _, place in corpora()}["text8"] == "cannot be looked for: Permission denied"

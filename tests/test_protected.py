@@ -16,13 +16,13 @@ def run(tmp_path):
 
 @pytest.mark.parametrize("out", ["new.npz", "new.NPZ", "run/best.npz", "run/../run/last.npz"])
 def test_no_checkpoint_is_overwritten(run, out):
-    with pytest.raises(UserError, match="`out` .* names a checkpoint"):
+    with pytest.raises(UserError, match=r"`out` .* names a checkpoint"):
         refuse_overwriting(run.parent / out, run / "best.npz")
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.jsonl", "loss.png", "Metrics.jsonl"])
 def test_no_file_of_a_run_is_overwritten(run, name):
-    with pytest.raises(UserError, match="`out` .* is a file of the run in"):
+    with pytest.raises(UserError, match=r"`out` .* is a file of the run in"):
         refuse_overwriting(run / name, run.parent / "elsewhere.npz")
 
 
