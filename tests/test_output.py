@@ -73,7 +73,8 @@ def test_lost_characters_are_noted_once(monkeypatch):
 
     def write():
         with escapes_noted():
-            RawOutput(made).write("é☺")
+            with escapes_noted():  # a command inside another one's care
+                RawOutput(made).write("é☺")
             print("☺😀", end="", flush=True)
 
     with pytest.warns(Notice) as notes:

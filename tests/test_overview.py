@@ -44,6 +44,11 @@ def test_settings_that_nobody_has_checked(tmp_path, config, text):
     assert (run.text, run.loss) == (text, None)
 
 
+def test_an_absurd_loss_is_a_reason(tmp_path):
+    save_model(tmp_path / "a" / "last.npz", AB, made={"validation_loss": 10**400})
+    assert [type(run) for run in runs_in(tmp_path)] == [Unreadable]
+
+
 def test_folders_that_are_no_runs_are_left_out(tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "file").write_text("")

@@ -111,7 +111,7 @@ def file_output(path: Path) -> Iterator[Output]:
 def escapes_noted() -> Iterator[None]:
     r"""Escape characters that the encoding of stdout lacks, as in ``\xe9``, and give one :class:`Notice` at the end."""
     stream = sys.stdout
-    if not isinstance(stream, io.TextIOWrapper):  # a caller's own stream, or none
+    if not isinstance(stream, io.TextIOWrapper) or stream.errors == ESCAPED:  # a caller's own, none, or one in our care
         yield
         return
     lost: dict[str, None] = {}

@@ -102,9 +102,12 @@ def _run(folder: Path) -> Model | Unreadable:
 
 def _described(name: str, file: Path) -> Model | Unreadable:
     try:
-        meta, saved = _description(file), datetime.datetime.fromtimestamp(file.stat().st_mtime)
-    except (UserError, OSError) as error:
+        return _model(name, _description(file), file.stat().st_mtime)
+    except (UserError, OSError, ValueError, OverflowError) as error:  # the last two for an absurd date or loss
         return Unreadable(name, str(error))
+
+
+def _model(name: str, meta: Meta, modified: float) -> Model:
     options, progress = meta.model, meta.run.progress if meta.run else None
     return Model(
         name=name,
@@ -113,7 +116,7 @@ def _described(name: str, file: Path) -> Model | Unreadable:
         text=_text(meta),
         step=progress.number if progress else None,
         loss=progress.best if progress else _number(meta.made or {}, "validation_loss"),
-        saved=saved,
+        saved=datetime.datetime.fromtimestamp(modified),
     )
 
 
