@@ -4,7 +4,7 @@ import pytest
 from run_fixtures import contents, done, refused
 
 from minigrid.data.corpora import CORPORA
-from minigrid.runs.checkpoint import PRETRAINED_FOLDER
+from minigrid.runs.find import PRETRAINED_FOLDER
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,9 @@ from minigrid.data.corpora import CORPORA
 from minigrid.data.corpora.download import find
 from minigrid.data.corpora.sources import SOURCES
 from minigrid.errors import UserError
-from minigrid.runs.checkpoint import BEST, LAST, PRETRAINED, PRETRAINED_FOLDER, read_checkpoint
+from minigrid.runs.checkpoint import read_description
 from minigrid.runs.checkpoint_format import Meta
+from minigrid.runs.find import BEST, LAST, PRETRAINED, find_checkpoint, pretrained_names
 from minigrid.runs.folder import CONFIG, METRICS
 
 
@@ -53,7 +54,8 @@ class Unreadable(NamedTuple):
 
 def pretrained_models() -> list[Model | Unreadable]:
     """Describe the models that come with minigrid."""
-    return [_described(f"{PRETRAINED}{file.stem}", file) for file in sorted(PRETRAINED_FOLDER.glob("*.npz"))]
+    names = [f"{PRETRAINED}{name}" for name in pretrained_names()]
+    return [_described(name, find_checkpoint(Path(name))) for name in names]
 
 
 def corpora() -> Iterator[tuple[str, str, str]]:
@@ -102,7 +104,7 @@ def _run(folder: Path) -> Model | Unreadable:
 
 def _described(name: str, file: Path) -> Model | Unreadable:
     try:
-        return _model(name, _description(file), file.stat().st_mtime)
+        return _model(name, read_description(file)[0], file.stat().st_mtime)
     except (UserError, OSError, ValueError, OverflowError) as error:  # the last two for an absurd date or loss
         return Unreadable(name, str(error))
 
@@ -118,10 +120,6 @@ def _model(name: str, meta: Meta, modified: float) -> Model:
         loss=progress.best if progress else _number(meta.made or {}, "validation_loss"),
         saved=datetime.datetime.fromtimestamp(modified),
     )
-
-
-def _description(file: Path) -> Meta:
-    return read_checkpoint(file).meta
 
 
 def _text(meta: Meta) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from minigrid.errors import UserError
-from minigrid.runs.checkpoint import BEST, LAST
+from minigrid.runs.find import BEST, LAST
 from minigrid.runs.folder import CONFIG, METRICS, PICTURE
 
 

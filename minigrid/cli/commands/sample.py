@@ -101,7 +101,8 @@ def _add_prime(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    from minigrid.runs.checkpoint import find_checkpoint, load
+    from minigrid.runs.checkpoint import load
+    from minigrid.runs.find import find_checkpoint
     from minigrid.runs.given_text import text_of
     from minigrid.runs.protected import refuse_overwriting
     from minigrid.runs.sampling import Sampler, generate_ids
