@@ -40,8 +40,8 @@ def here(small_runs):
         ("chars --argmax --seed=3", "--seed has no effect with --argmax"),
         ("chars --argmax --num-samples=2", "--num-samples with --argmax would write the same text every time"),
         ("chars --top-k=1 --num-samples=2", "--num-samples with --top-k 1 would write the same text every time"),
-        ("chars --out=new.NPZ", "--out new.NPZ names a checkpoint: choose another name"),
-        ("chars --out=chars/config.json", "--out chars/config.json is a file of the run in"),
+        ("chars --out=new.NPZ", "--out new.NPZ would be taken for a checkpoint: choose another ending than .npz"),
+        ("chars --out=chars/config.json", "--out chars/config.json would overwrite a file of a run"),
         ("chars --out=missing/a.txt", "cannot write missing/a.txt: No such file or directory"),
         ("chars --out=.", "cannot write .: Is a directory"),
         ("chars --out=a.txt --length=-5", "--length must be at least 0"),
@@ -198,13 +198,13 @@ def test_out_replaces_no_model(capsys, here):
     (here / "link.txt").symlink_to(here / "model")
     before = contents(here)
     for out in ("model", "link.txt"):
-        assert f"--out {out} names a checkpoint" in refused(capsys, "sample", "model", f"--out={out}")
+        assert f"--out {out} would overwrite a checkpoint" in refused(capsys, "sample", "model", f"--out={out}")
     assert contents(here) == before
 
 
 def test_out_on_a_full_disk_keeps_the_old_file(capsys, here, monkeypatch):
     write_text(here, "old", "a.txt")
-    monkeypatch.setattr("minigrid.cli.output.RawOutput.write", no_space)
+    monkeypatch.setattr("minigrid.cli.text_output.RawOutput.write", no_space)
     assert refused(capsys, "sample", "chars", "--out=a.txt") == (
         "minigrid: cannot write a.txt: No space left on device.\n"
     )

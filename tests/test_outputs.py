@@ -22,6 +22,8 @@ def test_a_file_is_written_whole(tmp_path):
         ("model.npz", "--out .*model.npz would be taken for a checkpoint: choose another ending than .npz"),
         ("new.NPZ", "would be taken for a checkpoint"),
         ("renamed", "--out .*renamed would overwrite a checkpoint: choose another file"),
+        ("run/config.json", "--out .*config.json would overwrite a file of a run: choose another file"),
+        ("link", "--out .*link would overwrite a file of a run"),
         ("pipe", "cannot write .*pipe: it is a pipe or a device, not a plain file"),
         ("folder", "cannot write .*folder: Is a directory"),
         ("none/file", "cannot write .*file: No such file or directory"),
@@ -30,6 +32,10 @@ def test_a_file_is_written_whole(tmp_path):
 def test_files_that_are_not_replaced(tmp_path, name, words):
     for checkpoint in ("model.npz", "renamed"):
         (tmp_path / checkpoint).write_bytes(b"PK\x03\x04...")
+    (tmp_path / "run").mkdir()
+    for record in ("config.json", "metrics.jsonl", "last.npz"):
+        (tmp_path / "run" / record).write_text("{}")
+    (tmp_path / "link").symlink_to(tmp_path / "run" / "metrics.jsonl")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     before = sorted(os.listdir(tmp_path))

@@ -6,6 +6,10 @@ from pathlib import Path
 
 from minigrid.errors import UserError
 from minigrid.files import open_plain, written, written_whole
+from minigrid.runs.find import BEST, LAST
+from minigrid.runs.folder import CONFIG, METRICS
+
+RECORDS = (CONFIG, METRICS)
 
 
 @contextlib.contextmanager
@@ -15,7 +19,7 @@ def output(path: Path, option: str = "--out") -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        The file. An older file is replaced, but never a checkpoint.
+        The file. An older file is replaced, but never a checkpoint, or the settings or metrics of a run.
     option : str
         The option, for messages.
 
@@ -27,12 +31,14 @@ def output(path: Path, option: str = "--out") -> Iterator[Path]:
     Raises
     ------
     UserError
-        The file is a checkpoint, or cannot be written.
+        The file is one of those, or cannot be written.
     """
     if path.suffix.lower() == ".npz":
         raise UserError(f"{option} {path} would be taken for a checkpoint: choose another ending than .npz")
     if _is_archive(path):
         raise UserError(f"{option} {path} would overwrite a checkpoint: choose another file")
+    if _belongs_to_a_run(path):
+        raise UserError(f"{option} {path} would overwrite a file of a run: choose another file")
     with written(path), written_whole(path) as temporary:
         yield temporary
 
@@ -44,3 +50,9 @@ def _is_archive(path: Path) -> bool:
             return file.read(4) == b"PK\x03\x04"
     except OSError:
         return False
+
+
+def _belongs_to_a_run(path: Path) -> bool:
+    """Return whether a run keeps its settings or its metrics there."""
+    target = path.resolve()  # a symbolic link stands for the file that it points to
+    return target.name in RECORDS and any((target.parent / name).is_file() for name in (LAST, BEST))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from minigrid.backend import choose_device
 from minigrid.cli.options import TRAINED, add_backend, add_oov
-from minigrid.cli.output import escapes_noted
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
+from minigrid.cli.text_output import escapes_noted
 from minigrid.errors import UserError
 from minigrid.progress import progress_bar
 

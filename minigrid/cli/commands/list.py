@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minigrid.cli.output import escapes_noted
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
+from minigrid.cli.text_output import escapes_noted
 from minigrid.errors import UserError
 
 if TYPE_CHECKING:

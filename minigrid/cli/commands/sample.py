@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from minigrid.backend import choose_device
 from minigrid.cli.options import TRAINED, add_backend, add_oov
-from minigrid.cli.output import Output, escapes_noted, file_output, standard_output
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
+from minigrid.cli.text_output import Output, escapes_noted, file_output, standard_output
 from minigrid.errors import Notice, UserError
 from minigrid.progress import progress_bar
 
@@ -102,9 +102,7 @@ def _add_prime(parser: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     from minigrid.runs.checkpoint import load
-    from minigrid.runs.find import find_checkpoint
     from minigrid.runs.given_text import text_of
-    from minigrid.runs.protected import refuse_overwriting
     from minigrid.runs.sampling import Sampler, generate_ids
     from minigrid.runs.tasks import unit_of
 
@@ -112,8 +110,6 @@ def run(options: argparse.Namespace) -> int:
     choose_device(options.backend, options.device)
     temperature = 1.0 if options.temperature is None else options.temperature
     sampler = Sampler(temperature=temperature, top_k=options.top_k, argmax=options.argmax)
-    if options.out is not None:
-        refuse_overwriting(options.out, find_checkpoint(Path(options.run)))
     model, vocabulary = load(options.run, options.backend)
     prime, stop = _prime(options, vocabulary), _stop(options, vocabulary)
     _refuse_equal_samples(options, vocabulary, prime)

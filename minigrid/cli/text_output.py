@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from minigrid.cli.outputs import output
 from minigrid.cli.terminal import printable
 from minigrid.data.vocabulary import show
 from minigrid.errors import Notice
-from minigrid.files import written, written_whole
 
 ESCAPED = "minigrid.escaped"
 """Name of the error handler that :func:`escapes_noted` registers."""
@@ -92,16 +92,9 @@ def standard_output() -> Output:
 
 @contextlib.contextmanager
 def file_output(path: Path) -> Iterator[Output]:
-    """Write to a file, in UTF-8; it replaces an older one only if no exception occurs.
-
-    Raises
-    ------
-    UserError
-        The file cannot be written.
-    """
+    """Write to a file that the user named, in UTF-8; see :func:`minigrid.cli.outputs.output`."""
     with (
-        written(path),
-        written_whole(path) as temporary,
+        output(path) as temporary,
         open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
     ):
         yield RawOutput(stream)

@@ -5,7 +5,7 @@ import warnings
 import pytest
 
 from minigrid import UserError
-from minigrid.cli.output import RawOutput, TextOutput, escapes_noted, file_output, standard_output
+from minigrid.cli.text_output import RawOutput, TextOutput, escapes_noted, file_output, standard_output
 from minigrid.errors import Notice
 
 
