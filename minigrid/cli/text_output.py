@@ -95,7 +95,7 @@ def file_output(path: Path) -> Iterator[Output]:
     """Write to a file that the user named, in UTF-8; see :func:`minigrid.cli.outputs.output`."""
     with (
         output(path) as temporary,
-        open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+        open(temporary, "w", encoding="utf-8", newline="") as stream,
     ):
         yield RawOutput(stream)
 
