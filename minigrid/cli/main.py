@@ -1,4 +1,4 @@
-"""The command line: ``train``, ``sample``, ``eval``, ``inspect``, ``plot`` and ``gradcheck``."""
+"""The command line."""
 
 import contextlib
 import importlib.metadata
@@ -14,6 +14,7 @@ from minigrid.cli.commands import COMMANDS
 from minigrid.cli.flags import with_flags
 from minigrid.cli.parser import Parser, parse
 from minigrid.cli.terminal import one_line
+from minigrid.cli.text_output import escapes_noted
 from minigrid.errors import Notice, UserError
 from minigrid.runs.config import ConfigFileError
 from minigrid.version import __version__
@@ -40,14 +41,14 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
         Exit code: 0 for success, 1 for failure, 2 for invalid input, 130 after Ctrl-C, 141 if nobody reads the output.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a caller may have replaced it by a stream of another kind
-        # Show ? for characters that the terminal cannot show; in a log file, write every line at once.
-        sys.stdout.reconfigure(errors="replace", line_buffering=True)
+        # Escape characters that the terminal cannot show; in a log file, write every line at once.
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     flags: dict[str, str] = {}
     try:
         options = parse(_parser(program, command), arguments)
         flags = options.parser.flags
         _refuse_namesake()
-        with _notices_on_stderr(flags):
+        with _notices_on_stderr(flags), escapes_noted():
             return options.command(options)
     except ConfigFileError as error:
         return _refused(program, str(error))

@@ -8,7 +8,6 @@ from minigrid.backend import choose_device
 from minigrid.cli.options import TRAINED, add_backend, add_oov
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
-from minigrid.cli.text_output import escapes_noted
 from minigrid.errors import UserError
 from minigrid.progress import progress_bar
 
@@ -54,11 +53,10 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     choose_device(options.backend, options.device)
     checkpoint = read_checkpoint(options.run)
-    with escapes_noted():
-        if options.per_character or options.text is not None:
-            _measure_in_one_piece(options, checkpoint)
-        else:
-            _measure(options, checkpoint)
+    if options.per_character or options.text is not None:
+        _measure_in_one_piece(options, checkpoint)
+    else:
+        _measure(options, checkpoint)
     return 0
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
-from minigrid.cli.text_output import escapes_noted
 from minigrid.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,18 +30,17 @@ def run(options: argparse.Namespace) -> int:
     if options.runs is not None and not folder.is_dir():
         raise UserError(f"`runs` {folder} is not a folder: give one that holds runs")
     found = runs_in(folder) if folder.is_dir() else []
-    with escapes_noted():
-        print("Pretrained models, which you can give instead of a run (losses in nats):")
-        _print_table(
-            ("name", "model", "vocabulary", "trained on", "validation loss"), map(_pretrained, pretrained_models())
-        )
-        print("\nCorpora, for train --corpus NAME:")
-        _print_table(("name", "text", "where"), corpora())
-        print(f"\nRuns in {one_line(str(folder))} (losses in nats):")
-        if found:
-            _print_table(("folder", "model", "trained on", "step", "best validation loss", "saved"), map(_run, found))
-        else:
-            print("  none; `minigrid train` makes one")
+    print("Pretrained models, which you can give instead of a run (losses in nats):")
+    _print_table(
+        ("name", "model", "vocabulary", "trained on", "validation loss"), map(_pretrained, pretrained_models())
+    )
+    print("\nCorpora, for train --corpus NAME:")
+    _print_table(("name", "text", "where"), corpora())
+    print(f"\nRuns in {one_line(str(folder))} (losses in nats):")
+    if found:
+        _print_table(("folder", "model", "trained on", "step", "best validation loss", "saved"), map(_run, found))
+    else:
+        print("  none; `minigrid train` makes one")
     return 0
 
 

@@ -11,7 +11,7 @@ from minigrid.backend import choose_device
 from minigrid.cli.options import TRAINED, add_backend, add_oov
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
-from minigrid.cli.text_output import Output, escapes_noted, file_output, standard_output
+from minigrid.cli.text_output import Output, file_output, standard_output
 from minigrid.errors import Notice, UserError
 from minigrid.progress import progress_bar
 
@@ -145,16 +145,13 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _refuse_equal_samples(options: argparse.Namespace, vocabulary: "Vocabulary", prime: "np.ndarray") -> None:
-    """Refuse several samples, or a seed, where nothing is left to chance."""
+    """Refuse several samples where nothing is left to chance."""
     from minigrid.runs.sampling import starts_at_random
 
-    if not len(prime) and starts_at_random(vocabulary):
-        return
-    why = "`argmax`" if options.argmax else "`top_k` 1"
-    if options.num_samples > 1 and (options.argmax or options.top_k == 1):
+    chance = not (options.argmax or options.top_k == 1) or (not len(prime) and starts_at_random(vocabulary))
+    if options.num_samples > 1 and not chance:
+        why = "`argmax`" if options.argmax else "`top_k` 1"
         raise UserError(f"`num_samples` with {why} would write the same text every time: leave out one of them")
-    if options.seed is not None and options.argmax:
-        raise UserError("`seed` has no effect with `argmax`, which leaves nothing to chance: leave out one of them")
 
 
 def _prime(options: argparse.Namespace, vocabulary: "Vocabulary") -> "np.ndarray":
@@ -180,8 +177,7 @@ def _stop(options: argparse.Namespace, vocabulary: "Vocabulary") -> "np.ndarray 
 def _opened(options: argparse.Namespace, unit: str) -> "Iterator[tuple[Output, tqdm | None]]":
     """Open the output, and a progress bar if it is a file."""
     if options.out is None:
-        with escapes_noted():
-            yield standard_output(), None
+        yield standard_output(), None
         return
     total = options.length * options.num_samples
     try:
