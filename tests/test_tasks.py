@@ -1,17 +1,22 @@
+import dataclasses
 import re
 import warnings
 
 import numpy as np
 import pytest
 from corpora_fixtures import own_data_folder, without_pip
+from hypothesis import given
+from hypothesis import strategies as st
 from run_fixtures import SMALL, TEXT, addition_config, call, contents, refused, text_config, trained, write_text
 
 from minigrid import UserError
+from minigrid.data import addition
 from minigrid.data.addition import AdditionBatches
 from minigrid.data.batches import TextBatches
-from minigrid.data.corpora.encoding import encode_text
+from minigrid.data.corpora.encoding import encode_text, id_type
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice
+from minigrid.runs import tasks
 from minigrid.runs.checkpoint import model_arrays, read_checkpoint, write_checkpoint
 from minigrid.runs.checkpoint_format import Meta
 from minigrid.runs.config import Config
@@ -28,6 +33,9 @@ from minigrid.runs.tasks import (
 )
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
+
+KINDS = st.sampled_from(["chars", "bytes"])
+PIECES = st.sampled_from([1, 3, 1 << 20])
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +156,7 @@ def test_an_addition_model_reads_no_text(tmp_path, data):
 def test_a_text_that_has_changed_or_gone(tmp_path, data):
     run = trained(tmp_path / "run", text_config(data, max_steps=1))
     before = contents(run.folder)
-    data.write_text(TEXT + " ")
+    data.write_text(TEXT + " ß")
     with pytest.raises(UserError, match="the text has changed"):
         task_of(read_checkpoint(run.folder))
     data.unlink()
@@ -189,8 +197,66 @@ def test_translation():
     with pytest.warns(Notice, match="left out of there: 2 of 4 chars, which the model does not know: 'e'"):
         left = translate(encode_text("theirs", "aebe", "chars", "there"), ours.vocabulary, skip_unknown=True)
     assert ours.vocabulary.decode(left) == "ab"
-    assert translate(ours, ours.vocabulary).tolist() == [0, 1, 2, 3, 4]
-    assert translate(ours, ours.vocabulary).dtype == np.uint8
+    assert translate(ours, ours.vocabulary) is ours.ids
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8")), KINDS, PIECES)
+def test_a_text_keeps_its_symbols_in_any_vocabulary(text, more, tokens, piece):
+    corpus, vocabulary = encode_text("text", text, tokens, "here"), Vocabulary.from_text(text + more, tokens)
+    ids = in_pieces(piece, corpus, vocabulary)
+    assert vocabulary.decode(ids) == text
+    assert ids.dtype == id_type(vocabulary)
+
+
+@given(st.text("abcdé"), st.text("abcd€", min_size=1), KINDS, PIECES)
+def test_skipping_leaves_the_rest_in_order(text, known, tokens, piece):
+    corpus, vocabulary = encode_text("text", text, tokens, "here"), Vocabulary.from_text(known, tokens)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Notice)
+        ids = in_pieces(piece, corpus, vocabulary)
+    kept = [value for value in np.array(corpus.vocabulary.symbols, int)[corpus.ids] if value in vocabulary.symbols]
+    assert [vocabulary.symbols[k] for k in ids] == kept
+
+
+def in_pieces(size, corpus, vocabulary):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tasks, "PIECE", size)
+        return translate(corpus, vocabulary, skip_unknown=True)
+
+
+def test_all_256_bytes_fit_a_byte():
+    vocabulary = Vocabulary("bytes", tuple(range(256)))
+    assert translate(encode_text("text", "é", "bytes", "here"), vocabulary).tolist() == [0xC3, 0xA9]
+    assert translate(encode_text("text", "é", "bytes", "here"), vocabulary).dtype == np.uint8
+
+
+# -- the task of a model with another vocabulary
+
+
+def test_a_task_has_the_vocabulary_of_its_model(data):
+    config, corpus = resolve(text_config(data, batch=1))
+    vocabulary = Vocabulary.from_text(TEXT + "ABC")
+    task = make_task(config, corpus, vocabulary)
+    assert task.vocabulary is vocabulary
+    assert TEXT.startswith(read_back(task.train, vocabulary))
+    with pytest.raises(UserError, match="has chars that the model does not know"):
+        make_task(config, corpus, Vocabulary.from_text("ABC"))
+
+
+def test_a_text_in_its_own_vocabulary_is_not_copied(data):
+    config, corpus = resolve(text_config(data))
+    task = make_task(config, corpus, Vocabulary(*dataclasses.astuple(corpus.vocabulary)))
+    before = task.train.minibatch(0, 0)[0][0, 0]
+    corpus.ids[0] = before + 1
+    assert task.train.minibatch(0, 0)[0][0, 0] == before + 1
+
+
+def test_addition_has_a_vocabulary_of_its_own():
+    config = addition_config()
+    assert make_task(config, None, addition.vocabulary()).vocabulary == addition.vocabulary()
+    words = r"`task` addition has a vocabulary of its own, which the model does not share \(.*: use a model that was"
+    with pytest.raises(UserError, match=words):
+        make_task(config, None, Vocabulary.from_text("0123456789+=\n-"))
 
 
 def test_odd_characters_are_noted():
@@ -210,10 +276,11 @@ def test_the_name_of_a_symbol():
 
 
 def test_the_same_text_is_accepted(data):
-    task = make_task(*resolve(text_config(data)))
-    require_same_text(task, task.sha256, "run")
+    corpus = resolve(text_config(data))[1]
+    require_same_text(corpus, corpus.sha256, "run")
+    require_same_text(None, None, "run")
     with pytest.raises(UserError, match=r"since run was trained \(its SHA-256 is "):
-        require_same_text(task, None, "run")
+        require_same_text(corpus, None, "run")
 
 
 def test_one_symbol_is_enough_for_a_text(tmp_path):

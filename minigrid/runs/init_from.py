@@ -4,22 +4,30 @@ import dataclasses
 import warnings
 from typing import Any
 
+import numpy as np
+
+from minigrid.backend import to_host
+from minigrid.data.corpora import Corpus
+from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice, UserError
 from minigrid.nn.model import CharModel
 from minigrid.runs.checkpoint import Checkpoint
 from minigrid.runs.config import Config
-from minigrid.runs.tasks import Task, config_of
+from minigrid.runs.tasks import Task, config_of, unit_of
 
 SIZES = ("model", "hidden", "layers")
 OF_THE_CELL = ("tie", "priority", "lstm_output", "embedding")
 TEXT = ("corpus", "data", "task", "tokens", "digits", "split", "val_fraction", "test_fraction", "batch", "steps")
+ENOUGH = 1000
+"""Length of text, in symbols, for each symbol that is new to the model."""
 
 
 def inherited(checkpoint: Checkpoint, given: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that a new run takes over from the checkpoint it starts with.
 
     These are the sizes of the model and, unless another text or task is given, the text with its split: otherwise the
-    new run could be validated on text that the old one was trained on.
+    new run could be validated on text that the old one was trained on. Another text is read in characters or bytes as
+    the model reads them.
 
     Parameters
     ----------
@@ -36,23 +44,92 @@ def inherited(checkpoint: Checkpoint, given: dict[str, Any]) -> dict[str, Any]:
     if checkpoint.meta.run is not None and not given.keys() & {"corpus", "data", "task"}:
         saved = dataclasses.asdict(config_of(checkpoint))
         settings |= {name: saved[name] for name in TEXT}
+    if (settings | given).get("task", "text") == "text":
+        settings["tokens"] = checkpoint.vocabulary().tokens
     return settings
+
+
+def joint_vocabulary(checkpoint: Checkpoint, corpus: Corpus | None) -> Vocabulary:
+    """Return the vocabulary of a new run: the model's, and those symbols of the text that are new to it.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The model that the run starts with.
+    corpus : Corpus or None
+        The text of the new run; None for a task without a text.
+
+    Raises
+    ------
+    UserError
+        The model reads characters and the text is read as bytes, or the other way round.
+    """
+    known = checkpoint.vocabulary()
+    if corpus is None:
+        return known
+    if known.tokens != corpus.vocabulary.tokens:
+        raise UserError(
+            f"`init_from` {checkpoint.path}: this model reads {known.tokens}, and a text in {corpus.vocabulary.tokens} "
+            f"means nothing to it: set `tokens` to {known.tokens}"
+        )
+    return Vocabulary(known.tokens, tuple(sorted({*known.symbols, *corpus.vocabulary.symbols})))
+
+
+def tell_of_new_symbols(known: Vocabulary, corpus: Corpus | None) -> None:
+    """Say which symbols of a text are new to a model, and whether they are many."""
+    if corpus is None or not (shown := known.lacking(corpus.vocabulary)):
+        return
+    new, total = len(set(corpus.vocabulary.symbols) - set(known.symbols)), len(corpus.vocabulary)
+    units = f"{unit_of(known)}s"
+    message = (
+        f"{new} of the {total} {units} of {corpus.source} {'is' if new == 1 else 'are'} new to the model and "
+        f"{'starts' if new == 1 else 'start'} with random parameters: {shown}"
+    )
+    if 2 * new > total:
+        message += "; these are most of them, so what it has learnt may help little"
+    if len(corpus.ids) < ENOUGH * new:
+        message += f"; with only {len(corpus.ids):,} {units} of text, it may not learn them all"
+    warnings.warn(message, Notice, stacklevel=2)
 
 
 def initialise(model: CharModel, task: Task, config: Config, checkpoint: Checkpoint) -> None:
     """Copy the parameters of a checkpoint into a new model, trained forget-gate biases included.
 
+    The model may have more symbols than the checkpoint. Those that are new keep the parameters that they were drawn
+    with, and the logits of the others are the old model's, up to rounding.
+
     Raises
     ------
     UserError
-        The vocabularies or the models differ.
+        The models differ in more than their vocabularies.
     """
-    if difference := checkpoint.vocabulary().difference(task.vocabulary):
-        raise UserError(f"`init_from` {checkpoint.path}: its vocabulary differs from that of the text: {difference}")
     run = checkpoint.meta.run
     if run is not None and task.sha256 and task.sha256 == run.sha256:
         _warn_of_another_split(config, checkpoint)
-    checkpoint.copy_params_into(model)
+    known = checkpoint.vocabulary()
+    if known == task.vocabulary:
+        checkpoint.copy_params_into(model)
+        return
+    old = CharModel.from_options(model.options, vocab_size=len(known), backend="numpy")
+    checkpoint.copy_params_into(old)
+    _place(old, model, np.searchsorted(task.vocabulary.symbols, known.symbols))
+
+
+def _place(old: CharModel, model: CharModel, ids: np.ndarray) -> None:
+    """Copy the parameters of a model into one with more symbols, where the old ones have these ids."""
+    axes = _vocabulary_axes(model)
+    for name, array in model.params.items():
+        values = old.params[name]
+        if (axis := axes.get(name)) is not None:
+            values = to_host(array).copy()
+            np.moveaxis(values, axis, 0)[ids] = np.moveaxis(old.params[name], axis, 0)
+        array[...] = model.xp.asarray(values)
+
+
+def _vocabulary_axes(model: CharModel) -> dict[str, int]:
+    """Return the names of the parameters that each symbol has a part of, and the axis on which it has it."""
+    reads = "embedding.weight" if model.options.embedding else f"{model.options.model}.0.W_x"  # one-hot without it
+    return {reads: 0, "decoder.weight": 1, "decoder.bias": 0}
 
 
 def _warn_of_another_split(config: Config, checkpoint: Checkpoint) -> None:

@@ -21,10 +21,10 @@ from minigrid.runs.folder import (
     metrics_until,
     refuse_used,
 )
-from minigrid.runs.init_from import initialise
+from minigrid.runs.init_from import initialise, joint_vocabulary, tell_of_new_symbols
 from minigrid.runs.run import Run
 from minigrid.runs.state import RunState
-from minigrid.runs.tasks import config_of, make_task, require_same_text, resolve, warn_of_oddities
+from minigrid.runs.tasks import config_of, make_task, resolve, task_again, warn_of_oddities
 from minigrid.training.step import TrainStep
 
 MAY_CHANGE = ("epochs", "max_steps", "backend", "device", "tf32", "data")
@@ -51,16 +51,18 @@ def start_run(config: Config, folder: Path | None = None, init_from: str | None 
     if folder is not None:
         refuse_used(folder)
     choose_device(config.backend, config.device, config.tf32)  # before a large text is fetched in vain
+    old = None if init_from is None else read_checkpoint(init_from)
     config, corpus = resolve(config)
     warn_of_oddities(corpus)
-    task = make_task(config, corpus)
+    task = make_task(config, corpus, None if old is None else joint_vocabulary(old, corpus))
     model = CharModel(vocab_size=len(task.vocabulary), **config.model_options())
-    if init_from is not None:
-        initialise(model, task, config, read_checkpoint(init_from))
+    if old is not None:
+        initialise(model, task, config, old)
+        tell_of_new_symbols(old.vocabulary(), corpus)
     step = TrainStep(model, **config.step_options())
     folder = folder or fresh_folder(config)
     claim(folder)
-    return Run(folder, config, task, model, step, RunState(inherits=init_from is not None))
+    return Run(folder, config, task, model, step, RunState(inherits=old is not None))
 
 
 def resume_run(folder: Path, given: dict[str, Any] | None = None) -> Run:
@@ -97,9 +99,7 @@ def _resumed(folder: Path, checkpoint: Checkpoint, given: dict[str, Any]) -> Run
         )
     config = _changed(checkpoint, given, folder)
     choose_device(config.backend, config.device, config.tf32)
-    config, corpus = resolve(config)
-    task = make_task(config, corpus)
-    require_same_text(task, meta.run.sha256, str(folder))
+    config, task = task_again(checkpoint, config, str(folder))
     model = checkpoint.model(config.backend)
     progress = meta.run.progress
     step = TrainStep(model, **config.step_options())

@@ -11,12 +11,16 @@ from minigrid.data import addition
 from minigrid.data.addition import AdditionBatches
 from minigrid.data.batches import TextBatches, split_text, whole_text
 from minigrid.data.corpora import Corpus, describe_oddities, load_corpus, load_file
+from minigrid.data.corpora.encoding import id_type
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice, UserError, did_you_mean
 from minigrid.runs.checkpoint import Checkpoint
 from minigrid.runs.config import Config
 
 DEFAULT_CORPUS = "shakespeare"
+
+PIECE = 1 << 20
+"""Symbols of a text that are translated at a time."""
 
 Batches = TextBatches | AdditionBatches
 
@@ -76,13 +80,40 @@ def warn_of_oddities(corpus: Corpus | None) -> None:
         warnings.warn(note, Notice, stacklevel=2)
 
 
-def make_task(config: Config, corpus: Corpus | None) -> Task:
-    """Cut the text that :func:`resolve` loaded into minibatches, or set up the addition problems."""
+def make_task(config: Config, corpus: Corpus | None, vocabulary: Vocabulary | None = None) -> Task:
+    """Cut the text that :func:`resolve` loaded into minibatches, or set up the addition problems.
+
+    Parameters
+    ----------
+    config : Config
+        Settings.
+    corpus : Corpus or None
+        The text, if the task has one.
+    vocabulary : Vocabulary, optional
+        The model's vocabulary, which may have more symbols than the text; by default the text's.
+
+    Raises
+    ------
+    UserError
+        The text is too short; the vocabulary lacks some of its symbols, or is not that of the addition problems.
+    """
     if corpus is None:
+        _require_own_vocabulary(config, vocabulary)
         train, val = (AdditionBatches(config.digits, config.batch, seed=config.seed, part=p) for p in ("train", "val"))
         return Task(train, val, None, addition.vocabulary(), None)
-    splits = split_text(corpus.ids, config.batch, config.steps, config.split, config.val_fraction, config.test_fraction)
-    return Task(*splits, corpus.vocabulary, corpus.sha256)
+    vocabulary = vocabulary or corpus.vocabulary
+    ids = translate(corpus, vocabulary)
+    splits = split_text(ids, config.batch, config.steps, config.split, config.val_fraction, config.test_fraction)
+    return Task(*splits, vocabulary, corpus.sha256)
+
+
+def _require_own_vocabulary(config: Config, vocabulary: Vocabulary | None) -> None:
+    """Refuse a model of other symbols than those of the problems."""
+    if vocabulary is not None and (difference := vocabulary.difference(addition.vocabulary())):
+        raise UserError(
+            f"`task` {config.task} has a vocabulary of its own, which the model does not share ({difference}): use a "
+            "model that was trained on this task, or start without one"
+        )
 
 
 def config_of(checkpoint: Checkpoint) -> Config:
@@ -114,10 +145,35 @@ def task_of(checkpoint: Checkpoint) -> Task:
     UserError
         The text has changed or is gone; no run wrote the checkpoint.
     """
-    run = checkpoint.run()
-    task = make_task(*resolve(config_of(checkpoint)))
-    require_same_text(task, run.sha256, str(checkpoint.path))
-    return task
+    return task_again(checkpoint, config_of(checkpoint), str(checkpoint.path))[1]
+
+
+def task_again(checkpoint: Checkpoint, config: Config, trained: str) -> tuple[Config, Task]:
+    """Set up the task of a checkpoint's run again, in the vocabulary of its model.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Written by a run.
+    config : Config
+        Settings of the run; its text may have moved.
+    trained : str
+        The run or file, for messages.
+
+    Returns
+    -------
+    config : Config
+        As :func:`resolve` returns it.
+    task : Task
+
+    Raises
+    ------
+    UserError
+        The text has changed or is gone; no run wrote the checkpoint.
+    """
+    config, corpus = resolve(config)
+    require_same_text(corpus, checkpoint.run().sha256, trained)
+    return config, make_task(config, corpus, checkpoint.vocabulary())
 
 
 def text_batches(checkpoint: Checkpoint, data: str, skip_unknown: bool = False) -> TextBatches:
@@ -167,23 +223,23 @@ def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False
     Returns
     -------
     numpy.ndarray
-        1-D array of ids, of the smallest unsigned type that holds them.
+        1-D array of ids, of the smallest unsigned type that holds them; the corpus's own if the vocabularies are equal.
 
     Raises
     ------
     UserError
         The text has symbols that the vocabulary lacks, and `skip_unknown` is false.
     """
+    if corpus.vocabulary == vocabulary:
+        return corpus.ids  # a large text stays in its file
     unknown = vocabulary.lacking(corpus.vocabulary)
     if unknown and not skip_unknown:
         raise UserError(
             f"{corpus.source} has {vocabulary.tokens} that the model does not know: {unknown}; remove them, skip them "
             "(`oov` skip), or use a model that was trained on them"
         )
-    places = np.searchsorted(vocabulary.symbols, corpus.vocabulary.symbols)
-    ids = places.astype(np.min_scalar_type(len(vocabulary)))[corpus.ids]  # keeps a large text small
+    ids = _looked_up(corpus, vocabulary)
     if unknown:
-        ids = ids[np.isin(corpus.vocabulary.symbols, vocabulary.symbols)[corpus.ids]]
         warnings.warn(
             f"left out of {corpus.source}: {len(corpus.ids) - len(ids):,} of {len(corpus.ids):,} {vocabulary.tokens}, "
             f"which the model does not know: {unknown}",
@@ -193,7 +249,25 @@ def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False
     return ids
 
 
-def require_same_text(task: Task, sha256: str | None, trained: str) -> None:
+def _looked_up(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:
+    """Return the ids of a text in another vocabulary, without the symbols that it lacks.
+
+    NumPy makes eight bytes of each id that it looks up, so a large text is read in pieces.
+    """
+    new_ids = np.searchsorted(vocabulary.symbols, corpus.vocabulary.symbols).astype(np.min_scalar_type(len(vocabulary)))
+    known = np.isin(corpus.vocabulary.symbols, vocabulary.symbols)
+    ids = np.empty(len(corpus.ids), id_type(vocabulary))
+    end = 0
+    for start in range(0, len(ids), PIECE):
+        piece = corpus.ids[start : start + PIECE]
+        if not known.all():
+            piece = piece[known[piece]]
+        ids[end : end + len(piece)] = new_ids[piece]
+        end += len(piece)
+    return ids[:end]
+
+
+def require_same_text(corpus: Corpus | None, sha256: str | None, trained: str) -> None:
     """Make sure that the text is still the one that a run was trained on.
 
     Raises
@@ -201,9 +275,10 @@ def require_same_text(task: Task, sha256: str | None, trained: str) -> None:
     UserError
         The hashes differ.
     """
-    if task.sha256 != sha256:
+    found = None if corpus is None else corpus.sha256
+    if found != sha256:
         raise UserError(
-            f"the text has changed since {trained} was trained (its SHA-256 is {str(task.sha256)[:12]}..., was "
+            f"the text has changed since {trained} was trained (its SHA-256 is {str(found)[:12]}..., was "
             f"{str(sha256)[:12]}...): restore the old text, start a new run on the new one with `init_from`, or "
             "evaluate the model on it"
         )

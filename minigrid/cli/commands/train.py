@@ -35,7 +35,7 @@ def add_options(parser: Parser) -> None:
         group="run",
         metavar="RUN",
         help="start from the parameters of another run or checkpoint, with its sizes and, unless you name a text, "
-        "with its text",
+        "with its text; a text of your own may have characters that are new to it",
     )
     parser.add_argument(
         "--config",
