@@ -16,7 +16,6 @@ from minigrid.data.batches import TextBatches
 from minigrid.data.corpora.encoding import encode_text, id_type
 from minigrid.data.vocabulary import Vocabulary
 from minigrid.errors import Notice
-from minigrid.runs import tasks
 from minigrid.runs.checkpoint import model_arrays, read_checkpoint, write_checkpoint
 from minigrid.runs.checkpoint_format import Meta
 from minigrid.runs.config import Config
@@ -35,7 +34,6 @@ from minigrid.runs.tasks import (
 pytestmark = pytest.mark.usefixtures("empty_folder")
 
 KINDS = st.sampled_from(["chars", "bytes"])
-PIECES = st.sampled_from([1, 3, 1 << 20])
 
 
 @pytest.fixture(scope="module")
@@ -200,28 +198,22 @@ def test_translation():
     assert translate(ours, ours.vocabulary) is ours.ids
 
 
-@given(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8")), KINDS, PIECES)
-def test_a_text_keeps_its_symbols_in_any_vocabulary(text, more, tokens, piece):
+@given(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8")), KINDS)
+def test_a_text_keeps_its_symbols_in_any_vocabulary(text, more, tokens):
     corpus, vocabulary = encode_text("text", text, tokens, "here"), Vocabulary.from_text(text + more, tokens)
-    ids = in_pieces(piece, corpus, vocabulary)
+    ids = translate(corpus, vocabulary, skip_unknown=True)
     assert vocabulary.decode(ids) == text
     assert ids.dtype == id_type(vocabulary)
 
 
-@given(st.text("abcdé"), st.text("abcd€", min_size=1), KINDS, PIECES)
-def test_skipping_leaves_the_rest_in_order(text, known, tokens, piece):
+@given(st.text("abcdé"), st.text("abcd€", min_size=1), KINDS)
+def test_skipping_leaves_the_rest_in_order(text, known, tokens):
     corpus, vocabulary = encode_text("text", text, tokens, "here"), Vocabulary.from_text(known, tokens)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Notice)
-        ids = in_pieces(piece, corpus, vocabulary)
+        ids = translate(corpus, vocabulary, skip_unknown=True)
     kept = [value for value in np.array(corpus.vocabulary.symbols, int)[corpus.ids] if value in vocabulary.symbols]
     assert [vocabulary.symbols[k] for k in ids] == kept
-
-
-def in_pieces(size, corpus, vocabulary):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tasks, "PIECE", size)
-        return translate(corpus, vocabulary, skip_unknown=True)
 
 
 def test_all_256_bytes_fit_a_byte():

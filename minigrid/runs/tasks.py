@@ -19,9 +19,6 @@ from minigrid.runs.config import Config
 
 DEFAULT_CORPUS = "shakespeare"
 
-PIECE = 1 << 20
-"""Symbols of a text that are translated at a time."""
-
 Batches = TextBatches | AdditionBatches
 
 
@@ -238,7 +235,11 @@ def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False
             f"{corpus.source} has {vocabulary.tokens} that the model does not know: {unknown}; remove them, skip them "
             "(`oov` skip), or use a model that was trained on them"
         )
-    ids = _looked_up(corpus, vocabulary)
+    ids = corpus.ids
+    if unknown:
+        ids = ids[np.isin(corpus.vocabulary.symbols, vocabulary.symbols)[ids]]
+    new_ids = np.searchsorted(vocabulary.symbols, corpus.vocabulary.symbols)
+    ids = new_ids.astype(id_type(vocabulary))[ids]  # keeps a large text small
     if unknown:
         warnings.warn(
             f"left out of {corpus.source}: {len(corpus.ids) - len(ids):,} of {len(corpus.ids):,} {vocabulary.tokens}, "
@@ -247,24 +248,6 @@ def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False
             stacklevel=2,
         )
     return ids
-
-
-def _looked_up(corpus: Corpus, vocabulary: Vocabulary) -> np.ndarray:
-    """Return the ids of a text in another vocabulary, without the symbols that it lacks.
-
-    NumPy makes eight bytes of each id that it looks up, so a large text is read in pieces.
-    """
-    new_ids = np.searchsorted(vocabulary.symbols, corpus.vocabulary.symbols).astype(np.min_scalar_type(len(vocabulary)))
-    known = np.isin(corpus.vocabulary.symbols, vocabulary.symbols)
-    ids = np.empty(len(corpus.ids), id_type(vocabulary))
-    end = 0
-    for start in range(0, len(ids), PIECE):
-        piece = corpus.ids[start : start + PIECE]
-        if not known.all():
-            piece = piece[known[piece]]
-        ids[end : end + len(piece)] = new_ids[piece]
-        end += len(piece)
-    return ids[:end]
 
 
 def require_same_text(corpus: Corpus | None, sha256: str | None, trained: str) -> None:
