@@ -106,10 +106,11 @@ def make_task(config: Config, corpus: Corpus | None, vocabulary: Vocabulary | No
 
 def _require_own_vocabulary(config: Config, vocabulary: Vocabulary | None) -> None:
     """Refuse a model of other symbols than those of the problems."""
-    if vocabulary is not None and (difference := vocabulary.difference(addition.vocabulary())):
+    own = addition.vocabulary()
+    if vocabulary not in (None, own):
         raise UserError(
-            f"`task` {config.task} has a vocabulary of its own, which the model does not share ({difference}): use a "
-            "model that was trained on this task, or start without one"
+            f"`task` {config.task} has {len(own)} {own.tokens} of its own, and the model knows others: use a model "
+            "that was trained on this task, or start without one"
         )
 
 
