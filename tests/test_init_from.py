@@ -374,7 +374,7 @@ def test_addition_has_no_room_for_other_characters(tmp_path, capsys):
 def test_another_model_is_refused_without_a_note(tmp_path, data, capsys):
     saved_model(tmp_path / "old.npz", TEXT.replace("é", "e"))
     arguments = ["--init-from=old.npz", "--data", data, "--hidden=9", "--batch=4", "--run=new"]
-    assert "embedding.weight is float32 of shape (30, 8), but the model's is float32 of shape (30, 9)" in refused(
+    assert "embedding.weight has shape (30, 8), but the model's has shape (30, 9)" in refused(
         capsys, "train", *arguments
     )
 
