@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/demo
 
-.PHONY: demo test test-all lint notebooks notebooks-build notebooks-check
+.PHONY: demo test test-all test-lowest lint notebooks notebooks-build notebooks-check
 
 demo: .venv/ready
 	@if [ -e $(RUN)/last.npz ]; then \
@@ -26,6 +26,10 @@ test: .venv/ready-to-test
 test-all: .venv/ready-to-test
 	$(PYTEST) -n auto -m "not alone"
 	$(PYTEST) -m alone
+
+# the lowest versions that pyproject.toml allows
+test-lowest: .venv/lowest/ready
+	OPENBLAS_NUM_THREADS=1 .venv/lowest/bin/python -m pytest -n auto -m "not long"
 
 lint: .venv/ready-to-test
 	$(BIN)/ruff format --check .
@@ -70,6 +74,13 @@ docs/gates.png: minigrid/plots/gates.py minigrid/pretrained/toywiki-grid-1.npz .
 .venv/cuda/ready: .venv/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target .venv/cuda \
 	    "cupy-cuda13x>=14" nvidia-cuda-nvrtc
+	@touch $@
+
+# with the oldest Python too: the oldest packages have no wheels for newer ones
+.venv/lowest/ready: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m uv venv --quiet --allow-existing --python 3.11 .venv/lowest
+	$(BIN)/python -m uv pip install --quiet --python .venv/lowest/bin/python --resolution lowest-direct --editable ".[test]"
 	@touch $@
 
 .venv/ready-for-notebooks: .venv/python pyproject.toml

@@ -135,7 +135,7 @@ def machine() -> dict[str, Any]:
 def cpu_info() -> list[str]:
     """Return the lines of /proc/cpuinfo; none if there is no such file."""
     try:
-        return Path("/proc/cpuinfo").read_text().splitlines()
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
 

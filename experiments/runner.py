@@ -118,7 +118,7 @@ class Experiment:
         """Start or resume a run; return None if another process is training it."""
         run = self.run_folder(name)
         run.parent.mkdir(parents=True, exist_ok=True)
-        with open(self._log(name), "a") as log:
+        with open(self._log(name), "a", encoding="utf-8") as log:
             try:
                 fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -181,7 +181,7 @@ def _made(run: Path, settings: Settings, threads: int | None) -> Record:
 
 def _processor() -> str:
     information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 

@@ -150,18 +150,25 @@ def remove_unfinished(folder: Path) -> None:
 
 
 def _is_abandoned(file: Path) -> bool:
-    """Return whether the process that wrote a temporary file has ended: its lock ended with it."""
-    if fcntl is None:
-        return True  # Windows refuses to remove a file that is still open
+    """Return whether the process that wrote a temporary file has ended: its lock ended with it.
+
+    Without locks, it has ended if the file is more than a day old.
+    """
     try:
+        if fcntl is None:  # Windows, which cannot open folders
+            return _is_old(file.stat())
         opened = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:
         locked = lock(opened)
-        return time.time() - os.fstat(opened).st_mtime > A_DAY if locked is None else locked
+        return _is_old(os.fstat(opened)) if locked is None else locked
     finally:
         os.close(opened)
+
+
+def _is_old(status: os.stat_result) -> bool:
+    return time.time() - status.st_mtime > A_DAY
 
 
 def lock(opened: int) -> bool | None:

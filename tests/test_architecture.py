@@ -52,7 +52,7 @@ def room_of(module: str) -> str:
 
 def imported_names(path: Path) -> Iterator[tuple[str, int]]:
     """Every name that a file imports, in full (``minigrid.nn.ops.rows``), and its line; imports in functions too."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

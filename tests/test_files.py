@@ -126,8 +126,9 @@ def test_what_a_killed_process_has_left_goes(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_without_locks_only_old_files_count_as_left(tmp_path, monkeypatch):
-    monkeypatch.setattr("minigrid.files.lock", lambda opened: None)
+@pytest.mark.parametrize(("name", "value"), [("lock", lambda opened: None), ("fcntl", None)])
+def test_without_locks_only_old_files_count_as_left(tmp_path, monkeypatch, name, value):
+    monkeypatch.setattr(f"minigrid.files.{name}", value)
     new, old = tmp_path / ".new.0123456789abcdef.part", tmp_path / ".old.0123456789abcdef.part"
     for file, age in ((new, 0), (old, 2 * 24 * 60 * 60)):
         file.write_bytes(b"")

@@ -248,7 +248,7 @@ def test_metrics_that_cannot_be_read_or_written(here):
     with pytest.raises(UserError, match=r"contains no metrics\.jsonl: give the folder of a run"):
         read_metrics(here)
     write_metrics(here, RECORDS)
-    with open("metrics.jsonl", "a") as file:
+    with open("metrics.jsonl", "a", encoding="utf-8") as file:
         file.write('{"split": "tr')  # its process was killed
     before = contents(here)
     with pytest.raises(UserError, match=r"metrics\.jsonl is damaged .*: resume the run"):
@@ -269,7 +269,7 @@ MANY = [{"split": "train", "step": step, "loss": 2.0} for step in (10, 20, 30)]
 @pytest.mark.parametrize("rest", ["", "\n", '{"split": "tr', "\0\0\0", '{"split": "train", "step": 40, "loss": 2}\n'])
 def test_what_comes_after_a_checkpoint_is_left_out(here, rest):
     write_metrics(here, MANY)
-    with open("metrics.jsonl", "a") as file:
+    with open("metrics.jsonl", "a", encoding="utf-8") as file:
         file.write(rest)
     assert metrics_until(here, 3, 30) == MANY
     assert metrics_until(here, 2, 25) == MANY[:2]

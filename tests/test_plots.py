@@ -30,6 +30,8 @@ def stacked():
 def no_warnings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # for a missing glyph, or an axis without room
+        # an older matplotlib calls a newer pyparsing by its old names
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="matplotlib|pyparsing")
         yield
 
 

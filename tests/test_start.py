@@ -159,7 +159,7 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, data):
     stopped(start_run(text_config(data, max_steps=60), folder), 35)
     before = metrics_of(folder)
     assert [record["step"] for record in before] == [10, 20, 30]
-    with open(folder / "metrics.jsonl", "a") as file:
+    with open(folder / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(before[-1] | {"step": 40}) + '\n{"split": "tr')  # written after the save, then cut off
     with stopping(36), pytest.raises(InterruptedRunError):
         train(resume_run(folder))
@@ -170,7 +170,7 @@ def test_metrics_that_another_process_did_not_save_are_cut_too(tmp_path, data):
     config = text_config(data, max_steps=40)
     stopped(start_run(config, tmp_path / "run"), 15)
     late = resume_run(tmp_path / "run")
-    with open(tmp_path / "run" / "metrics.jsonl", "a") as file:
+    with open(tmp_path / "run" / "metrics.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(late.state.metrics[-1] | {"step": 20}) + "\n")  # then it was killed
     train(late)
     assert_same_end(tmp_path / "run", trained(tmp_path / "whole", config).folder)

@@ -116,7 +116,7 @@ def seconds_each(job: Job, budget: float) -> list[float]:
 
 def peak_bytes() -> int:
     """Return the peak memory of this process; getrusage would include that of its parent."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) * 1024
 
 

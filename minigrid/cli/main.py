@@ -133,6 +133,6 @@ def _out_of_memory(flags: Mapping[str, str]) -> str:
 
 def _silence(*streams: TextIO | None) -> None:
     """Discard what is still buffered in these streams: writing it would fail again when Python exits."""
-    with contextlib.suppress(OSError), open(os.devnull, "w") as nowhere:
+    with contextlib.suppress(OSError), open(os.devnull, "w", encoding="utf-8") as nowhere:
         for stream in filter(None, streams):  # a stream that was closed when Python started is None
             os.dup2(nowhere.fileno(), stream.fileno())

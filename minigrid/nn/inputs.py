@@ -26,7 +26,7 @@ def check_characters(x: Array, vocab_size: int, lowest: int = 0) -> Array:
         raise UserError(
             f"characters must be numbers from {lowest} to {vocab_size - 1}, but these go from {x.min()} to {x.max()}"
         )
-    return x
+    return x.astype(np.int64) if x.dtype == np.uint64 else x  # NumPy 2.0 cannot take rows by uint64
 
 
 def check_names(what: str, given: Collection[str], names: Collection[str], all_of_them: bool = True) -> None:
