@@ -40,13 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set what matters for the whole session: test modules may import Matplotlib while they are collected."""
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
-    config.stash[_folder] = folder = Path(tempfile.mkdtemp(prefix="minigrid-tests-")).resolve()
-    config.add_cleanup(functools.partial(shutil.rmtree, folder, ignore_errors=True))
     for name in ("MPLBACKEND", "MATPLOTLIBRC"):
         patch.delenv(name, raising=False)
-    if not hasattr(config, "workerinput"):  # xdist's workers share these folders
+    if hasattr(config, "workerinput"):  # of xdist: the workers share the folder and the variables of their parent
+        folder = Path(os.environ["MPLCONFIGDIR"]).parent
+    else:
+        folder = Path(tempfile.mkdtemp(prefix="minigrid-tests-")).resolve()
+        config.add_cleanup(functools.partial(shutil.rmtree, folder, ignore_errors=True))
         patch.setenv("MPLCONFIGDIR", str(folder / "matplotlib"))  # its font cache takes long to build
         patch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(folder / "hypothesis"))
+    config.stash[_folder] = folder
     if "PYTHONPATH" in os.environ:  # a relative entry would mean another folder in each test
         entries = os.environ["PYTHONPATH"].split(os.pathsep)
         patch.setenv("PYTHONPATH", os.pathsep.join(os.path.abspath(entry) for entry in entries if entry))
@@ -58,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test, with the fixtures that are made for it, in a place of its own."""
     needs_network = item.get_closest_marker("network") is not None
-    place = item.config.stash[_folder] / str(next(_numbers))
+    place = item.config.stash[_folder] / f"{os.getpid()}-{next(_numbers)}"
     (place / "here").mkdir(parents=True)
     (place / "home").mkdir()
     with pytest.MonkeyPatch.context() as patch:

@@ -406,6 +406,19 @@ def test_what_is_not_finite_is_noted_for_good(dtype, bad, name):
     assert not step.finite
 
 
+def test_loading_forgets_what_was_not_finite():
+    model = make_model()
+    step = TrainStep(model)
+    saved, good = step.state_dict(), model.params.flat.copy()
+    model.params["decoder.bias"][0] = np.nan
+    step(*batches(model, 1)[0])
+    assert not step.finite
+    model.params.flat[...] = good
+    step.load_state_dict(saved)
+    step(*batches(model, 1)[0])
+    assert step.finite
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_gradient_that_is_not_finite_is_noted_even_if_the_loss_is(monkeypatch, bad):
     model = make_model()

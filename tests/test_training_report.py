@@ -1,6 +1,7 @@
 import io
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
 from run_fixtures import addition_config, text_config, trained, write_text
@@ -31,6 +32,14 @@ def test_what_is_printed(tmp_path, data, capsys):
     assert re.search(f"^{validation}$", out, re.MULTILINE)
     assert "step 40, epoch " in out
     assert err == ""  # no bar in a file
+
+
+def test_the_estimate_counts_the_steps_that_are_left(capsys):
+    run = SimpleNamespace(step=SimpleNamespace(number=3), total_steps=63, task=SimpleNamespace(train=range(10)))
+    TrainingReport().estimated(run, 60.0)
+    assert (
+        capsys.readouterr().out == "about 60 s per minibatch: 10:00 per epoch, 1:00:00 to the end, plus validations\n"
+    )
 
 
 def test_addition_is_reported_in_digits_and_answers(tmp_path, capsys):
