@@ -331,6 +331,18 @@ def test_addition_measures_digits_and_answers(tmp_path):
     assert val["sample"].count("=") == 3
 
 
+def test_samples_of_a_text_vary_and_addition_is_solved_without_chance(tmp_path, data):
+    settings = {"lr": 1e-30, "max_steps": 10, "eval_every": 5}
+    for name, config in {"text": text_config(data, **settings), "addition": addition_config(**settings)}.items():
+        trained(tmp_path / name, config)
+    text, addition = (
+        [record["sample"] for record in metrics_of(tmp_path / name) if record["split"] == "val"]
+        for name in ("text", "addition")
+    )
+    assert text[0] != text[1]
+    assert addition[0] == addition[1]
+
+
 def test_best_is_the_best_and_last_the_last(tmp_path, data, monkeypatch):
     losses = iter([3.0, 2.0, 2.5, 2.0])
     monkeypatch.setattr(loop, "evaluate", lambda *given: Evaluation(next(losses), 1, None))
