@@ -149,6 +149,12 @@ def test_a_stop_during_a_validation_repeats_it_after_resuming(tmp_path, data, mo
     assert same_bits(arrays_of(tmp_path / "run" / "best.npz"), arrays_of(tmp_path / "whole" / "best.npz"))
 
 
+def test_a_ctrl_c_in_the_last_step_comes_too_late(tmp_path, data):
+    with stopping(9):
+        run = trained(tmp_path / "run", text_config(data, max_steps=9, val_fraction=0))
+    assert run.is_over
+
+
 def test_an_untimed_minibatch_has_no_rate(tmp_path, data):
     run = trained(tmp_path / "run", text_config(data, max_steps=1))
     assert [("loss" in r, "per_second" in r) for r in run.state.metrics if r["split"] == "train"] == [(True, False)]
