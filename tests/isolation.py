@@ -17,6 +17,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,7 +110,7 @@ def _why_no_index_answers() -> str | None:
     return (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1] if done.returncode else None
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print the seed of pytest-randomly: -q leaves out the line that does."""
     if (seed := config.getoption("randomly_seed", None)) is not None:
         terminalreporter.line(f"random order; for the same again: --randomly-seed={seed}")

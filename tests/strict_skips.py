@@ -7,6 +7,7 @@ left out because something could not be installed must not go unnoticed.
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def _allowed() -> list[re.Pattern]:
     return [re.compile(line) for line in lines if line.strip() and not line.startswith("#")]
 
 
-def _left_out(reporter: object) -> dict[str, str]:
+def _left_out(reporter: Any) -> dict[str, str]:
     """Return the tests, or whole files, that were skipped or failed as expected, each with the reason."""
     skipped, failed = (reporter.stats.get(name, []) for name in ("skipped", "xfailed"))
     reasons = {report.nodeid: report.longrepr[2].removeprefix("Skipped: ") for report in skipped}
@@ -43,7 +44,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say which tests should have run."""
     if found := config.stash.get(_forbidden, []):
         terminalreporter.section("left out, but not in tests/allowed_skips.txt", red=True)
