@@ -17,7 +17,7 @@ demo: .venv/ready
 	$(BIN)/python sample.py $(RUN) --length 600 --temperature 0.7 --prime "ROMEO:"
 
 # One process per core, and one BLAS thread: the arrays in the tests are small, and threads that wait for each other slow
-# everything down.
+# everything down. The order of the tests is random; the last lines say how to repeat it.
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: .venv/ready-to-test

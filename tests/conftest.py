@@ -14,7 +14,10 @@ from corpora_fixtures import own_data_folder
 from hypothesis import settings
 from run_fixtures import addition_config, text_config, trained, write_text
 
-settings.register_profile("minigrid", deadline=None)  # a shared machine may stall; slowness is no failure
+pytest_plugins = ["isolation", "strict_skips"]
+
+# A shared machine may stall, so slowness is no failure. Without a database, no test depends on an earlier session.
+settings.register_profile("minigrid", deadline=None, database=None, print_blob=True)
 settings.load_profile("minigrid")
 
 

@@ -178,6 +178,12 @@ def test_sizes_are_positive(batch, steps):
         split_text(np.zeros(100), batch, steps)
 
 
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_whole_text_needs_two_characters(length):
+    with pytest.raises(UserError, match="fewer than 2 characters that the model knows: give a longer one"):
+        whole_text(np.zeros(length, int), 2, 5)
+
+
 @given(length=st.integers(2, 12 * LONG), batch=st.integers(1, 9), steps=st.integers(1, 700))
 def test_of_a_whole_text_every_character_but_the_first_is_predicted_once(length, batch, steps):
     ids = np.arange(length)

@@ -119,7 +119,7 @@ def rehearse(plan: str, nvidia_smi: str, folder: Path) -> Path:
         (programs / name).chmod(0o755)
     (programs / "sitecustomize.py").write_text(BLOCK.format(blocked=hidden(), root=str(ROOT)))
     environment = {"PYTHONPATH": str(programs), "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "CUPY_TF32": "1"}
-    environment |= {"HOME": str(folder), "HYPOTHESIS_NO_PLUGINS": "1"}
+    environment |= {"HOME": str(folder), "HYPOTHESIS_NO_PLUGINS": "1", "PYTEST_ADDOPTS": "-p no:randomly"}
     how = {"env": os.environ | environment, "cwd": folder, "capture_output": True, "timeout": 120}
     blocked = subprocess.run(["python3", "-c", "import selenium"], check=False, **how)
     assert b"selenium is blocked" in blocked.stderr

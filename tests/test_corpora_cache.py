@@ -15,6 +15,7 @@ from corpora_fixtures import own_data_folder, sha256
 from run_fixtures import CHILD
 
 from minigrid.data.corpora import cache, load, load_file
+from minigrid.data.corpora.cache import CACHED_ABOVE
 from minigrid.data.corpora.encoding import survey_file
 from minigrid.errors import Notice
 
@@ -81,6 +82,13 @@ def test_wider_ids(tmp_path, symbols, monkeypatch):
         corpus, _ = notes_of(path)
         assert isinstance(corpus.ids, np.memmap)
         assert corpus.vocabulary.decode(corpus.ids) == text
+
+
+@quietly
+def test_nine_megabytes_are_a_large_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "CACHED_ABOVE", CACHED_ABOVE)
+    (tmp_path / "large.txt").write_bytes(b"a long text\n" * 750_000)
+    assert isinstance(load_file(tmp_path / "large.txt", "bytes").ids, np.memmap)
 
 
 @quietly

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 import zipfile
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -145,6 +146,16 @@ def test_what_is_in_the_way_of_a_corpus(server, folder, make):
     assert f"enwik8 cannot be written to {folder / 'enwik8.zip'} (" in message
     assert message.endswith("): remove that first.")
     assert server.requests == 0
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for(server, monkeypatch):
+    def silent(url, timeout=None):
+        assert timeout is not None
+        assert 10 <= timeout <= 60
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(urllib.request, "urlopen", silent)
+    assert "(timed out): put the file into" in error(load_corpus, "enwik8")
 
 
 def test_a_data_folder_that_cannot_be_made(server, folder):

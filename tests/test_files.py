@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from run_fixtures import contents, no_space, python
 
-from minigrid import UserError
+from minigrid import UserError, files
 from minigrid.files import (
+    lock,
     open_plain,
     read_plain,
     remove_unfinished,
@@ -124,6 +125,15 @@ def test_what_a_killed_process_has_left_goes(tmp_path):
     assert len(os.listdir(tmp_path)) == 2
     remove_unfinished(tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_system_without_locks_writes_files_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "fcntl", None)
+    with written_whole(tmp_path / "file") as file, temporary_folder(tmp_path) as folder:
+        file.write_text("whole")
+        (folder / "part").touch()
+        assert lock(os.open(tmp_path, os.O_RDONLY)) is None
+    assert contents(tmp_path) == {"file": b"whole"}
 
 
 @pytest.mark.parametrize(("name", "value"), [("lock", lambda opened: None), ("fcntl", None)])

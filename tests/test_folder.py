@@ -260,6 +260,12 @@ def test_metrics_that_cannot_be_read_or_written(here):
         write_metrics(here / "missing", RECORDS)
 
 
+def test_metrics_that_are_there_but_cannot_be_opened(here):
+    (here / "metrics.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"^cannot read .*metrics\.jsonl: Is a directory; give the folder of a run$"):
+        read_metrics(here)
+
+
 # -- the records that belong to a checkpoint
 
 MANY = [{"split": "train", "step": step, "loss": 2.0} for step in (10, 20, 30)]

@@ -1,9 +1,12 @@
 import json
 import math
+import os
 import random
 import signal
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -47,6 +50,14 @@ DRAW = loop._draw
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch):
     monkeypatch.setattr(loop, "_draw", lambda run, report: None)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still unless a test moves it."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    return clock
 
 
 # -- a stop and a resumption
@@ -138,6 +149,12 @@ def test_a_stop_during_a_validation_repeats_it_after_resuming(tmp_path, data, mo
     assert same_bits(arrays_of(tmp_path / "run" / "best.npz"), arrays_of(tmp_path / "whole" / "best.npz"))
 
 
+def test_a_ctrl_c_in_the_last_step_comes_too_late(tmp_path, data):
+    with stopping(9):
+        run = trained(tmp_path / "run", text_config(data, max_steps=9, val_fraction=0))
+    assert run.is_over
+
+
 def test_an_untimed_minibatch_has_no_rate(tmp_path, data):
     run = trained(tmp_path / "run", text_config(data, max_steps=1))
     assert [("loss" in r, "per_second" in r) for r in run.state.metrics if r["split"] == "train"] == [(True, False)]
@@ -196,15 +213,30 @@ def test_a_run_can_be_resumed_from_the_very_start(tmp_path, data, monkeypatch):
     assert_same_end(tmp_path / "whole", tmp_path / "run")
 
 
-def test_the_run_is_saved_from_time_to_time(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+def test_a_minute_of_training_is_lost_at_most(tmp_path, data, monkeypatch, clock):
     saved = []
-    before_each_step(monkeypatch, lambda step: saved.append(step_of(tmp_path / "run" / "last.npz")))
-    trained(tmp_path / "run", text_config(data, max_steps=5))
-    assert saved == [0, 1, 2, 3, 4]
+
+    def take_25_seconds(step):
+        saved.append(step_of(tmp_path / "run" / "last.npz"))
+        clock.now += 25
+
+    before_each_step(monkeypatch, take_25_seconds)
+    trained(tmp_path / "run", text_config(data, max_steps=8))
+    assert saved == [0, 0, 0, 3, 3, 3, 6, 6]
 
 
-# -- what may change
+def test_a_validation_is_saved_once_and_the_best_checkpoint_first(tmp_path, data, monkeypatch):
+    saved, replace, losses = [], os.replace, iter([3.0, 3.5, 2.0])
+
+    def noted(source, final):
+        replace(source, final)
+        saved.append(Path(final).name)
+
+    monkeypatch.setattr(os, "replace", noted)
+    monkeypatch.setattr(loop, "evaluate", lambda *given: Evaluation(next(losses), 1, None))
+    trained(tmp_path / "run", text_config(data, max_steps=15, eval_every=5))
+    start, worse, better = ["last.npz"], ["last.npz"], ["best.npz", "last.npz"]
+    assert [name for name in saved if name.endswith(".npz")] == start + better + worse + better
 
 
 # -- what happens on the way
@@ -260,6 +292,31 @@ def test_the_metrics_say_what_was_measured(tmp_path, data):
     assert records == run.state.metrics
 
 
+@pytest.mark.parametrize(("streams", "every"), [(1, 1000), (4, 493)])
+def test_a_validation_comes_every_1000_minibatches_or_each_epoch(tmp_path, data, streams, every):
+    run = start_run(text_config(data, batch=streams, steps=1), tmp_path / "run")
+    assert run.eval_every == every
+    assert len(run.task.train) == (493 if streams == 4 else 1975)
+
+
+def test_the_rate_and_the_estimate_leave_out_validations_and_the_first_minibatch(tmp_path, data, monkeypatch, clock):
+    def take_time(step):
+        clock.now += 60 if step.number == 0 else 2 if step.number < 10 else 4
+
+    def evaluate(*given):
+        clock.now += 1000
+        return Evaluation(2.0, 1, None)
+
+    estimates, report = [], Report()
+    report.estimated = lambda run, seconds: estimates.append((run.step.number, seconds))
+    before_each_step(monkeypatch, take_time)
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+    run = trained(tmp_path / "run", text_config(data, max_steps=20, eval_every=5), report)
+    assert estimates == [(3, 2.0)]
+    rates = [record["per_second"] for record in run.state.metrics if record["split"] == "train"]
+    assert rates == [4 * 6 / 2, 4 * 6 / 4]
+
+
 def test_the_training_loss_is_the_mean_of_ten_minibatches(tmp_path, data, monkeypatch):
     losses, step = [], TrainStep.__call__
 
@@ -278,6 +335,18 @@ def test_addition_measures_digits_and_answers(tmp_path):
     val = metrics_of(tmp_path / "run")[-1]
     assert 0 <= val["answers"] <= val["digits"] <= 1
     assert val["sample"].count("=") == 3
+
+
+def test_samples_of_a_text_vary_and_addition_is_solved_without_chance(tmp_path, data):
+    settings = {"lr": 1e-30, "max_steps": 10, "eval_every": 5}
+    for name, config in {"text": text_config(data, **settings), "addition": addition_config(**settings)}.items():
+        trained(tmp_path / name, config)
+    text, addition = (
+        [record["sample"] for record in metrics_of(tmp_path / name) if record["split"] == "val"]
+        for name in ("text", "addition")
+    )
+    assert text[0] != text[1]
+    assert addition[0] == addition[1]
 
 
 def test_best_is_the_best_and_last_the_last(tmp_path, data, monkeypatch):

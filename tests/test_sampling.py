@@ -59,6 +59,7 @@ def test_top_k_leaves_the_k_most_likely(top_k):
     assert (seen == 2).mean() == pytest.approx(share, abs=0.03)
 
 
+@pytest.mark.filterwarnings("error")  # of NumPy, about an overflow
 @pytest.mark.parametrize("temperature", [1e-3, 1e-300, 5e-324])
 def test_no_temperature_is_too_low(temperature):
     assert set(choices(Sampler(temperature=temperature), 50)) == {2}

@@ -1,3 +1,4 @@
+import contextlib
 import threading
 import time
 
@@ -69,6 +70,24 @@ def test_a_long_vector_is_updated_in_ranges_as_it_is_in_one(cores, monkeypatch):
     in_ranges = train_wide()
     monkeypatch.setattr(shards, "threads", lambda: 1)
     assert_close(in_ranges, train_wide(), 1e-12)
+
+
+def test_a_short_vector_is_updated_in_one_piece(cores):
+    assert Shards(make_model()).ranges(1000) == [slice(0, 1000)]
+
+
+def test_parts_have_one_blas_thread_each(monkeypatch):
+    inside = []
+
+    @contextlib.contextmanager
+    def one_thread():
+        inside.append(True)
+        yield
+        inside.pop()
+
+    monkeypatch.setattr(shards, "one_thread", one_thread)
+    assert in_parallel(lambda k: (k, bool(inside)), [(0,), (1,)]) == [(0, True), (1, True)]
+    assert in_parallel(lambda k: (k, bool(inside)), [(0,)]) == [(0, False)]
 
 
 class TwoMinibatches:

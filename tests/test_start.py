@@ -113,6 +113,14 @@ def test_a_text_that_has_changed_is_refused(tmp_path, data):
     assert contents(folder) == before
 
 
+def test_what_a_killed_save_has_left_is_removed(tmp_path, data):
+    folder = trained(tmp_path / "run", text_config(data, max_steps=3)).folder
+    before = contents(folder).keys()
+    (folder / ".last.npz.0123456789abcdef.part").write_bytes(b"half")
+    resume_run(folder)
+    assert contents(folder).keys() == before
+
+
 def test_a_run_finds_its_text_from_any_folder(tmp_path, data, monkeypatch):
     monkeypatch.chdir(tmp_path)
     trained(tmp_path / "run", text_config(data.name, max_steps=3))

@@ -406,6 +406,19 @@ def test_what_is_not_finite_is_noted_for_good(dtype, bad, name):
     assert not step.finite
 
 
+def test_loading_forgets_what_was_not_finite():
+    model = make_model()
+    step = TrainStep(model)
+    saved, good = step.state_dict(), model.params.flat.copy()
+    model.params["decoder.bias"][0] = np.nan
+    step(*batches(model, 1)[0])
+    assert not step.finite
+    model.params.flat[...] = good
+    step.load_state_dict(saved)
+    step(*batches(model, 1)[0])
+    assert step.finite
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_gradient_that_is_not_finite_is_noted_even_if_the_loss_is(monkeypatch, bad):
     model = make_model()
@@ -479,11 +492,14 @@ def test_minibatches_that_cannot_be(x, y):
 
 
 @every_model
-@pytest.mark.parametrize(("dropout", "threads"), [(0.0, 1), (0.4, 1), (0.0, 2)])
-def test_memory_is_about_what_is_said(model, dropout, threads, monkeypatch):
+@pytest.mark.parametrize(
+    ("dropout", "threads", "hidden", "steps"),
+    [(0.0, 1, 48, 40), (0.4, 1, 48, 40), (0.0, 2, 48, 40), (0.0, 2, 256, 2)],  # the last: mostly parameters
+)
+def test_memory_is_about_what_is_said(model, dropout, threads, hidden, steps, monkeypatch):
     monkeypatch.setattr("minigrid.training.shards.threads", lambda: threads)
-    sizes = {"vocab_size": 40, "hidden": 48, "layers": 3}
-    x, y = np.zeros((2, 40, 16 * threads), int)
+    sizes = {"vocab_size": 40, "hidden": hidden, "layers": 3}
+    x, y = np.zeros((2, steps, 16 * threads), int)
     TrainStep(CharModel(model, **sizes, dropout=dropout))(x, y)  # what NumPy sets up once is not counted
     tracemalloc.start()
     made = CharModel(model, **sizes, dropout=dropout)

@@ -1,11 +1,15 @@
 import io
 import re
 import sys
+from types import SimpleNamespace
 
 import pytest
+from run_checks import stopped
 from run_fixtures import addition_config, text_config, trained, write_text
 
 from minigrid.cli.training_report import TrainingReport
+from minigrid.runs.loop import train
+from minigrid.runs.start import resume_run, start_run
 
 pytestmark = pytest.mark.usefixtures("empty_folder", "no_pictures")
 
@@ -33,6 +37,14 @@ def test_what_is_printed(tmp_path, data, capsys):
     assert err == ""  # no bar in a file
 
 
+def test_the_estimate_counts_the_steps_that_are_left(capsys):
+    run = SimpleNamespace(step=SimpleNamespace(number=3), total_steps=63, task=SimpleNamespace(train=range(10)))
+    TrainingReport().estimated(run, 60.0)
+    assert (
+        capsys.readouterr().out == "about 60 s per minibatch: 10:00 per epoch, 1:00:00 to the end, plus validations\n"
+    )
+
+
 def test_addition_is_reported_in_digits_and_answers(tmp_path, capsys):
     with TrainingReport() as report:
         trained(tmp_path / "run", addition_config(max_steps=10), report)
@@ -46,6 +58,15 @@ def test_bars_are_drawn_on_a_terminal(tmp_path, data, monkeypatch):
     assert "20/20" in terminal.getvalue()
     assert "validating" in terminal.getvalue()
     assert re.search(r"loss \d\.\d{3}, \d\.\d{3} bits/character, \S+k/s, \|g\| ", terminal.getvalue())
+
+
+def test_the_bar_of_a_resumed_run_begins_where_the_run_stopped(tmp_path, data, monkeypatch):
+    stopped(start_run(text_config(data, max_steps=20), tmp_path / "run"), 7)
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with TrainingReport() as report:
+        train(resume_run(tmp_path / "run"), report)
+    assert "7/20" in terminal.getvalue()
+    assert "20/20" in terminal.getvalue()
 
 
 def test_a_run_that_is_stopped_closes_its_bars(tmp_path, data, monkeypatch):
