@@ -126,6 +126,25 @@ def test_what_a_killed_process_has_left_goes(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_a_writer_removes_what_was_left_of_its_own_file(tmp_path):
+    others = [".page.html.notes.part", ".other.html.0123456789abcdef.part", ".page-html.0123456789abcdef.part"]
+    for name in [*others, ".page.html.0123456789abcdef.part", ".page.html.77.part"]:
+        (tmp_path / name).write_text("half")
+    with written_whole(tmp_path / "page.html") as file:
+        file.write_text("new")
+    assert sorted(contents(tmp_path)) == sorted([*others, "page.html"])
+
+
+def test_a_folder_whose_files_cannot_be_listed_can_be_written_to(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with written_whole(tmp_path / "file") as file:
+        file.write_text("new")
+    assert (tmp_path / "file").read_text() == "new"
+
+
 def test_without_locks_only_old_files_count_as_left(tmp_path, monkeypatch):
     monkeypatch.setattr("minigrid.files.lock", lambda opened: None)
     new, old = tmp_path / ".new.0123456789abcdef.part", tmp_path / ".old.0123456789abcdef.part"
