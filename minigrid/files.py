@@ -76,7 +76,8 @@ def written_whole(final: Path) -> Iterator[Path]:
     """Write to a temporary file, which replaces `final` only if no exception occurs.
 
     At any time, `final` is either the complete old file or the complete new one. Several processes may do this at the
-    same time: the last one wins. If `final` is a symbolic link, the file it points to is replaced.
+    same time: the last one wins. If `final` is a symbolic link, the file it points to is replaced. Temporary files that
+    were left when a process was killed here are removed.
 
     Yields
     ------
@@ -93,6 +94,8 @@ def written_whole(final: Path) -> Iterator[Path]:
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
     if final.exists() and not final.is_file():
         raise OSError(errno.EINVAL, NOT_PLAIN, str(final))
+    with contextlib.suppress(OSError):  # a folder that lets you write need not let you list its files
+        remove_unfinished(final.parent, final.name)
     with _temporary_file(final) as temporary:
         yield temporary
         os.replace(temporary, final)
@@ -136,15 +139,27 @@ def temporary_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def is_unfinished(file: Path) -> bool:
-    """Return whether this is a temporary file or folder of this module; earlier versions put a number in the name."""
-    return re.fullmatch(r"\..+\.([0-9a-f]{16}|\d+)\.part", file.name) is not None
+def is_unfinished(file: Path, final: str | None = None) -> bool:
+    """Return whether this is a temporary file or folder of this module, of any final name or of the one given.
+
+    Earlier versions put a number in the name.
+    """
+    name = ".+" if final is None else re.escape(final)
+    return re.fullmatch(rf"\.{name}\.([0-9a-f]{{16}}|\d+)\.part", file.name) is not None
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove the temporary files and folders left in `folder` by processes that were killed."""
+def remove_unfinished(folder: Path, final: str | None = None) -> None:
+    """Remove the temporary files and folders left in `folder` by processes that were killed.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    final : str, optional
+        Name of the file that they were to replace. By default all of them are removed.
+    """
     for file in folder.iterdir():
-        if is_unfinished(file) and _is_abandoned(file):
+        if is_unfinished(file, final) and _is_abandoned(file):
             with contextlib.suppress(OSError):  # another process was quicker, or the file is another user's
                 shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
 

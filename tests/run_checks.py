@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +72,20 @@ def assert_same_end(one: Path, other: Path) -> None:
     assert same_bits(arrays, other_arrays)
     assert {name.split("/")[0] for name in arrays} == {"params", "optimizer", "state"}
     assert rest == other_rest
+
+
+def differences(one: Path, other: Path, but: Sequence[str] = ()) -> list[str]:
+    """What differs between the folders of two runs that have ended, to the last bit; some files may."""
+    files, right = ({file.name for file in folder.iterdir()} for folder in (one, other))
+    found = [f"{name} is missing" for name in sorted(right - files)] + [f"{name} is left" for name in files - right]
+    for name in sorted(files & right - set(but)):
+        if name.endswith(".npz"):
+            same = same_bits(arrays_of(one / name), arrays_of(other / name)) and meta_of(one / name) == meta_of(
+                other / name
+            )
+        elif name == "metrics.jsonl":
+            same = metrics_of(one) == metrics_of(other)
+        else:
+            same = (one / name).read_bytes() == (other / name).read_bytes()
+        found += [] if same else [f"{name} differs"]
+    return found

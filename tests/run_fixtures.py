@@ -144,8 +144,8 @@ def python(*arguments: object, cwd: Path, **variables: str) -> subprocess.Popen:
     )
 
 
-def outcome(process: subprocess.Popen) -> Outcome:
-    out, err = process.communicate(timeout=60)
+def outcome(process: subprocess.Popen, seconds: float = 60) -> Outcome:
+    out, err = process.communicate(timeout=seconds)
     return Outcome(process.returncode, out, err)
 
 

@@ -136,6 +136,25 @@ def test_a_system_without_locks_writes_files_too(tmp_path, monkeypatch):
     assert contents(tmp_path) == {"file": b"whole"}
 
 
+def test_a_writer_removes_what_was_left_of_its_own_file(tmp_path):
+    others = [".page.html.notes.part", ".other.html.0123456789abcdef.part", ".page-html.0123456789abcdef.part"]
+    for name in [*others, ".page.html.0123456789abcdef.part", ".page.html.77.part"]:
+        (tmp_path / name).write_text("half")
+    with written_whole(tmp_path / "page.html") as file:
+        file.write_text("new")
+    assert sorted(contents(tmp_path)) == sorted([*others, "page.html"])
+
+
+def test_a_folder_whose_files_cannot_be_listed_can_be_written_to(tmp_path, monkeypatch):
+    def refuse(folder):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with written_whole(tmp_path / "file") as file:
+        file.write_text("new")
+    assert (tmp_path / "file").read_text() == "new"
+
+
 @pytest.mark.parametrize(("name", "value"), [("lock", lambda opened: None), ("fcntl", None)])
 def test_without_locks_only_old_files_count_as_left(tmp_path, monkeypatch, name, value):
     monkeypatch.setattr(f"minigrid.files.{name}", value)

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import errno
 import json
@@ -76,6 +77,40 @@ def test_other_files_are_not_lost_with_it(untrained, name):
     assert contents(untrained.folder) == before
 
 
+def test_a_run_that_was_killed_after_it_validated_inherited_parameters_is_started_again(untrained):
+    untrained.save("best.npz")
+    (untrained.folder / "loss.png").write_bytes(b"drawn")
+    claim(untrained.folder)
+    assert contents(untrained.folder) == {}
+
+
+@pytest.mark.parametrize("remove", [claim, discard])
+@pytest.mark.parametrize("removed", range(6))
+def test_a_removal_that_is_killed_half_way_can_be_repeated(untrained, monkeypatch, remove, removed):
+    unlink, left = os.unlink, iter([False] * removed + [True])
+
+    def killed(*given, **more):
+        if next(left):
+            raise SystemExit
+        unlink(*given, **more)
+
+    untrained.save("best.npz")
+    (untrained.folder / "loss.png").write_bytes(b"drawn")
+    with monkeypatch.context() as patch, contextlib.suppress(SystemExit):
+        patch.setattr(os, "unlink", killed)
+        remove(untrained.folder)
+    claim(untrained.folder)
+    assert contents(untrained.folder) == {}
+
+
+def test_a_best_checkpoint_of_a_run_that_has_begun_is_kept(untrained):
+    untrained.step.number = 1
+    untrained.save("best.npz")
+    with pytest.raises(UserError, match="is not empty"):
+        claim(untrained.folder)
+    assert (untrained.folder / "best.npz").exists()
+
+
 def test_a_run_that_has_begun_is_not_started_again(untrained):
     untrained.step.number = 1
     untrained.save("last.npz")
@@ -151,6 +186,24 @@ def test_a_used_folder_is_refused(here):
 )
 def test_a_new_folder_is_named_after_its_contents(here, config, name):
     assert [str(fresh_folder(config)) for _ in range(3)] == [os.path.join("runs", name + k) for k in ("", "-2", "-3")]
+
+
+@pytest.mark.parametrize("left", ["", ".last.npz.0123456789abcdef.part"])
+def test_a_folder_in_which_a_run_was_killed_before_it_saved_is_taken_a_day_later(here, left):
+    folder = fresh_folder(Config(corpus="pydoc"))
+    (folder / left).touch()
+    assert fresh_folder(Config(corpus="pydoc")) != folder
+    os.utime(folder, (1, 1))
+    assert fresh_folder(Config(corpus="pydoc")) == folder
+    assert contents(folder) == {}
+
+
+def test_an_old_folder_with_files_is_not_taken(here):
+    folder = fresh_folder(Config(corpus="pydoc"))
+    (folder / "notes").write_text("mine")
+    os.utime(folder, (1, 1))
+    assert fresh_folder(Config(corpus="pydoc")) != folder
+    assert contents(folder) == {"notes": b"mine"}
 
 
 def test_runs_that_start_at_the_same_time_get_different_folders(here):

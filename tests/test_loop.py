@@ -461,7 +461,8 @@ def test_a_full_disk(tmp_path, data, at):
 def test_a_disk_that_is_full_from_the_start(tmp_path, data, monkeypatch):
     monkeypatch.setattr(checkpoint.os, "fsync", no_space)
     with pytest.raises(UserError, match="nothing has been saved: free some space, and try again"):
-        trained(tmp_path / "run", text_config(data))
+        trained(None, text_config(data))
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 @pytest.mark.filterwarnings("ignore::minigrid.errors.Notice")  # the metrics cannot be read either
@@ -481,6 +482,13 @@ def test_a_picture_that_cannot_be_written_does_not_stop_the_run(tmp_path, data, 
     with pytest.warns(Notice, match=r"^cannot draw .*loss\.png: Is a directory; training continues without it$"):
         train(run)
     assert resume_run(tmp_path / "run").step.number == 3
+
+
+def test_a_run_killed_before_its_last_picture_draws_it_when_it_is_resumed(tmp_path, data, monkeypatch):
+    folder = trained(tmp_path / "run", text_config(data, max_steps=3)).folder  # draws nothing
+    monkeypatch.setattr(loop, "_draw", DRAW)
+    train(resume_run(folder))
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("failure", [ImportError("No module named 'matplotlib_inline'"), ValueError("no such font")])

@@ -7,13 +7,23 @@ It contains ``config.json`` (the settings), ``metrics.jsonl`` (one record per li
 import contextlib
 import json
 import os
+import time
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from minigrid.errors import Notice, UserError, shown
-from minigrid.files import is_unfinished, lock, read_plain, remove_unfinished, sync_folder, written, written_whole
+from minigrid.files import (
+    A_DAY,
+    is_unfinished,
+    lock,
+    read_plain,
+    remove_unfinished,
+    sync_folder,
+    written,
+    written_whole,
+)
 from minigrid.runs.checkpoint import read_description
 from minigrid.runs.checkpoint_format import MOST_COUNT
 from minigrid.runs.config import Config
@@ -21,8 +31,8 @@ from minigrid.runs.find import BEST, LAST
 from minigrid.version import __version__
 
 CONFIG, METRICS, PICTURE = "config.json", "metrics.jsonl", "loss.png"
-UNTRAINED = {LAST, CONFIG, METRICS}
-"""The files that a run writes before its first step."""
+FILES = (PICTURE, BEST, METRICS, CONFIG, LAST)
+"""The files of a run, in the order in which they are removed: without its last checkpoint, no run can be recognised."""
 LARGEST_LOSS = 1e300  # nats
 MOST_BYTES = 1_000_000_000  # of metrics that are read: ten million records
 
@@ -49,12 +59,19 @@ def refuse_used(folder: Path) -> None:
 
 
 def _is_untrained(folder: Path) -> bool:
-    """Return whether a folder contains only what a run writes before its first step."""
+    """Return whether a folder contains only what a run writes before its first step.
+
+    That includes a validation of inherited parameters.
+    """
     names = {file.name for file in folder.iterdir() if not is_unfinished(file)}
-    if LAST not in names or not names <= UNTRAINED:
+    if LAST not in names or not names <= set(FILES) or (PICTURE in names and BEST not in names):
         return False
+    return all(_is_at_step_0(folder / name) for name in names & {LAST, BEST})
+
+
+def _is_at_step_0(checkpoint: Path) -> bool:
     try:
-        run = read_description(folder / LAST)[0].run
+        run = read_description(checkpoint)[0].run
     except UserError:
         return False
     return run is not None and run.progress is not None and run.progress.number == 0
@@ -72,16 +89,19 @@ def claim(folder: Path) -> None:
     with held(folder):
         refuse_used(folder)  # again: another process may just have ended a run here
         remove_unfinished(folder)
-        for name in UNTRAINED:
-            (folder / name).unlink(missing_ok=True)
+        _remove_run(folder)
 
 
 def discard(folder: Path) -> None:
     """Remove the files of a run that has not done its first step, and its folder."""
     with contextlib.suppress(OSError):  # the folder may be the current one, or contain the user's files
-        for name in (LAST, BEST, CONFIG, METRICS, PICTURE):
-            (folder / name).unlink(missing_ok=True)
+        _remove_run(folder)
         folder.rmdir()
+
+
+def _remove_run(folder: Path) -> None:
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -116,11 +136,20 @@ def fresh_folder(config: Config) -> Path:
     make_folder(runs)
     folder, k = runs / name, 1
     while True:
+        _remove_empty(folder)
         with written(folder), contextlib.suppress(FileExistsError):
             folder.mkdir()
             return folder
         k += 1
         folder = runs / f"{name}-{k}"
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove an empty folder that is a day old: its run was killed before it could save."""
+    with contextlib.suppress(OSError):  # it does not exist, or is not empty
+        if time.time() - folder.stat().st_mtime > A_DAY:
+            remove_unfinished(folder)
+            folder.rmdir()
 
 
 def make_folder(folder: Path) -> None:

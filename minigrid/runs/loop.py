@@ -55,7 +55,7 @@ def train(run: Run, report: Report | None = None) -> None:
             _train(run, report, stop)
         except (UserError, MemoryError):
             # if, say, the first step needs more memory than there is, a smaller model can be trained in the same folder
-            is_ours = run.last_stamp is not None and stamp(run.folder / LAST) == run.last_stamp
+            is_ours = stamp(run.folder / LAST) == run.last_stamp
             if is_new and is_ours and run.step.number == 0:
                 discard(run.folder)
             raise
@@ -69,6 +69,8 @@ def _train(run: Run, report: Report, stop: StopRequest) -> None:
     if run.validation_is_due:
         _validate(run, report, stop)
         stopwatch.restart()
+    elif run.is_over:
+        _draw(run, report)  # the process that saved the end may have been killed before it drew
     while not run.is_over:
         _train_on_next_minibatch(run)
         stopwatch.count()
