@@ -21,3 +21,10 @@ def test_a_bar_is_drawn_on_a_terminal_only(monkeypatch, stream, drawn):
 def test_a_gradient_check_needs_no_stderr(tmp_path):
     script = "import sys; sys.stderr = None; from minigrid.cli.main import main; sys.exit(main(['gradcheck']))"
     assert outcome(python("-c", script, cwd=tmp_path)).code == 0
+
+
+def test_a_bar_takes_no_semaphore(tmp_path):
+    look = "import sys; from minigrid.progress import progress_bar; progress_bar([1]); print(*sys.modules)"
+    code, out, err = outcome(python("-c", look, cwd=tmp_path))
+    assert code == 0, err
+    assert "multiprocessing.synchronize" not in out.split()
