@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from run_checks import differences, step_of
+from run_checks import differences, has_begun
 from run_fixtures import addition_config, contents, text_config, trained, write_text
 
 import minigrid.page.build
@@ -118,11 +118,11 @@ def fork(do: Callable[[], int | None], how: str = "", at: int = 0) -> Ended:
     child = os.fork()
     if child == 0:
         news = json.dumps(_end_of(do, Operations(how, at)))
-        with open(sender, "w") as pipe:
+        with open(sender, "w", encoding="ascii") as pipe:
             pipe.write(news)
         os._exit(0)
     os.close(sender)
-    with open(receiver) as pipe:
+    with open(receiver, encoding="ascii") as pipe:
         news = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return Ended(*json.loads(news)) if news else Ended(status, [], "")
@@ -161,11 +161,22 @@ def training(config: Any, *, patient: bool = True, **start: Any) -> Scenario:
     """Train. A run that was stopped before its first step is resumed, or, with more patience, started again."""
 
     def go_on(here: Path) -> None:
-        folder, last = here / "run", here / "run" / "last.npz"
-        again = not last.exists() or (patient and step_of(last) == 0)
-        loop.train(start_run(config, folder, **start) if again else resume_run(folder))
+        folder = here / "run"
+        resume = has_begun(folder) or (not patient and (folder / "last.npz").exists())
+        loop.train(resume_run(folder) if resume else start_run(config, folder, **start))
 
     return Scenario(go_on, lambda here, whole: differences(here / "run", whole / "run"))
+
+
+def training_with_few_saves(config: Any) -> Scenario:
+    """Train, saving at validations only; a kill leaves a best checkpoint and one from before the first step."""
+    train = training(config)
+
+    def go_on(here: Path) -> None:
+        loop.SAVE_EVERY = 60.0
+        train.go_on(here)
+
+    return train._replace(go_on=go_on)
 
 
 def training_again(config: Any, **start: Any) -> Scenario:
@@ -282,6 +293,7 @@ def scenarios(folder: Path) -> dict[str, Callable[[], Scenario]]:
     return {
         "train": lambda: training(config(max_steps=3)),
         "train, impatiently": lambda: training(config(dropout=0.1, optimizer="adam"), patient=False),
+        "train, saving at validations": lambda: training_with_few_saves(config()),
         "train without validation": lambda: training(config(val_fraction=0.0)),
         "train on addition": lambda: training(addition_config(hidden=4, layers=1, max_steps=2)),
         "train from another run": lambda: training(config(), init_from=str(run(max_steps=1))),
@@ -352,7 +364,7 @@ class Picture(list):
 
     def savefig(self, file: Path, **options: Any) -> None:
         """Write the numbers."""
-        file.write_text(repr(self))
+        file.write_text(repr(self), encoding="ascii")
 
 
 def hurry() -> None:

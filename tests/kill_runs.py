@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from run_checks import differences, step_of
+from run_checks import differences, has_begun, step_of
 from run_fixtures import CHILD, HERE, PROJECT, arrays_of, write_text
 
 from minigrid.files import is_unfinished
@@ -90,7 +90,7 @@ def disturbed(program: Program, here: Path, whole: Whole, counts: Counter[str]) 
     last = here / "run" / "last.npz"
     for stop in range(STOPS + 1):
         step = step_of(last) if last.exists() else 0
-        resume = step > 0 or (last.exists() and random.random() < 0.5)  # at step 0 it can be started again, too
+        resume = has_begun(last.parent) or (last.exists() and random.random() < 0.5)
         process, number = program.start(here, resume), random.choice(SIGNALS)
         if stop < STOPS:
             rest = (whole.seconds - whole.first_save) * (1 - step / whole.steps)
@@ -99,7 +99,7 @@ def disturbed(program: Program, here: Path, whole: Whole, counts: Counter[str]) 
         err = process.communicate(timeout=PATIENCE)[1]
         if process.returncode == 0:
             return differences(here / "run", whole.folder)
-        if process.returncode not in (130, -number):
+        if process.returncode not in (130, -number) and not err.startswith("Fatal Python error: init_"):
             return [f"exit code {process.returncode} after {number.name}: {err}"]
         counts[number.name] += 1
         counts["before a save" if not last.exists() else "at step 0" if step_of(last) == 0 else "later"] += 1

@@ -61,6 +61,11 @@ def end(folder: Path) -> tuple[dict[str, np.ndarray], list[dict[str, Any]], dict
     return arrays_of(folder / "last.npz"), metrics_of(folder), progress_of(folder / "last.npz")
 
 
+def has_begun(folder: Path) -> bool:
+    """Whether a run has done a step that it can continue from; until then it can also be started again."""
+    return any(step_of(file) > 0 for file in folder.glob("[!.]*.npz"))
+
+
 def params_of(file: Path) -> dict[str, np.ndarray]:
     """Parameters in a checkpoint."""
     return {name: array for name, array in arrays_of(file).items() if name.startswith("params/")}

@@ -9,7 +9,6 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 
 # the scenarios whose operations differ
 EVERYWHERE = [
-    "train",
     "train again from another run",
     "train further",
     "train in too little memory",
@@ -38,7 +37,7 @@ def test_a_kill_at_every_file_operation(tmp_path, scenario, how):
 
 @pytest.mark.long
 def test_stops_of_every_kind(tmp_path):
-    well(tmp_path, "kill_operations.py", "--every=10")
+    well(tmp_path, "kill_operations.py", "--every=20")
 
 
 @pytest.mark.long
