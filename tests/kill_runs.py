@@ -85,6 +85,11 @@ def undisturbed(program: Program, here: Path) -> Whole:
     return Whole(here / "run", first_save, time.monotonic() - began)
 
 
+def in_import(err: str) -> bool:
+    """Whether a Ctrl-C came while Python itself started, or in the imports of a script that does not handle it."""
+    return err.startswith("Fatal Python error: init_") or ("stopped_run.py" in err and "ImportError" in err)
+
+
 def disturbed(program: Program, here: Path, whole: Whole, counts: Counter[str]) -> list[str]:
     """Train, and stop the process at random moments; count what happens, and return what is wrong."""
     last = here / "run" / "last.npz"
@@ -99,7 +104,7 @@ def disturbed(program: Program, here: Path, whole: Whole, counts: Counter[str]) 
         err = process.communicate(timeout=PATIENCE)[1]
         if process.returncode == 0:
             return differences(here / "run", whole.folder)
-        if process.returncode not in (130, -number) and not err.startswith("Fatal Python error: init_"):
+        if process.returncode not in (130, -number) and not in_import(err):
             return [f"exit code {process.returncode} after {number.name}: {err}"]
         counts[number.name] += 1
         counts["before a save" if not last.exists() else "at step 0" if step_of(last) == 0 else "later"] += 1

@@ -1,6 +1,11 @@
 """Start the command line in a process of its own."""
 
+import contextlib
 import os
+import signal
+from collections.abc import Iterator
+
+INTERRUPTED = 130  # exit code
 
 
 def run(program: str = "minigrid", command: str | None = None) -> int:
@@ -11,8 +16,22 @@ def run(program: str = "minigrid", command: str | None = None) -> int:
     # Pictures go to files. A notebook's kernel passes on its own backend, which may not be installed here.
     os.environ["MPLBACKEND"] = "agg"
     try:
-        from minigrid.cli.main import main
+        with _ctrl_c_exits():
+            from minigrid.cli.main import main
 
         return main(program=program, command=command)
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+
+
+@contextlib.contextmanager
+def _ctrl_c_exits() -> Iterator[None]:
+    """Let a Ctrl-C end the process at once: during an import, C code can turn KeyboardInterrupt into ImportError."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, behind a script's & for example
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
