@@ -17,6 +17,15 @@ class UserError(ValueError):
     """
 
 
+class NotFiniteError(UserError):
+    """The exception raised if a model computes numbers that are not finite."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model computes numbers that are not finite, because its weights are too large: use another checkpoint"
+        )
+
+
 class Notice(UserWarning):
     """A warning that tells the user something useful; the command line prints it as one line, ``note: ...``."""
 
@@ -30,6 +39,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint in brackets if one of the known words is similar to `word`, otherwise an empty string."""
     guess = closest(word, known)
     return f" (did you mean {guess}?)" if guess else ""
+
+
+def named(name: str, longest: int = 60) -> str:
+    """Return a name that a file chose, as a message shows it: on one line, cut off where it gets long."""
+    text = name if name.isprintable() else repr(name)[1:-1]
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def shown(value: Any, longest: int = 60) -> str:

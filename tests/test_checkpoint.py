@@ -206,6 +206,8 @@ def test_damaged_json(path, meta):
         ({"params/decoder.bias": np.full(6, np.inf, np.float16)}, "decoder.bias has values that are not finite"),
         ({"params/time.2.bias": np.zeros(16)}, "it has time.2.bias, which the model lacks"),
         ({"more": np.zeros(16)}, "it has more, which the model lacks"),
+        ({"params/\x1b[2J\n": np.zeros(16)}, r"it has \\x1b\[2J\\n, which the model lacks"),
+        ({"params/" + "a" * 60_000: np.zeros(16)}, r"it has a{60}\.\.\., which the model lacks"),
     ],
 )
 def test_parts_that_are_missing_or_do_not_fit(tmp_path, changes, words):
@@ -252,7 +254,8 @@ def test_the_description_alone(path):
 
 
 def test_places_without_a_checkpoint(tmp_path):
-    assert "no such run or checkpoint" in unreadable(tmp_path / "missing")
+    for name in ("missing", "x" * 300, "a\0b"):
+        assert "no such run or checkpoint" in unreadable(tmp_path / name)
     assert "contains no checkpoint (best.npz or last.npz)" in unreadable(tmp_path)
 
 

@@ -105,6 +105,24 @@ def test_a_newer_format_asks_for_an_update():
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"format": 3, "version": "\x1b[2J\n"}, r"of format 3, written by minigrid \x1b[2J\n, but this is"),
+        ({"format": 3, "version": "1" * 10**6}, f"written by minigrid {'1' * 60}..., but this is"),
+        ({"format": 3, "version": ["9"]}, "written by a newer version, but this is"),
+        ({"format": 10**300}, f"is a checkpoint of format 1{'0' * 59}..., written by"),
+        ({"made": 1, "version": "1" * 10**6}, f"the file, written by minigrid {'1' * 60}..., is damaged"),
+        ({"x" * 10**5: 1}, f"'{'x' * 60}...' is unknown"),
+        ({"\x1b[2J\n": 1}, r"'\x1b[2J\n' is unknown"),
+    ],
+)
+def test_what_a_file_says_is_shown_on_one_line_in_a_readable_length(changes, words):
+    message = refused(stored(META) | changes)
+    assert words in message
+    assert len(message) < 500
+
+
 def paths(values, above=""):
     for name, value in values.items():
         yield f"{above}{name}"
@@ -140,11 +158,23 @@ def test_every_field_is_checked(path):
             [float("inf")],
             "in 'run.progress.losses', it must be a list of finite numbers, not [inf]",
         ),
+        (
+            "run.progress.losses",
+            [1e39],
+            "in 'run.progress.losses', it must be a list of finite numbers, not [1e+39]",
+        ),
+        ("run.progress.losses", [10**400], "it must be a list of finite numbers, not [1000"),
+        ("run.progress.best", 1e39, "'best' must be at most 3.4028"),
         ("run.progress.best", "good", "'best' must be a number, not 'good'"),
         ("run.progress.inherits", 1, "'inherits' must be true or false, not 1"),
         ("run.progress.records", -3, "'records' must be at least 0, not -3"),
-        ("run.progress.metrics", [3], "in 'run.progress.metrics', it must be a table of names and values, not 3"),
-        ("run.progress.metrics", [{"split": "val"}], "in 'run.progress.metrics', 'loss' is missing"),
+        ("run.progress.metrics", [3], "in 'run.progress.metrics', 3 is not a record"),
+        ("run.progress.metrics", [{"split": "val"}], "in 'run.progress.metrics', {'split': 'val'} is not a record"),
+        (
+            "run.progress.metrics",
+            [{"split": "val", "step": 1, "loss": []}],
+            "in 'run.progress.metrics', the loss [] is not a finite number",
+        ),
         ("run.config", [], "in 'run.config', it must be a table of names and values, not []"),
         ("run.sha256", 3, "'sha256' must be "),
         ("run", 3, "in 'run', it must be a table of names and values, not 3"),

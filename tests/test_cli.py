@@ -590,7 +590,37 @@ def test_output_that_cannot_be_written(here, command):
 
 
 def test_a_file_name_that_is_too_long(capsys, here):
-    assert f"cannot use {'x' * 300}: File name too long" in refused(capsys, "sample", "x" * 300)
+    assert f"no such run or checkpoint: {'x' * 300}; give the folder" in refused(capsys, "sample", "x" * 300)
+    assert f"cannot use {'x' * 300}: File name too long" in refused(capsys, *TRAIN, "--run", "x" * 300)
+    assert len(refused(capsys, "sample", "x" * 10_000)) < 1000
+
+
+def overflowing(source, target):
+    """Write a checkpoint whose weights are finite, but too large to compute with."""
+    saved = read_checkpoint(source)
+    for array in saved.arrays.values():
+        array[...] = 3e38
+    checkpoint.write_checkpoint(target, saved.arrays, saved.meta)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sample large.npz",
+        "sample large.npz --argmax",
+        "eval large.npz",
+        "eval large.npz --text=ab",
+        "inspect large.npz",
+        "inspect large.npz --text=ab",
+    ],
+)
+def test_weights_that_are_too_large_to_compute_with(capsys, here, command):
+    overflowing(here / "chars", here / "large.npz")
+    before = contents(here)
+    assert "the model computes numbers that are not finite, because its weights are too large" in refused(
+        capsys, *command.split()
+    )
+    assert contents(here) == before
 
 
 def test_importing_is_quiet_and_light(tmp_path):

@@ -180,6 +180,9 @@ def test_a_byte_order_mark_is_no_mistake(tmp_path):
         ("model = 0x" + "f" * 10_000, "`model` must be a string, not a huge int"),
         ("model = '\u202e" + "x" * 500 + "'", "`model` must be grid, lstm, gru or rnn, not "),
         ("device = -1", "`device` must be from 0 to"),
+        ("a" * 10_000 + " = 1", f"there is no setting `{'a' * 60}...`"),
+        ('"a\\u001b\\n" = 1', r"there is no setting `a\x1b\n`"),
+        ("[" + "a" * 10_000 + "]", f"remove the section header [{'a' * 60}...]"),
         ("#" * 1_000_001, "larger than 1 MB"),
     ],
 )

@@ -1,6 +1,6 @@
 import pytest
 
-from minigrid.errors import UserError, closest, did_you_mean, shown
+from minigrid.errors import UserError, closest, did_you_mean, named, shown
 
 WORDS = ("grid", "lstm", "gru", "rnn", "top-k")
 
@@ -25,3 +25,9 @@ def test_a_value_is_shown_in_a_readable_length():
     for _ in range(100_000):
         nested = [nested]
     assert shown(nested).startswith(("[[", "a huge list"))
+
+
+def test_a_name_from_a_file_is_shown_on_one_line_in_a_readable_length():
+    assert named("decoder.bias") == "decoder.bias"
+    assert named("a\x1b[2J\nb\u202e") == r"a\x1b[2J\nb\u202e"
+    assert named("é" * 100) == "é" * 60 + "..."

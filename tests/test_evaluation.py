@@ -10,6 +10,7 @@ from minigrid import CharModel
 from minigrid.data.addition import AdditionBatches, vocabulary
 from minigrid.data.batches import TextBatches, whole_text
 from minigrid.data.vocabulary import Vocabulary
+from minigrid.errors import NotFiniteError
 from minigrid.runs.evaluation import bits, evaluate, perplexity, surprisals
 from minigrid.training import shards
 
@@ -130,6 +131,14 @@ def test_surprisals_of_large_logits_are_finite():
     model = text_model()
     model.params.flat[...] *= 1e6
     assert np.isfinite(np.concatenate(list(surprisals(model, IDS[:50])))).all()
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_surprisals_that_are_not_finite():
+    model = text_model()
+    model.params.flat[...] = 1e308
+    with pytest.raises(NotFiniteError):
+        list(surprisals(model, IDS[:50]))
 
 
 def test_a_model_of_one_symbol_is_never_surprised():

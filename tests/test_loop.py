@@ -34,7 +34,7 @@ from run_fixtures import (
 )
 
 from minigrid import TrainStep, UserError, load
-from minigrid.errors import Notice
+from minigrid.errors import NotFiniteError, Notice
 from minigrid.runs import checkpoint, loop
 from minigrid.runs.evaluation import Evaluation
 from minigrid.runs.loop import train
@@ -422,6 +422,17 @@ def test_a_stop_never_saves_parameters_that_are_not_finite(tmp_path, data, monke
 def test_a_validation_loss_that_is_not_finite(tmp_path, data, monkeypatch):
     monkeypatch.setattr(loop, "evaluate", lambda *given: Evaluation(math.nan, 1, None))
     with pytest.raises(DivergedError, match="validation loss"):
+        trained(tmp_path / "run", text_config(data, eval_every=20))
+    assert step_of(tmp_path / "run" / "last.npz") == 0
+
+
+def test_a_model_that_can_be_validated_but_not_sampled(tmp_path, data, monkeypatch):
+    def overflows(*given, **options):
+        raise NotFiniteError
+        yield
+
+    monkeypatch.setattr(loop, "generate", overflows)
+    with pytest.raises(DivergedError, match="the logit of a sampled character is not a finite number at step 20"):
         trained(tmp_path / "run", text_config(data, eval_every=20))
     assert step_of(tmp_path / "run" / "last.npz") == 0
 

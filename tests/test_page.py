@@ -11,6 +11,7 @@ from helpers import MODELS, make_model
 
 from minigrid import UserError, trace_text
 from minigrid.data.vocabulary import Vocabulary
+from minigrid.errors import NotFiniteError
 from minigrid.page import build
 
 TEXT = 'The [[link]] <b>\n"&quot;" </script>\tend'
@@ -84,6 +85,14 @@ def test_a_text_that_is_too_long_is_refused_with_a_length_that_fits(monkeypatch)
     assert 0.8 * 0.002 < megabytes < 1.05 * 0.002
     with pytest.raises(UserError):
         made("grid", text=TEXT[: fits + 1])
+
+
+@pytest.mark.parametrize(("name", "value"), [("decoder.bias", np.inf), ("time.0.bias", np.nan)])
+def test_numbers_that_are_not_finite_make_no_page(name, value):
+    model = make_model(model="grid", vocab_size=len(VOCABULARY))
+    model.params[name][0] = value
+    with pytest.raises(NotFiniteError):
+        build.page(model, VOCABULARY, VOCABULARY.encode(TEXT), trace_text(model, VOCABULARY, TEXT), "run")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from run_fixtures import TEXT
 
 from minigrid import CharModel, UserError
 from minigrid.data.vocabulary import Vocabulary
+from minigrid.errors import NotFiniteError
 from minigrid.runs import sampling
 from minigrid.runs.sampling import Sampler, generate, generate_ids
 
@@ -258,3 +259,10 @@ def test_texts_that_cannot_be_written(model, options, words):
 def test_a_sampler_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Sampler().temperature = 2.0
+
+
+@pytest.mark.parametrize("sampler", [Sampler(), Sampler(argmax=True), Sampler(top_k=2)])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_logits_that_are_not_finite(sampler, bad):
+    with pytest.raises(NotFiniteError, match=r"numbers that are not finite.*use another checkpoint"):
+        sampler.choose(np.array([0, bad, 1], np.float32), np.random.default_rng(0))

@@ -203,6 +203,19 @@ def test_a_run_that_another_process_has_continued_is_left_alone(tmp_path, data):
     assert contents(tmp_path) == before
 
 
+def test_a_run_whose_metrics_cannot_be_written_is_left_as_it_was(tmp_path, data):
+    folder = tmp_path / "run"
+    trained(folder, text_config(data, max_steps=3))
+    (folder / "metrics.jsonl").unlink()
+    (folder / "metrics.jsonl").mkdir()
+    before = contents(folder)
+    with pytest.warns(Notice, match="not readable"):
+        run = resume_run(folder, {"max_steps": 9})
+    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl"):
+        train(run)
+    assert contents(folder) == before
+
+
 def test_a_folder_is_locked_while_it_is_read(tmp_path, data, monkeypatch):
     trained(tmp_path / "run", text_config(data, max_steps=3))
     late = resume_run(tmp_path / "run", {"max_steps": 9})

@@ -186,6 +186,30 @@ def test_settings_that_are_not_valid(old_run):
         config_of(checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tokens": "bytes"}, "'tokens' is bytes, but the vocabulary consists of chars"),
+        ({"task": "addition", "data": None, "tokens": None}, "'task' is addition, but the vocabulary is another one"),
+        ({"hidden": 9}, "'hidden' is 9, but the model's is 8"),
+        ({"tie": "none"}, "'tie' is none, but the model's is depth"),
+        ({"model": "rnn"}, "'model' is rnn, but the model's is grid"),
+    ],
+)
+def test_settings_that_do_not_belong_to_the_model(old_run, changes, words):
+    checkpoint = read_checkpoint(old_run.folder)
+    checkpoint.meta.run.config.update(changes)
+    with pytest.raises(UserError, match=rf"the settings in the checkpoint .*npz are not valid: {words}$"):
+        config_of(checkpoint)
+
+
+def test_a_long_name_of_a_setting_is_cut_off(old_run):
+    checkpoint = read_checkpoint(old_run.folder)
+    checkpoint.meta.run.config["x" * 10**6] = 1
+    with pytest.raises(UserError, match=r"does not know, 'x{60}\.\.\.': use the version"):
+        config_of(checkpoint)
+
+
 def test_translation():
     ours, theirs = encode_text("ours", "abcdé", "chars", "here"), encode_text("theirs", "dabé", "chars", "there")
     ids = translate(theirs, ours.vocabulary)

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
-from minigrid.errors import UserError, did_you_mean
+from minigrid.errors import UserError, did_you_mean, shown
 
 BACKENDS = ("auto", "numpy", "cupy")
 
@@ -32,7 +32,9 @@ def backend_module(backend: str) -> ModuleType:
         GPU.
     """
     if backend not in BACKENDS:
-        raise UserError(f"`backend` must be auto, numpy or cupy, not {backend!r}{did_you_mean(str(backend), BACKENDS)}")
+        raise UserError(
+            f"`backend` must be auto, numpy or cupy, not {shown(backend)}{did_you_mean(str(backend), BACKENDS)}"
+        )
     if backend == "numpy":
         return np
     try:

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from minigrid.cli.commands import COMMANDS
 from minigrid.cli.flags import with_flags
 from minigrid.cli.parser import Parser, parse
-from minigrid.cli.terminal import one_line
+from minigrid.cli.terminal import one_line, shortened
 from minigrid.cli.text_output import escapes_noted
 from minigrid.errors import Notice, UserError
 from minigrid.runs.config import ConfigFileError
@@ -115,6 +115,8 @@ def _notices_on_stderr(flags: Mapping[str, str]) -> Iterator[None]:
 
     with warnings.catch_warnings():  # restores the filters and `showwarning`
         warnings.simplefilter("always", Notice)
+        # where numbers are not finite, the command says so in a sentence
+        warnings.filterwarnings("ignore", "(overflow|invalid value) encountered", RuntimeWarning)
         warnings.showwarning = show
         yield
 
@@ -122,7 +124,7 @@ def _notices_on_stderr(flags: Mapping[str, str]) -> Iterator[None]:
 def _refused(program: str, why: str) -> int:
     """Print why the command cannot be done, as one sentence; return the exit code."""
     with contextlib.suppress(OSError):  # the terminal may be gone
-        print(f"{program}: {one_line(why).rstrip('.')}.", file=sys.stderr)
+        print(f"{program}: {shortened(one_line(why)).rstrip('.')}.", file=sys.stderr)
     return 2
 
 

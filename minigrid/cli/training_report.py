@@ -12,7 +12,7 @@ from minigrid.backend import describe_device
 from minigrid.cli.terminal import one_line, printable
 from minigrid.progress import progress_bar
 from minigrid.runs.evaluation import bits
-from minigrid.runs.folder import Record
+from minigrid.runs.records import Record
 from minigrid.runs.report import Report
 from minigrid.runs.run import Run
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minigrid.errors import UserError
+from minigrid.errors import UserError, shown
 
 SPLITS = ("tail", "stripes")
 LONG = 5000
@@ -150,7 +150,7 @@ def split_text(
 def check_split(batch: int, steps: int, split: str, val_fraction: float, test_fraction: float) -> None:
     """Raise a UserError if no text at all could be split with these arguments of :func:`split_text`."""
     if split not in SPLITS:
-        raise UserError(f"`split` must be {' or '.join(SPLITS)}, not {split!r}.")
+        raise UserError(f"`split` must be {' or '.join(SPLITS)}, not {shown(split)}.")
     if batch < 1 or steps < 1:
         raise UserError(f"`batch` {batch} and `steps` {steps} leave a minibatch empty: both must be at least 1.")
     if not (0 <= val_fraction < 1 and 0 <= test_fraction < 1 and val_fraction + test_fraction < 1):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minigrid.errors import UserError
+from minigrid.errors import UserError, shown
 
 KINDS = ("chars", "bytes")
 _SHOWN = 8  # symbols listed in a message before "and N more"
@@ -46,7 +46,7 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if self.tokens not in KINDS:
-            raise UserError(f"`tokens` must be {' or '.join(KINDS)}, not {self.tokens!r}.")
+            raise UserError(f"`tokens` must be {' or '.join(KINDS)}, not {shown(self.tokens)}.")
         if not _are_valid(self.symbols, self.tokens):
             raise UserError(
                 f"the symbols of the vocabulary are not {self.tokens} in ascending order: the file that they come "
@@ -126,6 +126,18 @@ class Vocabulary:
         if type(saved) is not dict or saved.keys() != {"tokens", "symbols"} or type(saved["symbols"]) is not list:
             raise UserError("a vocabulary has tokens and a list of symbols, and nothing else: its file may be damaged.")
         return cls(saved["tokens"], tuple(saved["symbols"]))
+
+    def difference(self, other: "Vocabulary") -> str:
+        """Describe how the vocabulary of a text differs from this one, a model's; return "" if they are equal."""
+        if self == other:
+            return ""
+        if self.tokens != other.tokens:
+            return f"the model's tokens are {self.tokens}, the text's are {other.tokens}"
+        parts = [f"the model knows {len(self)} {self.tokens}, the text has {len(other)}"]
+        for place, one, two in (("model's", self, other), ("text's", other, self)):
+            if extra := two.lacking(one):
+                parts.append(f"only in the {place}: {extra}")
+        return "; ".join(parts)
 
     def lacking(self, other: "Vocabulary") -> str:
         """List the symbols of another vocabulary with the same tokens that this one lacks; "" if there are none."""

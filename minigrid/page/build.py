@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 
 from minigrid.analysis.trace import Trace
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.errors import UserError
+from minigrid.errors import NotFiniteError, UserError
 from minigrid.nn.model import CharModel
 from minigrid.plots import Figure, gate_heatmap
 from minigrid.plots.style import GLYPHS, NO_GLYPH, SHARE, SIGNED
@@ -140,9 +140,11 @@ def page(model: CharModel, vocabulary: Vocabulary, ids: np.ndarray, trace: Trace
     Raises
     ------
     UserError
-        The page would be larger than 64 MB.
+        The page would be larger than 64 MB, or a number on it would not be finite.
     """
     shown = _shown_arrays(trace)
+    if not all(np.isfinite(array).all() for array in (*(trace[name] for name in shown.names), trace.logits)):
+        raise NotFiniteError
     _check_size(trace, shown)
     first_values = trace[shown.first_name][:, :, 0]
     p = _softmax(trace.logits[:, 0])

@@ -16,7 +16,7 @@ import numpy as np
 
 from minigrid.backend import to_host
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.errors import UserError
+from minigrid.errors import UserError, named
 from minigrid.files import open_plain, sync_folder, written_whole
 from minigrid.nn.cells import CELLS
 from minigrid.nn.model import CharModel
@@ -200,7 +200,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         known = {DESCRIPTION, *shapes}
         for name in archive.names:
             if name not in known and not name.startswith(("optimizer/", "state/")):
-                raise MisfitError(f"it has {name.removeprefix('params/')}, which the model lacks")
+                raise MisfitError(f"it has {named(name.removeprefix('params/'))}, which the model lacks")
         return Checkpoint(_arrays(archive, shapes, meta.model.dtype), meta, path)
 
 

@@ -6,21 +6,19 @@ exception: they are the fields of :class:`minigrid.runs.config.Config`, and one 
 """
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.errors import UserError, shown
+from minigrid.errors import UserError, named, shown
 from minigrid.nn.options import ModelOptions, checked, option, value_type
+from minigrid.runs.records import LARGEST_LOSS, MOST_COUNT, Record, checked_record
 from minigrid.version import __version__
 
 FORMAT = 2
 FORMAT_1 = "minigrid checkpoint 1"
 """The value of ``format`` in files of the first format."""
-
-MOST_COUNT = 2**53  # of steps or records
 
 Table = dict[str, Any]
 Described = TypeVar("Described")
@@ -51,7 +49,7 @@ class Progress:
     number: int = option(least=0, most=MOST_COUNT)
     lr: float = option(least=0)
     losses: tuple[float, ...]
-    best: float | None = option(None)
+    best: float | None = option(None, least=-LARGEST_LOSS, most=LARGEST_LOSS)
     inherits: bool = option()
     records: int = option(least=0, most=MOST_COUNT)
     metrics: tuple[Table, ...] | None = None
@@ -135,21 +133,25 @@ def from_json(values: Mapping[str, Any], source: str) -> Meta:
     UserError
         A newer format; an unknown, missing or wrong field.
     """
-    written_by = values.get("version")
+    version = values.get("version")
     if isinstance(values.get("format"), int) and values["format"] > FORMAT:
         raise UserError(
-            f"{source} is a checkpoint of format {values['format']}, written by minigrid {written_by}, but this is "
-            f"minigrid {__version__}, which reads formats up to {FORMAT}: update minigrid"
+            f"{source} is a checkpoint of format {shown(values['format'])}, written by {_writer(version, 'a newer')}, "
+            f"but this is minigrid {__version__}, which reads formats up to {FORMAT}: update minigrid"
         )
     try:
         return _described(Meta, migrate(dict(values)))
     except UserError as error:
         problem = str(error).replace("`", "'")  # these are fields of the file, not parameters
-        writer = f"minigrid {written_by}" if isinstance(written_by, str) else "an older version"
         raise UserError(
-            f"the description in the checkpoint {source} is not valid: {problem}; the file, written by {writer}, is "
-            "damaged or does not suit this version, so use another checkpoint"
+            f"the description in the checkpoint {source} is not valid: {problem}; the file, written by "
+            f"{_writer(version, 'an older')}, is damaged or does not suit this version, so use another checkpoint"
         ) from error
+
+
+def _writer(version: Any, otherwise: str) -> str:
+    """Name the version that wrote a file, if the file says it."""
+    return f"minigrid {named(version)}" if isinstance(version, str) else f"{otherwise} version"
 
 
 def migrate(meta: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +203,7 @@ def _check_names(values: Table, known: set[str], required: set[str]) -> None:
     if missing := sorted(required - set(values)):
         raise FieldError(f"`{missing[0]}` is missing")
     if unknown := sorted(set(values) - known):
-        raise FieldError(f"`{unknown[0]}` is unknown")
+        raise FieldError(f"`{named(unknown[0])}` is unknown")
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:
@@ -225,15 +227,14 @@ def _table(value: Any) -> Table:
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
-    if not all(type(number) in (int, float) and math.isfinite(number) for number in _list(value)):
+    # nan is not less than anything
+    if not all(type(number) in (int, float) and abs(number) <= LARGEST_LOSS for number in _list(value)):
         raise FieldError(f"it must be a list of finite numbers, not {shown(value)}")
     return tuple(map(float, value))
 
 
-def _records(value: Any) -> tuple[Table, ...]:
-    for record in _list(value):
-        _check_names(_table(record), known=set(record), required={"split", "step", "loss"})
-    return tuple(value)
+def _records(value: Any) -> tuple[Record, ...]:
+    return tuple(map(checked_record, _list(value)))
 
 
 def _list(value: Any) -> list[Any]:

@@ -11,7 +11,7 @@ from minigrid.backend import BACKENDS
 from minigrid.data.batches import SPLITS, check_split
 from minigrid.data.corpora import CORPORA
 from minigrid.data.vocabulary import KINDS
-from minigrid.errors import UserError, did_you_mean
+from minigrid.errors import UserError, did_you_mean, named
 from minigrid.files import read_plain
 from minigrid.nn.options import MOST, ModelOptions, ModelSettings, check_fields, checked, option
 from minigrid.training.optim import OPTIMIZERS
@@ -192,7 +192,9 @@ def read_config_file(path: str) -> dict[str, Any]:
     for key, value in table.items():
         name = key.replace("-", "_")
         if name in settings:
-            raise ConfigFileError(f"{path}: `{name}` is given twice, written with - and with _: remove one of the two")
+            raise ConfigFileError(
+                f"{path}: `{named(name)}` is given twice, written with - and with _: remove one of the two"
+            )
         settings[name] = value
     for name, value in settings.items():
         try:
@@ -206,7 +208,7 @@ def _check_setting(name: str, value: Any) -> None:
     """Check one entry of a config file."""
     fields = {field.name: field for field in dataclasses.fields(Config)}
     if isinstance(value, dict):
-        raise UserError(f"remove the section header [{name}]: settings stand at the top, outside any section")
+        raise UserError(f"remove the section header [{named(name)}]: settings stand at the top, outside any section")
     if name not in fields:
-        raise UserError(f"there is no setting `{name}`{did_you_mean(name, fields)}: correct or remove it")
+        raise UserError(f"there is no setting `{named(name)}`{did_you_mean(name, fields)}: correct or remove it")
     checked(fields[name], value)

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrid.backend import Workspace, to_host
 from minigrid.data.addition import AdditionScore, accuracy
+from minigrid.errors import NotFiniteError
 from minigrid.nn.model import CharModel
 from minigrid.nn.ops import cross_entropy_forward
 from minigrid.runs.tasks import Batches
@@ -137,12 +138,19 @@ def surprisals(model: CharModel, ids: np.ndarray) -> Iterator[np.ndarray]:
     ------
     numpy.ndarray
         ``-ln p`` in nats, float64, of the next symbols in order; `len(ids) - 1` numbers in all.
+
+    Raises
+    ------
+    NotFiniteError
+        A logit is not a finite number.
     """
     state = model.initial_state(1)
     for start in range(0, len(ids) - 1, READ_AT_ONCE):
         window = np.asarray(ids[start : start + READ_AT_ONCE + 1], np.int32)
         logits, state = model.predict(window[:-1, None], state)
         scores = to_host(logits)[:, 0].astype(np.float64)
+        if not np.isfinite(scores).all():
+            raise NotFiniteError
         scores -= scores.max(axis=1, keepdims=True)
         chosen = np.take_along_axis(scores, window[1:, None], axis=1)[:, 0]
         yield np.log(np.exp(scores).sum(axis=1)) - chosen

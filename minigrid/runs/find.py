@@ -1,8 +1,9 @@
 """Find the checkpoint file that a user names: a file, the folder of a run, or a pretrained model."""
 
+import os
 from pathlib import Path
 
-from minigrid.errors import UserError, did_you_mean
+from minigrid.errors import UserError, did_you_mean, shown
 
 BEST, LAST = "best.npz", "last.npz"
 PRETRAINED = "pretrained:"
@@ -27,7 +28,7 @@ def find_checkpoint(path: Path, preferred: str = BEST) -> Path:
     """
     if str(path).startswith(PRETRAINED):
         return _find_pretrained(str(path).removeprefix(PRETRAINED))
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises an error for a name that is too long
         hint = f" (did you mean {PRETRAINED}{path}?)" if str(path) in pretrained_names() else ""
         raise UserError(
             f"no such run or checkpoint: {path}{hint}; give the folder of a run, a checkpoint file or {PRETRAINED}NAME"
@@ -51,7 +52,7 @@ def _find_pretrained(name: str) -> Path:
     names = pretrained_names()
     if name not in names:
         raise UserError(
-            f"no pretrained model is called {name!r}{did_you_mean(name, names)}: choose one of {', '.join(names)}"
+            f"no pretrained model is called {shown(name)}{did_you_mean(name, names)}: choose one of {', '.join(names)}"
         )
     return PRETRAINED_FOLDER / f"{name}.npz"
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from minigrid.errors import Notice, UserError, shown
+from minigrid.errors import Notice, UserError
 from minigrid.files import (
     A_DAY,
     is_unfinished,
@@ -25,19 +25,15 @@ from minigrid.files import (
     written_whole,
 )
 from minigrid.runs.checkpoint import read_description
-from minigrid.runs.checkpoint_format import MOST_COUNT
 from minigrid.runs.config import Config
 from minigrid.runs.find import BEST, LAST
+from minigrid.runs.records import Record, checked_record
 from minigrid.version import __version__
 
 CONFIG, METRICS, PICTURE = "config.json", "metrics.jsonl", "loss.png"
 FILES = (PICTURE, BEST, METRICS, CONFIG, LAST)
 """The files of a run, in the order in which they are removed: without its last checkpoint, no run can be recognised."""
-LARGEST_LOSS = 1e300  # nats
 MOST_BYTES = 1_000_000_000  # of metrics that are read: ten million records
-
-Record = dict[str, Any]
-"""One measurement: ``split`` ("train" or "val"), ``step``, ``epoch``, ``loss`` (nats), and what else was measured."""
 
 
 def refuse_used(folder: Path) -> None:
@@ -263,17 +259,9 @@ def _record(line: str) -> Record:
         It is not a record with a whole step and a finite loss.
     """
     try:
-        record = json.loads(line)
+        return checked_record(json.loads(line))
     except RecursionError as error:
         raise ValueError(f"{line[:40]!r} is nested too deeply") from error
-    if not isinstance(record, dict) or not {"split", "step", "loss"} <= record.keys():
-        raise ValueError(f"{line[:40]!r} is not a record")
-    step, loss = record["step"], record["loss"]
-    if type(step) is not int or not 0 <= step <= MOST_COUNT:
-        raise ValueError(f"the step {shown(step)} is not a whole number")
-    if type(loss) not in (int, float) or not abs(loss) < LARGEST_LOSS:  # nan is not less than anything
-        raise ValueError(f"the loss {shown(loss)} is not a finite number")
-    return record
 
 
 def _line(record: Record) -> str:

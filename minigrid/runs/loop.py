@@ -6,7 +6,7 @@ import time
 import numpy as np
 
 from minigrid.data import addition
-from minigrid.errors import UserError
+from minigrid.errors import NotFiniteError, UserError
 from minigrid.files import stamp, written_whole
 from minigrid.runs.evaluation import Evaluation, bits, evaluate
 from minigrid.runs.find import BEST, LAST
@@ -97,8 +97,8 @@ def _prepare_folder(run: Run) -> None:
         )
     if run.last_stamp is None and not run.state.metrics:
         run.save(LAST)  # from now on the run can be resumed; a full disk shows at once
-        run.write_config()
     write_metrics(run.folder, run.state.metrics)
+    run.write_config()
     run.saved_at = time.monotonic()
 
 
@@ -199,12 +199,21 @@ def _scores(result: Evaluation) -> dict[str, float]:
 
 
 def _sample(run: Run) -> str:
-    """Return a text written by the model, or a few problems that it solved."""
+    """Return a text written by the model, or a few problems that it solved.
+
+    Raises
+    ------
+    DivergedError
+        The model cannot write, because its logits are not finite.
+    """
 
     def write(length: int, prime: str = "", argmax: bool = False) -> str:
         seed = [run.config.seed, run.step.number]
         sampler = Sampler(argmax=argmax)
-        return "".join(generate(run.model, run.task.vocabulary, length, prime=prime, sampler=sampler, seed=seed))
+        try:
+            return "".join(generate(run.model, run.task.vocabulary, length, prime=prime, sampler=sampler, seed=seed))
+        except NotFiniteError as error:
+            raise run.diverged("logit of a sampled character") from error
 
     if run.config.task == "addition":
         return addition.solved_examples(write, run.config.digits)

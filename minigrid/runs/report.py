@@ -3,7 +3,7 @@
 import warnings
 
 from minigrid.errors import Notice
-from minigrid.runs.folder import Record
+from minigrid.runs.records import Record
 from minigrid.runs.run import Run
 
 

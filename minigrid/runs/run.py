@@ -14,7 +14,8 @@ from minigrid.runs.checkpoint import model_arrays, saving, write_checkpoint
 from minigrid.runs.checkpoint_format import Meta, RunMeta
 from minigrid.runs.config import Config
 from minigrid.runs.find import LAST
-from minigrid.runs.folder import Record, append_metrics, sync_metrics, write_config
+from minigrid.runs.folder import append_metrics, sync_metrics, write_config
+from minigrid.runs.records import Record
 from minigrid.runs.state import RunState
 from minigrid.runs.tasks import Task
 from minigrid.training.step import TrainStep

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrid.backend import to_host
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.errors import UserError
+from minigrid.errors import NotFiniteError, UserError
 from minigrid.nn.model import CharModel
 from minigrid.nn.options import check_fields, option
 
@@ -49,7 +49,15 @@ class Sampler:
         check_fields(self)
 
     def choose(self, logits: np.ndarray, generator: np.random.Generator) -> int:
-        """Choose one of V characters from their logits (V,), by inverting the cumulative distribution."""
+        """Choose one of V characters from their logits (V,), by inverting the cumulative distribution.
+
+        Raises
+        ------
+        NotFiniteError
+            A logit is not a finite number.
+        """
+        if not np.isfinite(logits).all():
+            raise NotFiniteError
         if self.argmax:
             return int(logits.argmax())
         scores = (logits.astype(np.float64) - logits.max()) / max(self.temperature, COLDEST)

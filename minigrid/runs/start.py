@@ -13,7 +13,6 @@ from minigrid.runs.checkpoint_format import Progress
 from minigrid.runs.config import Config
 from minigrid.runs.find import LAST, find_checkpoint
 from minigrid.runs.folder import (
-    Record,
     claim,
     fresh_folder,
     held,
@@ -22,6 +21,7 @@ from minigrid.runs.folder import (
     refuse_used,
 )
 from minigrid.runs.init_from import initialise, joint_vocabulary, tell_of_new_symbols
+from minigrid.runs.records import Record
 from minigrid.runs.run import Run
 from minigrid.runs.state import RunState
 from minigrid.runs.tasks import config_of, make_task, resolve, task_again, warn_of_oddities
@@ -107,9 +107,7 @@ def _resumed(folder: Path, checkpoint: Checkpoint, given: dict[str, Any]) -> Run
     step.load_state_dict(arrays | {"number": progress.number, "lr": progress.lr})
     state = RunState.resumed(progress, _metrics_of(folder, progress), model)
     remove_unfinished(folder)
-    run = Run(folder, config, task, model, step, state, stamp(folder / LAST))
-    run.write_config()
-    return run
+    return Run(folder, config, task, model, step, state, stamp(folder / LAST))
 
 
 def _changed(checkpoint: Checkpoint, given: dict[str, Any], folder: Path) -> Config:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from minigrid.backend import Array
 from minigrid.nn.model import CharModel
 from minigrid.runs.checkpoint_format import Progress
-from minigrid.runs.folder import Record
+from minigrid.runs.records import Record
 
 
 @dataclass

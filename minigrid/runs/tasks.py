@@ -13,7 +13,8 @@ from minigrid.data.batches import TextBatches, split_text, whole_text
 from minigrid.data.corpora import Corpus, describe_oddities, load_corpus, load_file
 from minigrid.data.corpora.encoding import id_type
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.errors import Notice, UserError, did_you_mean
+from minigrid.errors import Notice, UserError, did_you_mean, named
+from minigrid.nn.options import ModelOptions, ModelSettings
 from minigrid.runs.checkpoint import Checkpoint
 from minigrid.runs.config import Config
 
@@ -126,13 +127,29 @@ def config_of(checkpoint: Checkpoint) -> Config:
     if unknown := sorted(set(settings) - set(known)):
         raise UserError(
             f"the run that wrote the checkpoint {checkpoint.path} has a setting that this version of minigrid does not "
-            f"know, {unknown[0]!r}{did_you_mean(unknown[0], known)}: use the version that wrote it"
+            f"know, '{named(unknown[0])}'{did_you_mean(unknown[0], known)}: use the version that wrote it"
         )
     try:
-        return Config(**settings)
+        config = Config(**settings)
+        _require_fit(config, checkpoint)
+        return config
     except UserError as error:
         problem = str(error).replace("`", "'")  # these are settings in the file, not parameters
         raise UserError(f"the settings in the checkpoint {checkpoint.path} are not valid: {problem}") from error
+
+
+def _require_fit(config: Config, checkpoint: Checkpoint) -> None:
+    """Make sure that the settings of a run, from a file, belong to the model and the vocabulary in the same file."""
+    options = ModelOptions(**config.model_options() | {"vocab_size": len(checkpoint.vocabulary())})
+    for field in dataclasses.fields(ModelSettings):
+        ours, theirs = getattr(options, field.name), getattr(checkpoint.meta.model, field.name)
+        if ours != theirs:
+            raise UserError(f"`{field.name}` is {ours}, but the model's is {theirs}")
+    tokens = checkpoint.vocabulary().tokens
+    if config.task == "addition" and checkpoint.vocabulary() != addition.vocabulary():
+        raise UserError("`task` is addition, but the vocabulary is another one")
+    if config.tokens not in (None, tokens):
+        raise UserError(f"`tokens` is {config.tokens}, but the vocabulary consists of {tokens}")
 
 
 def task_of(checkpoint: Checkpoint) -> Task:
@@ -263,6 +280,6 @@ def require_same_text(corpus: Corpus | None, sha256: str | None, trained: str) -
     if found != sha256:
         raise UserError(
             f"the text has changed since {trained} was trained (its SHA-256 is {str(found)[:12]}..., was "
-            f"{str(sha256)[:12]}...): restore the old text, start a new run on the new one with `init_from`, or "
+            f"{named(str(sha256), 12)}): restore the old text, start a new run on the new one with `init_from`, or "
             "evaluate the model on it"
         )

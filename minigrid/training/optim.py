@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 
 from minigrid.backend import Array, array_module, chunks, on_gpu
 from minigrid.backend.cuda.kernels import kernels_for
-from minigrid.errors import UserError, did_you_mean
+from minigrid.errors import UserError, did_you_mean, shown
 
 
 def clip_elements(g: Array, limit: float) -> None:
@@ -160,5 +160,7 @@ def make_optimizer(name: str, like: Array, alpha: float) -> Optimizer:
     if not 0 <= alpha < 1:
         raise UserError(f"`alpha` must be at least 0 and less than 1, not {alpha}")
     if name not in OPTIMIZERS:
-        raise UserError(f"`optimizer` must be {' or '.join(OPTIMIZERS)}, not {name!r}{did_you_mean(name, OPTIMIZERS)}")
+        raise UserError(
+            f"`optimizer` must be {' or '.join(OPTIMIZERS)}, not {shown(name)}{did_you_mean(name, OPTIMIZERS)}"
+        )
     return RMSprop(like, alpha) if name == "rmsprop" else Adam(like)

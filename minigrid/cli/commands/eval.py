@@ -1,6 +1,7 @@
 """``minigrid eval``: measure how well a trained model predicts a part of its run's text, or another text."""
 
 import argparse
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from minigrid.backend import choose_device
 from minigrid.cli.options import TRAINED, add_backend, add_oov
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
-from minigrid.errors import UserError
+from minigrid.errors import NotFiniteError, UserError
 from minigrid.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ def _measure(options: argparse.Namespace, checkpoint: "Checkpoint") -> None:
         raise UserError(f"the run {options.run} has no {part} split: choose another `part`")
     with progress_bar(total=len(batches), desc="reading", unit="minibatch", leave=False) as bar:
         result = evaluate(checkpoint.model(options.backend), batches, progress=lambda done: bar.update(done - bar.n))
+    if not math.isfinite(result.loss):
+        raise NotFiniteError
     print(_summary(options.data or part, result, checkpoint.vocabulary()))
 
 

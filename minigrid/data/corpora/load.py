@@ -14,7 +14,7 @@ from minigrid.data.corpora.formats import refuse_other_formats
 from minigrid.data.corpora.given import text_file
 from minigrid.data.corpora.sources import SOURCES, Digest
 from minigrid.data.vocabulary import KINDS
-from minigrid.errors import Notice, UserError, did_you_mean
+from minigrid.errors import Notice, UserError, did_you_mean, shown
 
 CORPORA = {
     "shakespeare": "38 plays by Shakespeare, 5 MB (the default)",
@@ -50,7 +50,7 @@ def load_corpus(name: str, tokens: str | None = None, *, fallback: bool = False)
     """
     if name not in CORPORA:
         raise UserError(
-            f"unknown corpus {name!r}{did_you_mean(name, CORPORA)}: choose one of {', '.join(CORPORA)}, "
+            f"unknown corpus {shown(name)}{did_you_mean(name, CORPORA)}: choose one of {', '.join(CORPORA)}, "
             "or name a text file of your own as `data`."
         )
     tokens = _checked_tokens(tokens, default="bytes" if name in _IN_BYTES else "chars")
@@ -138,7 +138,7 @@ def _keep(name: str, path: Path, survey: Survey, entry: cache.Entry, *, packed: 
 
 def _checked_tokens(tokens: str | None, *, default: str) -> str:
     if tokens is not None and tokens not in KINDS:
-        raise UserError(f"`tokens` must be {' or '.join(KINDS)}, not {tokens!r}.")
+        raise UserError(f"`tokens` must be {' or '.join(KINDS)}, not {shown(tokens)}.")
     return tokens or default
 
 
