@@ -127,18 +127,6 @@ class Vocabulary:
             raise UserError("a vocabulary has tokens and a list of symbols, and nothing else: its file may be damaged.")
         return cls(saved["tokens"], tuple(saved["symbols"]))
 
-    def difference(self, other: "Vocabulary") -> str:
-        """Describe how the vocabulary of a text differs from this one, a model's; return "" if they are equal."""
-        if self == other:
-            return ""
-        if self.tokens != other.tokens:
-            return f"the model's tokens are {self.tokens}, the text's are {other.tokens}"
-        parts = [f"the model knows {len(self)} {self.tokens}, the text has {len(other)}"]
-        for place, one, two in (("model's", self, other), ("text's", other, self)):
-            if extra := two.lacking(one):
-                parts.append(f"only in the {place}: {extra}")
-        return "; ".join(parts)
-
     def lacking(self, other: "Vocabulary") -> str:
         """List the symbols of another vocabulary with the same tokens that this one lacks; "" if there are none."""
         extra = sorted(set(other.symbols) - set(self.symbols))
