@@ -66,7 +66,8 @@ def _neighbour(r: random.Random, value: Any) -> Any:
     if isinstance(value, bool):
         return r.choice([not value, int(value)])
     if isinstance(value, int | float):
-        return r.choice([value + 1, value - 1, -value, value * 2, float(value), str(value), [value], value * 10**9])
+        near = [value + 1, value - 1, -value, value * 2, str(value), [value], value * 1_000_000_000]
+        return r.choice([*near, float(value)] if abs(value) < 1e300 else near)
     if isinstance(value, str):
         return r.choice([value.upper(), value[:-1], value + "x", value + "\n", f" {value}", value + CONTROLS, [value]])
     if isinstance(value, list):
