@@ -62,13 +62,23 @@ def read_plain(path: Path, most: int) -> bytes:
 # -- writing
 
 
+def require_plain(path: Path) -> None:
+    """Raise an OSError if there is something at `path` that is not a plain file, which nothing should replace."""
+    if path.is_dir():
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, NOT_PLAIN, str(path))
+
+
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[None]:
     """Turn an OSError that occurs while `path` is being written into a UserError."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from error
+        no_folder = isinstance(error, FileNotFoundError) and not path.parent.exists()
+        reason = f"there is no folder {path.parent}" if no_folder else error.strerror or error
+        raise UserError(f"cannot write {path}: {reason}") from error
 
 
 @contextlib.contextmanager
@@ -90,10 +100,7 @@ def written_whole(final: Path) -> Iterator[Path]:
         `final` is a folder, a pipe or a device; or the folder cannot be written to.
     """
     final = Path(os.path.realpath(final))
-    if final.is_dir():
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(final))
-    if final.exists() and not final.is_file():
-        raise OSError(errno.EINVAL, NOT_PLAIN, str(final))
+    require_plain(final)
     with contextlib.suppress(OSError):  # a folder that lets you write need not let you list its files
         remove_unfinished(final.parent, final.name)
     with _temporary_file(final) as temporary:

@@ -73,7 +73,7 @@ BAD_SETTINGS = {
     "--hidden=0": "minigrid: --hidden must be from 1 to 1,000,000, not 0.\n",
     "--hidden=-1": "--hidden must be from 1 to 1,000,000, not -1",
     "--hidden=1000000000000": "--hidden must be from 1 to 1,000,000, not 1000000000000",
-    "--hidden=many": "argument --hidden: invalid int value: 'many' (see minigrid train --help)",
+    "--hidden=many": "--hidden must be a whole number, not 'many' (see minigrid train --help)",
     "--layers=0": "--layers must be from 1 to 1,000, not 0",
     "--batch=0": "--batch must be from 1 to 1,000,000, not 0",
     "--steps=0": "--steps must be from 1 to 1,000,000, not 0",
@@ -163,16 +163,16 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("inspect chars --text=QØ%", "3 characters outside the vocabulary of"),
         ("inspect chars --text=QØ%", "'Q' (U+0051), 'Ø' (U+00D8), '%' (U+0025)"),
         ("inspect chars --out=gates.png", "end it with .html"),
-        ("inspect chars --out=missing/gates.html", "cannot write missing/gates.html: No such file or directory."),
+        ("inspect chars --out=missing/gates.html", "cannot write missing/gates.html: there is no folder missing."),
         ("inspect chars --backend=gpu", "--backend must be auto, numpy or cupy, not 'gpu'"),
-        ("plot missing", "missing contains no metrics.jsonl"),
-        ("plot text.txt", "text.txt contains no metrics.jsonl"),
+        ("plot missing", "missing is no folder with metrics.jsonl"),
+        ("plot text.txt", "text.txt is no folder with metrics.jsonl"),
         ("plot chars --out=curve.doc", "cannot write curve.doc: Format 'doc' is not supported"),
         ("plot chars --out=curve", "--out curve does not say which format to write: end it with .png"),
         ("inspect chars --out=gates.PNG", "end it with .html"),
         ("gradcheck --tolerance=nan", "--tolerance must be greater than 0, not nan"),
         ("gradcheck --hidden=1000000000", "--hidden must be from 1 to 1,000,000, not 1000000000"),
-        ("plot chars --out=missing/curve.png", "cannot write missing/curve.png: No such file or directory."),
+        ("plot chars --out=missing/curve.png", "cannot write missing/curve.png: there is no folder missing."),
         ("plot", "the following arguments are required: RUN"),
         ("gradcheck --hidden=0", "--hidden must be from 1 to 1,000,000, not 0"),
         ("gradcheck --steps=0", "--steps must be from 1 to 1,000,000, not 0"),
@@ -181,8 +181,8 @@ def test_a_bad_setting_is_one_sentence_and_loses_nothing(capsys, here, option):
         ("gradcheck --vocabulary=0", "--vocabulary must be from 1 to 1,000,000, not 0"),
         ("gradcheck --seed=-1", "--seed must be at least 0, not -1"),
         ("gradcheck --model=gird", "--model must be grid, lstm, gru or rnn, not 'gird' (did you mean grid?)"),
-        ("", "the following arguments are required: command (see minigrid --help)"),
-        ("trian", "invalid choice: 'trian'"),
+        ("", "a command is missing: give one, such as train or sample (see minigrid --help)"),
+        ("trian", "there is no command 'trian' (did you mean train?); the commands are train, sample"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_sentence_and_loses_nothing(capsys, here, arguments, words):
@@ -197,7 +197,7 @@ def test_a_mistake_is_one_sentence_and_loses_nothing(capsys, here, arguments, wo
         (b"", "is empty"),
         (b"a", "give a longer text"),
         (b"l'\xe9t\xe9 1999, " * 99, "is not UTF-8 at byte 2 (line 1): it looks like Latin-1 or cp1252, so convert it"),
-        (b"l'\xe9t\xe9 1999, " * 99, ", or set --tokens to bytes to learn its bytes as they are."),
+        (b"l'\xe9t\xe9 1999, " * 99, ", or train a model of bytes on it (--tokens bytes)."),
         (("abc" * 500).encode("utf-16"), "is not UTF-8 at byte 0 (line 1): it looks like UTF-16, so convert it"),
         (b"abc" * 500 + b"\xff", "is not UTF-8 at byte 1500"),
     ],
@@ -343,7 +343,7 @@ def test_too_little_memory(capsys, here, monkeypatch):
 
     monkeypatch.setattr(start, "CharModel", too_large)
     assert "not enough memory: try a smaller --hidden, --layers, --batch or --steps." in refused(capsys, *TRAIN)
-    monkeypatch.setattr("minigrid.runs.checkpoint.load", too_large)
+    monkeypatch.setattr("minigrid.runs.checkpoint.read_checkpoint", too_large)
     assert refused(capsys, "sample", "chars") == "minigrid: not enough memory.\n"
 
 
@@ -576,7 +576,7 @@ def test_the_programs_run(here):
     assert [found.code for found in outcomes.values()] == [0, 0, 2, 0]
     assert outcomes["sample.py"].out.startswith("é 😀")
     assert "bits per character" in outcomes["eval"].out
-    assert outcomes["mistake"].err == ("sample.py: argument --length: invalid int value: 'x' (see sample.py --help)\n")
+    assert outcomes["mistake"].err == ("sample.py: --length must be a whole number, not 'x' (see sample.py --help)\n")
     assert outcomes["help"].out.startswith("usage: train.py [-h] [--version] [--run DIR]")
 
 

@@ -19,10 +19,10 @@ def here(small_runs):
     ("arguments", "words"),
     [
         ("missing", "no such run or checkpoint"),
-        ("bytes --part=test", "the run bytes has no test split: choose another --part"),
+        ("bytes --part=test", "the run bytes held nothing out as test: choose another --part"),
         ("addition --data=text.txt", "was trained on addition and cannot be measured on a text: leave out --data"),
         ("chars --data=missing.txt", "there is no file missing.txt"),
-        ("chars --part=all", "invalid choice: 'all'"),
+        ("chars --part=all", "--part must be train, val or test, not 'all'"),
         ("chars --oov=skip", "--oov skip applies only to another text: give one with --data or --text, or leave it"),
         ("chars --oov=skip --part=val", "--oov skip applies only to another text"),
         ("chars --part=val --data=text.txt", "--part and --data name two texts to read: give only one of them"),

@@ -117,7 +117,7 @@ def test_a_config_file_is_toml_with_either_spelling(tmp_path):
         ("lr = 1" + 400 * "0", "settings.toml: `lr` must be a finite number, not inf$"),
         ("hidden = = 7", r"not valid TOML: .* line 1"),
         ("hidden = 7\nhidden = 8", "not valid TOML: .*"),
-        ("# caf\xe9", "not valid TOML"),
+        ("# caf\xe9", "is not UTF-8 at byte 5: save it as UTF-8"),
     ],
 )
 def test_config_files_that_cannot_be_used(tmp_path, content, words):

@@ -18,7 +18,7 @@ from minigrid.data.corpora.formats import wide_encoding
 GERMAN = "Die Straße führt über den Fluß. Der Rest dieser Zeile enthält nichts Besonderes.\n" * 20
 RUSSIAN = "Привет, мир! Как дела?\n" * 50
 CHINESE = "这是一个中文文本。\n" * 50
-BYTES = "or set `tokens` to bytes to learn its bytes as they are"
+BYTES = "or train a model of bytes on it (`tokens` bytes)"
 
 pytestmark = pytest.mark.usefixtures("empty_folder")
 

@@ -39,7 +39,8 @@ def test_a_folder_with_input_txt(books):
 def test_a_folder_of_texts(books):
     message = error(load_file, "my books")
     assert message == (
-        "the folder my books contains no input.txt: join them into one file (`cat 'my books'/*.txt > all.txt`), and "
+        "the folder my books contains no input.txt: join its texts into one file "
+        "(`cat 'my books'/*.txt > all.txt`), and "
         "name that."
     )
     run_advice(message)

@@ -35,7 +35,7 @@ def test_what_is_not_utf8_is_located(tmp_path, monkeypatch, piece, data, offset)
     (tmp_path / "latin.txt").write_bytes(data)
     message = error(load_file, tmp_path / "latin.txt")
     assert f"at byte {offset} (line 1)" in message
-    assert "`tokens` to bytes" in message
+    assert "(`tokens` bytes)" in message
     assert len(load_file(tmp_path / "latin.txt", "bytes").ids) == len(data)
 
 

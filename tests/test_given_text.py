@@ -54,7 +54,7 @@ def test_a_file_is_read_in_the_model_s_way(tmp_path):
     assert read_text(path, "prime_file", "chars") == "\ufeffé\r\n"
     assert read_text(path, "prime_file", "bytes") == path.read_bytes()
     path.write_bytes(b"\xef\xbb\xbfab\xe9")
-    with pytest.raises(UserError, match=r"`prime_file` .*a\.txt is not UTF-8 at byte 5, but the model reads char"):
+    with pytest.raises(UserError, match=r"a\.txt is not UTF-8 at byte 5 \(line 1\)"):
         read_text(path, "prime_file", "chars")
 
 

@@ -94,13 +94,17 @@ def test_init_from_refuses_another_model(tmp_path, data, other):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_model_of_another_kind_takes_over_its_size_only(tmp_path, data):
+@pytest.mark.parametrize(
+    ("name", "value", "its"),
+    [("model", "lstm", "grid"), ("hidden", 9, 8), ("layers", 3, 2), ("tie", "layers", "none"), ("embedding", 4, 8)],
+)
+def test_sizes_that_contradict_the_model_are_refused(tmp_path, data, name, value, its):
     old = checkpoint.read_checkpoint(trained(tmp_path / "old", text_config(data, tie="none", max_steps=2)).folder)
-    cell = {"tie", "priority", "lstm_output", "embedding"}
-    assert inherited(old, {})["tie"] == "none"
-    assert inherited(old, {"model": "grid"}).keys() >= cell
-    assert not inherited(old, {"model": "lstm"}).keys() & cell
-    assert inherited(old, {"model": "lstm"})["hidden"] == 8
+    words = f"^`{name}` {value} contradicts `init_from`, whose model has `{name}` {its}: leave it out$"
+    with pytest.raises(UserError, match=words):
+        inherited(old, {name: value})
+    assert inherited(old, {name: its})["tie"] == "none"
+    assert inherited(old, {"priority": "none"})["hidden"] == 8
 
 
 def test_the_embedding_is_taken_over_if_it_has_a_size_of_its_own(tmp_path, data):
@@ -331,9 +335,8 @@ def test_bytes_that_are_new_are_called_bytes(tmp_path):
 @pytest.mark.parametrize(("tokens", "other"), [("bytes", "chars"), ("chars", "bytes")])
 def test_characters_and_bytes_do_not_mix(tmp_path, data, capsys, tokens, other):
     saved_model(tmp_path / "old.npz", tokens=tokens)
-    words = (
-        f"--init-from old.npz: this model reads {tokens}, and a text in {other} means nothing to it: set --tokens to"
-    )
+    units = {"chars": "characters", "bytes": "bytes"}
+    words = f"the model of --init-from reads {units[tokens]}, not {units[other]}: leave out --tokens"
     assert words in refused(
         capsys, "train", "--init-from=old.npz", "--data", data, f"--tokens={other}", "--batch=4", "--run=new"
     )
@@ -374,9 +377,7 @@ def test_addition_has_no_room_for_other_characters(tmp_path, capsys):
 def test_another_model_is_refused_without_a_note(tmp_path, data, capsys):
     saved_model(tmp_path / "old.npz", TEXT.replace("é", "e"))
     arguments = ["--init-from=old.npz", "--data", data, "--hidden=9", "--batch=4", "--run=new"]
-    assert "embedding.weight has shape (30, 8), but the model's has shape (30, 9)" in refused(
-        capsys, "train", *arguments
-    )
+    assert "--hidden 9 contradicts --init-from, whose model has --hidden 8" in refused(capsys, "train", *arguments)
 
 
 def test_the_note_on_another_split_is_one_line(tmp_path, data, capsys):

@@ -1,3 +1,8 @@
+import contextlib
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
 from minigrid.cli.parser import Parser, parse
@@ -50,7 +55,7 @@ def test_help_shows_parameters_as_options_under_their_headings(parser):
     ("arguments", "message"),
     [
         ([], "the following arguments are required: FILE"),
-        (["x", "--clip=much"], "argument --clip: invalid float value: 'much'"),
+        (["x", "--clip=much"], "--clip must be a number, not 'much'"),
         (["x", "--dri-run"], "unrecognized arguments: --dri-run (did you mean --dry-run?)"),
         (["x", "--lrdecay=1"], "unrecognized arguments: --lrdecay=1 (did you mean --lr-decay?)"),
         (["x", "--xy", "z"], "unrecognized arguments: --xy z"),
@@ -109,6 +114,65 @@ def test_a_message_is_one_line_of_a_readable_length(capsys, parser):
     assert "\\x1b[2J\\n" in message
     assert message.count("\n") == 1
     assert len(message) < 600
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-name", "a"], "unrecognized arguments: -name a (did you mean --name?)"),
+        (["-hidden", "8"], "options begin with two hyphens, except for -h"),
+        (["--fast=yes"], "--fast takes no value: leave out 'yes'"),
+        (["--lr"], "--lr needs a value"),
+        (["--name=c"], "--name must be a or b, not 'c'"),
+        (["--nam=a"], "unrecognized arguments: --nam=a (did you mean --name?)"),
+        (["--lr=9" + "9" * 5000 + "x"], f"--lr must be a number, not '{'9' * 59}..."),
+    ],
+)
+def test_what_argparse_says_is_said_in_words(capsys, twice, arguments, message):
+    assert refused(capsys, twice, *arguments) == f"tool: {message} (see tool --help)\n"
+
+
+@pytest.mark.parametrize("metavar", ["FILE", "DIR", "RUN", "PATH"])
+def test_an_empty_name_is_no_name(capsys, metavar):
+    parser = Parser(prog="tool")
+    parser.add_argument("--from", metavar=metavar)
+    parser.add_argument("--out", metavar=metavar, type=Path)
+    parser.add_argument("file", metavar=metavar)
+    for option in ("--from", "--out"):
+        words = f"tool: {option} is empty: give a value, or leave it out (see tool --help)\n"
+        assert refused(capsys, parser, "x", f"{option}=") == words
+    assert f"{metavar} is empty" in refused(capsys, parser, "")
+
+
+def test_the_commands_are_named_if_one_is_wrong_or_missing(capsys):
+    program = Parser(prog="tool")
+    commands = program.add_subparsers(metavar="command")
+    for name in ("one", "two", "three"):
+        command = commands.add_parser(name)
+        command.set_defaults(parser=command)
+    words = "there is no command 'twoo' (did you mean two?); the commands are one, two and three (see tool --help)"
+    assert refused(capsys, program, "twoo") == f"tool: {words}\n"
+    assert "a command is missing" in refused(capsys, program)
+    assert "unrecognized arguments: --helq (did you mean --help?)" in refused(capsys, program, "--helq")
+
+
+def test_a_folder_that_stands_alone_may_be_a_run(capsys, tmp_path):
+    parser = Parser(prog="tool")
+    for name in ("--resume", "--run", "--data"):
+        parser.add_argument(name)
+    parser.set_defaults(parser=parser)
+    assert "; to continue a run, write --run DIR --resume (see" in refused(capsys, parser, str(tmp_path))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_a_help_text_that_cannot_be_written_is_an_error(monkeypatch):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(OSError, match="No space left"):
+            parse(Parser(prog="tool"), ["--help"])
+        monkeypatch.undo()
+        with contextlib.suppress(OSError):
+            full.close()
 
 
 def test_a_command_corrects_its_own_options(capsys):

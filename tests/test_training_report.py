@@ -23,7 +23,8 @@ def test_what_is_printed(tmp_path, data, capsys):
     with TrainingReport() as report:
         trained(tmp_path / "run", text_config(data, max_steps=40, eval_every=20), report)
     out, err = capsys.readouterr()
-    first, estimate, *_ = out.splitlines()
+    where, first, estimate, *_ = out.splitlines()
+    assert where == f"training in {tmp_path / 'run'} ({data})"
     assert first.startswith("grid 2 x 8 on CPU, NumPy ")
     assert f"{2 * 31 * 8 + 31 + 3 * (8 * 8 * 8 + 4 * 8):,} parameters" in first
     assert re.fullmatch(r"about \S+ s per minibatch: 00:0\d per epoch, 00:0\d to the end, plus validations", estimate)
@@ -38,11 +39,12 @@ def test_what_is_printed(tmp_path, data, capsys):
 
 
 def test_the_estimate_counts_the_steps_that_are_left(capsys):
-    run = SimpleNamespace(step=SimpleNamespace(number=3), total_steps=63, task=SimpleNamespace(train=range(10)))
-    TrainingReport().estimated(run, 60.0)
-    assert (
-        capsys.readouterr().out == "about 60 s per minibatch: 10:00 per epoch, 1:00:00 to the end, plus validations\n"
-    )
+    for val, ending in ((range(2), ", plus validations"), (None, "")):
+        task = SimpleNamespace(train=range(10), val=val)
+        run = SimpleNamespace(step=SimpleNamespace(number=3), total_steps=63, task=task)
+        TrainingReport().estimated(run, 60.0)
+        line = f"about 60 s per minibatch: 10:00 per epoch, 1:00:00 to the end{ending}\n"
+        assert capsys.readouterr().out == line
 
 
 def test_addition_is_reported_in_digits_and_answers(tmp_path, capsys):
@@ -57,7 +59,7 @@ def test_bars_are_drawn_on_a_terminal(tmp_path, data, monkeypatch):
         trained(tmp_path / "run", text_config(data, max_steps=20, eval_every=10), report)
     assert "20/20" in terminal.getvalue()
     assert "validating" in terminal.getvalue()
-    assert re.search(r"loss \d\.\d{3}, \d\.\d{3} bits/character, \S+k/s, \|g\| ", terminal.getvalue())
+    assert re.search(r"loss \d\.\d{3} \(\d\.\d{3} bits\), \S+k/s, \|g\| ", terminal.getvalue())
 
 
 def test_the_bar_of_a_resumed_run_begins_where_the_run_stopped(tmp_path, data, monkeypatch):
@@ -100,7 +102,7 @@ def test_a_log_file_shows_the_training_loss(tmp_path, data, capsys, monkeypatch,
     with TrainingReport() as report:
         trained(tmp_path / "run", text_config(data, max_steps=35, val_fraction=val_fraction), report)
     lines = re.findall(
-        r"^step (\d+) of 35, epoch 0\.\d\d: training loss \d\.\d{4} nats, \d+\.\dk/s$",
+        r"^step (\d+) of 35, epoch 0\.\d\d: training loss \d\.\d{4} nats, \d+\.\dk characters/s$",
         capsys.readouterr().out,
         re.MULTILINE,
     )

@@ -78,7 +78,7 @@ def _parser(program: str, only: str | None) -> Parser:
     if only:
         _add_command(parser, COMMANDS[only])
         return parser
-    commands = parser.add_subparsers(required=True, metavar="command")
+    commands = parser.add_subparsers(metavar="command")
     for name, command in COMMANDS.items():
         _add_command(commands.add_parser(name, help=command.HELP), command)
     return parser
@@ -124,7 +124,8 @@ def _notices_on_stderr(flags: Mapping[str, str]) -> Iterator[None]:
 def _refused(program: str, why: str) -> int:
     """Print why the command cannot be done, as one sentence; return the exit code."""
     with contextlib.suppress(OSError):  # the terminal may be gone
-        print(f"{program}: {shortened(one_line(why)).rstrip('.')}.", file=sys.stderr)
+        message = shortened(one_line(why))
+        print(f"{program}: {message}{'' if message.endswith('.') else '.'}", file=sys.stderr)
     return 2
 
 

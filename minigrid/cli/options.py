@@ -4,9 +4,10 @@ import argparse
 import dataclasses
 from typing import Any
 
-from minigrid.backend import BACKENDS
+from minigrid.backend import BACKENDS, choose_device
 from minigrid.cli.flags import flag
 from minigrid.cli.parser import Parser
+from minigrid.errors import UserError
 from minigrid.nn.options import value_type
 
 TRAINED = (
@@ -65,6 +66,22 @@ def add_backend(parser: Parser) -> None:
         help="library to compute with: numpy (CPU), cupy (NVIDIA GPU), or auto (the GPU if there is one) "
         "(default: numpy)",
     )
-    parser.add_argument(
-        "--device", type=int, default=0, metavar="N", help="number of the GPU to use, from 0 (default: 0)"
-    )
+    parser.add_argument("--device", type=int, metavar="N", help="number of the GPU to use, from 0 (default: 0)")
+
+
+def choose(options: argparse.Namespace) -> None:
+    """Choose where to compute, as the options of :func:`add_backend` say.
+
+    Raises
+    ------
+    UserError
+        The backend cannot be used; there is no such GPU; a GPU is given, but the backend is NumPy.
+    """
+    refuse_idle_device(options.backend, options.device)
+    choose_device(options.backend, options.device or 0)
+
+
+def refuse_idle_device(backend: str, device: int | None) -> None:
+    """Refuse the number of a GPU where none is used."""
+    if backend == "numpy" and device is not None:
+        raise UserError(f"`device` {device} has no effect with `backend` numpy: add `backend` cupy, or leave it out")

@@ -1,19 +1,20 @@
 """The files that commands write."""
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from minigrid.errors import UserError
 from minigrid.files import open_plain, written, written_whole
 from minigrid.runs.find import BEST, LAST
-from minigrid.runs.folder import CONFIG, METRICS
+from minigrid.runs.folder import CONFIG, METRICS, PICTURE
 
-RECORDS = (CONFIG, METRICS)
+OF_A_RUN = (CONFIG, METRICS, PICTURE)
 
 
 @contextlib.contextmanager
-def output(path: Path, option: str = "--out") -> Iterator[Path]:
+def output(path: Path, option: str = "--out", inputs: Iterable[Path] = ()) -> Iterator[Path]:
     """Write a file that the user named in an option, completely or not at all.
 
     Parameters
@@ -22,6 +23,8 @@ def output(path: Path, option: str = "--out") -> Iterator[Path]:
         The file. An older file is replaced, but never a checkpoint, or the settings or metrics of a run.
     option : str
         The option, for messages.
+    inputs : iterable of Path
+        Files that the command reads, which are not replaced either.
 
     Yields
     ------
@@ -39,6 +42,9 @@ def output(path: Path, option: str = "--out") -> Iterator[Path]:
         raise UserError(f"{option} {path} would overwrite a checkpoint: choose another file")
     if _belongs_to_a_run(path):
         raise UserError(f"{option} {path} would overwrite a file of a run: choose another file")
+    for file in inputs:
+        if file.exists() and path.exists() and path.samefile(file):
+            raise UserError(f"{option} {path} would overwrite a file that the command reads: choose another one")
     with written(path), written_whole(path) as temporary:
         yield temporary
 
@@ -53,6 +59,6 @@ def _is_archive(path: Path) -> bool:
 
 
 def _belongs_to_a_run(path: Path) -> bool:
-    """Return whether a run keeps its settings or its metrics there."""
-    target = path.resolve()  # a symbolic link stands for the file that it points to
-    return target.name in RECORDS and any((target.parent / name).is_file() for name in (LAST, BEST))
+    """Return whether a run keeps its settings, its metrics or its picture there."""
+    target = Path(os.path.realpath(path))  # a symbolic link stands for the file that it points to
+    return target.name in OF_A_RUN and any((target.parent / name).is_file() for name in (LAST, BEST))

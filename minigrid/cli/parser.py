@@ -1,59 +1,30 @@
 """The parser of a command's arguments."""
 
 import argparse
+import os
+import re
+import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from minigrid.cli.flags import with_flags
 from minigrid.cli.terminal import one_line
-from minigrid.errors import closest
+from minigrid.cli.values import GIVEN, TYPES, StoreOnce, SwitchOnce, not_empty
+from minigrid.errors import closest, did_you_mean, shown
+
+WORDS = (
+    (r"^argument -h/--help: ignored explicit argument .*", "options begin with two hyphens, except for -h"),
+    (r"^argument ([^\s/]+)\S*: ignored explicit argument (.*)", r"\1 takes no value: leave out \2"),
+    (r"^argument (\S+): expected one argument", r"\1 needs a value"),
+    (r"^argument (\S+): (must be|is empty)", r"\1 \2"),
+)
+"""What to say instead of what argparse says, as patterns and replacements."""
+
+NAMES = ("PATH", "FILE", "DIR", "RUN")
+"""Placeholders of the options that name something, and may not be empty."""
 
 LONGEST = 500
 """Characters of a message about wrong arguments; what somebody pasted by mistake is cut off there."""
-
-
-GIVEN = " given"
-"""Attribute of the parsed arguments that keeps the values given so far; no option can have this name."""
-
-
-def _is_second(action: argparse.Action, namespace: argparse.Namespace, value: Any) -> bool:
-    """Return whether an option was given before, with another value, which this one would silently replace."""
-    first = vars(namespace).setdefault(GIVEN, {}).setdefault(action.dest, value)
-    return first is not value and first != value  # nan differs from itself
-
-
-class _StoreOnce(argparse.Action):
-    """Store the value of an option, unless it was given before with another value."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Take the value of an option."""
-        if _is_second(self, namespace, values):
-            first = vars(namespace)[GIVEN][self.dest]
-            parser.error(f"{self.option_strings[0]} is given twice, as {first} and as {values}: give it once")
-        setattr(namespace, self.dest, values)
-
-
-class _SwitchOnce(argparse.BooleanOptionalAction):
-    """A pair of options, --this and --no-this, of which only one may be given."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Take one of the two options."""
-        if _is_second(self, namespace, str(option_string).startswith("--no-")):
-            parser.error(f"{' and '.join(self.option_strings)} contradict each other: give one of them")
-        super().__call__(parser, namespace, values, option_string)
 
 
 class Parser(argparse.ArgumentParser):
@@ -71,13 +42,17 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any):
         self.flags: dict[str, str] = {}
         self._headings: dict[str, Any] = {}
-        super().__init__(**settings)  # adds --help, which needs the attributes
+        super().__init__(allow_abbrev=False, **settings)  # adds --help, which needs the attributes
         for name in (None, "store"):
-            self.register("action", name, _StoreOnce)
-        self.register("action", "switch", _SwitchOnce)
+            self.register("action", name, StoreOnce)
+        self.register("action", "switch", SwitchOnce)
 
     def add_argument(self, *names: str, group: str | None = None, **settings: Any) -> argparse.Action:
         """Add an argument, as argparse does; the help lists it under the heading `group`, if given."""
+        if settings.get("metavar") in NAMES:
+            settings.setdefault("type", not_empty)
+        if settings.get("type") in TYPES:
+            settings["type"] = TYPES[settings["type"]]
         if group is None:
             action = super().add_argument(*names, **settings)
         else:
@@ -93,11 +68,30 @@ class Parser(argparse.ArgumentParser):
         """Return the help, with the parameters in it shown as options."""
         return with_flags(super().format_help(), self.flags)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse a value that is not among the choices; argparse calls this."""
+        if action.choices is None or value in action.choices:
+            return
+        *some, last = known = [str(choice) for choice in action.choices]
+        listed, guess = ", ".join(some), did_you_mean(str(value), known)
+        if action.option_strings:
+            raise argparse.ArgumentError(action, f"must be {listed} or {last}, not {shown(value)}{guess}")
+        message = f"there is no command {shown(value)}{guess}; the commands are {listed} and {last}"
+        raise argparse.ArgumentError(None, message)
+
     def error(self, message: str) -> NoReturn:
         """Print the message as one sentence and exit with code 2."""
+        for pattern, words in WORDS:
+            message = re.sub(pattern, words, message)
         if len(message) > LONGEST:
             message = f"{message[:LONGEST]}..."
         self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Leave the program; a help text that cannot be written is an error."""
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        super().exit(status, message)
 
 
 def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -108,18 +102,24 @@ def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace
     """
     options, unknown = parser.parse_known_args(arguments)
     vars(options).pop(GIVEN, None)
+    command = getattr(options, "parser", parser)
     if unknown:
-        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown, options)}")
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown, command)}")
+    if command is parser and "parser" not in options:
+        command.error("a command is missing: give one, such as train or sample")
     return options
 
 
-def _hint(unknown: Sequence[str], options: argparse.Namespace) -> str:
-    """Suggest what the unknown arguments may mean."""
+def _hint(unknown: Sequence[str], command: Parser) -> str:
+    """Suggest what the unknown arguments of a command may mean."""
     wrong = next((name.partition("=")[0] for name in unknown if name.startswith("-")), None)
     if wrong is None:
-        if "data" in options.parser.flags and any(Path(name).exists() for name in unknown):
+        there = [name for name in unknown if os.path.exists(name)]
+        if "resume" in command.flags and any(map(os.path.isdir, there)):
+            return "; to continue a run, write --run DIR --resume"
+        if "data" in command.flags and there:
             return "; to use several files as one text, join them first: `cat A.txt B.txt > all.txt`"
         return ""
-    known = {option.removeprefix("--"): option for option in options.parser.flags.values()}
+    known = {option.removeprefix("--"): option for option in command.flags.values()}
     guess = closest(wrong.lstrip("-"), known)  # the dashes would make every two options similar
     return f" (did you mean {known[guess]}?)" if guess else ""

@@ -1,9 +1,13 @@
 """Start the command line in a process of its own."""
 
 import contextlib
+import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
 
 INTERRUPTED = 130  # exit code
 
@@ -13,6 +17,10 @@ def run(program: str = "minigrid", command: str | None = None) -> int:
 
     See :func:`minigrid.cli.main.main`, which this function imports where a Ctrl-C is handled already.
     """
+    if sys.stderr is None:  # it was closed; print(file=None) would write messages to stdout
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
+    signal.signal(signal.SIGTERM, _terminate)
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells you of a home that it cannot write to
     # Pictures go to files. A notebook's kernel passes on its own backend, which may not be installed here.
     os.environ["MPLBACKEND"] = "agg"
     try:
@@ -35,3 +43,8 @@ def _ctrl_c_exits() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """End the program as a request to terminate does, but remove temporary files on the way."""
+    sys.exit(128 + number)

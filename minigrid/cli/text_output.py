@@ -5,7 +5,7 @@ import contextlib
 import io
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -27,7 +27,7 @@ class Output(Protocol):
         ...
 
     def end(self) -> None:
-        """End a text, with a line break."""
+        """End the last line of a text, unless it has ended."""
         ...
 
 
@@ -44,6 +44,7 @@ class TextOutput:
 
     def __init__(self, stream: TextIO, shown: Callable[[str], str] = str):
         self._stream = stream
+        self._last = "\n"
         self._shown = shown
         self._utf8 = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
@@ -52,10 +53,13 @@ class TextOutput:
         self._put(self._shown(piece if isinstance(piece, str) else self._utf8.decode(piece)))
 
     def end(self) -> None:
-        """End a text."""
-        self._put(self._utf8.decode(b"", final=True) + "\n")
+        """End the last line of a text, unless it has ended."""
+        self._put(self._utf8.decode(b"", final=True))
+        if self._last != "\n":
+            self._put("\n")
 
     def _put(self, text: str) -> None:
+        self._last = text[-1:] or self._last
         self._stream.write(text)
         self._stream.flush()
 
@@ -65,9 +69,11 @@ class RawOutput:
 
     def __init__(self, stream: io.TextIOWrapper):
         self._stream = stream
+        self._last: str | bytes = "\n"
 
     def write(self, piece: str | bytes) -> None:
         """Write a piece."""
+        self._last = piece[-1:] or self._last
         if isinstance(piece, str):
             self._stream.write(piece)
         else:
@@ -76,8 +82,14 @@ class RawOutput:
         self._stream.flush()
 
     def end(self) -> None:
-        """End a text."""
-        self.write("\n")
+        """End the last line of a text, unless it has ended."""
+        if self._last not in ("\n", b"\n"):
+            self.write("\n")
+
+
+def is_terminal() -> bool:
+    """Return whether stdout is a terminal."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def standard_output() -> Output:
@@ -85,16 +97,16 @@ def standard_output() -> Output:
     stream = sys.stdout
     if stream is None:  # it was closed when Python started
         return TextOutput(io.StringIO())
-    if stream.isatty():
+    if is_terminal():
         return TextOutput(stream, printable)
     return RawOutput(stream) if isinstance(stream, io.TextIOWrapper) else TextOutput(stream)
 
 
 @contextlib.contextmanager
-def file_output(path: Path) -> Iterator[Output]:
+def file_output(path: Path, inputs: Iterable[Path] = ()) -> Iterator[Output]:
     """Write to a file that the user named, in UTF-8; see :func:`minigrid.cli.outputs.output`."""
     with (
-        output(path) as temporary,
+        output(path, inputs=inputs) as temporary,
         open(temporary, "w", encoding="utf-8", newline="") as stream,
     ):
         yield RawOutput(stream)

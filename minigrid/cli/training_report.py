@@ -16,6 +16,8 @@ from minigrid.runs.records import Record
 from minigrid.runs.report import Report
 from minigrid.runs.run import Run
 
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+"""Format of the progress bar: leaves room for the numbers on a terminal of 80 columns."""
 LOG_SECONDS = 30.0
 """Time between two lines on the training loss, where stdout or stderr is not a terminal."""
 
@@ -40,16 +42,20 @@ class TrainingReport(Report):
 
     def started(self, run: Run) -> None:
         """Print a description of the run and open the progress bar."""
+        print(one_line(_where(run)))
         print(_description(run))
         if run.model.xp is not np:
             print("the first minibatch takes longer, because the GPU code is compiled on its first use")
-        self._bar = progress_bar(total=run.total_steps, initial=run.step.number, unit="step", dynamic_ncols=True)
+        self._bar = progress_bar(
+            total=run.total_steps, initial=run.step.number, dynamic_ncols=True, bar_format=BAR, unit="step"
+        )
 
     def estimated(self, run: Run, seconds: float) -> None:
         """Print how long the run will take."""
         epoch = tqdm.format_interval(seconds * len(run.task.train))
+        validations = "" if run.task.val is None else ", plus validations"
         rest = tqdm.format_interval(seconds * (run.total_steps - run.step.number))
-        self._write(f"about {seconds:.3g} s per minibatch: {epoch} per epoch, {rest} to the end, plus validations")
+        self._write(f"about {seconds:.3g} s per minibatch: {epoch} per epoch, {rest} to the end{validations}")
 
     def trained(self, run: Run) -> None:
         """Advance the progress bar."""
@@ -58,18 +64,18 @@ class TrainingReport(Report):
 
     def recorded(self, run: Run, record: Record) -> None:
         """Show the latest numbers next to the progress bar; where nobody sees the bar, print a line now and then."""
-        rate = f", {record['per_second'] / 1000:.1f}k/s" if "per_second" in record else ""
+        rate = f", {record['per_second'] / 1000:.1f}k" if "per_second" in record else ""
         if self._bar is not None:
             self._bar.set_postfix_str(
-                f"loss {record['loss']:.3f}, {bits(record['loss']):.3f} bits/{run.task.unit}{rate}, "
-                f"|g| {record['grad_norm']:.2f}, epoch {run.epoch:.2f}",
+                f"loss {record['loss']:.3f} ({bits(record['loss']):.3f} bits){rate and f'{rate}/s'}, "
+                f"|g| {record['grad_norm']:.2f}",
                 refresh=False,
             )
         if self._keeps_a_log and (time.monotonic() - self._logged_at > LOG_SECONDS or run.is_over):
             self._logged_at = time.monotonic()
             self._write(
                 f"step {record['step']:,} of {run.total_steps:,}, epoch {run.epoch:.2f}: "
-                f"training loss {record['loss']:.4f} nats{rate}"
+                f"training loss {record['loss']:.4f} nats{rate and f'{rate} {run.task.unit}s/s'}"
             )
 
     def validating(self, done: int, total: int) -> None:
@@ -108,6 +114,15 @@ class TrainingReport(Report):
             print(text)
         else:
             self._bar.write(text)
+
+
+def _where(run: Run) -> str:
+    """Return one line on the folder of a run and on what it learns."""
+    config = run.config
+    what = config.data or config.corpus or f"{config.task} of {config.digits} digits"
+    if run.step.number:
+        return f"continuing {run.folder} ({what}) from step {run.step.number:,}"
+    return f"training in {run.folder} ({what})"
 
 
 def _training_loss(run: Run) -> str:

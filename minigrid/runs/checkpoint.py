@@ -53,6 +53,11 @@ class Checkpoint(NamedTuple):
         """Return the vocabulary that the model was trained with."""
         return self.meta.vocabulary
 
+    def files(self) -> list[Path]:
+        """Return the files that nothing may overwrite: the checkpoint, and the text of its run."""
+        text = None if self.meta.run is None else self.meta.run.config.get("data")
+        return [self.path, *([Path(text)] if isinstance(text, str) else [])]
+
     def run(self) -> RunMeta:
         """Return the description of the run that wrote the file.
 

@@ -142,7 +142,7 @@ def from_json(values: Mapping[str, Any], source: str) -> Meta:
     try:
         return _described(Meta, migrate(dict(values)))
     except UserError as error:
-        problem = str(error).replace("`", "'")  # these are fields of the file, not parameters
+        problem = str(error).rstrip(".").replace("`", "'")  # these are fields of the file, not parameters
         raise UserError(
             f"the description in the checkpoint {source} is not valid: {problem}; the file, written by "
             f"{_writer(version, 'an older')}, is damaged or does not suit this version, so use another checkpoint"

@@ -144,7 +144,7 @@ class Config(ModelSettings):
 
 
 def refuse_idle(config: Config, given: Collection[str]) -> None:
-    """Refuse settings that have no effect on the task.
+    """Refuse settings that have no effect on the task or the optimiser.
 
     Parameters
     ----------
@@ -158,6 +158,8 @@ def refuse_idle(config: Config, given: Collection[str]) -> None:
     UserError
         One of the given settings does not apply to the task.
     """
+    if "alpha" in given and config.optimizer != "rmsprop":
+        raise UserError(f"`alpha` does not apply to `optimizer` {config.optimizer}: leave it out")
     for task, names in ONLY_FOR.items():
         for name in names:
             if name in given and config.task != task:
@@ -186,7 +188,11 @@ def read_config_file(path: str) -> dict[str, Any]:
         table = tomllib.loads(read_plain(Path(path), MOST_BYTES).decode("utf-8-sig"))
     except OSError as error:
         raise ConfigFileError(f"cannot read the config file {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # bad TOML or UTF-8; endless digits or nesting
+    except UnicodeDecodeError as error:
+        raise ConfigFileError(f"the config file {path} is not UTF-8 at byte {error.start}: save it as UTF-8") from error
+    except RecursionError as error:
+        raise ConfigFileError(f"the config file {path} is nested too deeply to be read") from error
+    except ValueError as error:  # bad TOML, or endless digits
         raise ConfigFileError(f"the config file {path} is not valid TOML: {error}") from error
     settings: dict[str, Any] = {}
     for key, value in table.items():

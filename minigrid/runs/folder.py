@@ -26,7 +26,7 @@ from minigrid.files import (
 )
 from minigrid.runs.checkpoint import read_description
 from minigrid.runs.config import Config
-from minigrid.runs.find import BEST, LAST
+from minigrid.runs.find import BEST, LAST, PRETRAINED
 from minigrid.runs.records import Record, checked_record
 from minigrid.version import __version__
 
@@ -46,6 +46,8 @@ def refuse_used(folder: Path) -> None:
     UserError
         `folder` is a file, or a folder that is not empty.
     """
+    if str(folder).startswith(PRETRAINED):
+        raise UserError(f"{folder} names a model that comes with minigrid: choose another folder for the `run`")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is a file: choose a new folder for the `run`")
     if folder.exists() and not all(map(is_unfinished, folder.iterdir())) and not _is_untrained(folder):
@@ -220,7 +222,8 @@ def read_metrics(folder: Path) -> list[Record]:
         lines = read_plain(folder / METRICS, MOST_BYTES).decode().splitlines()
         return [_record(line) for line in lines]
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise UserError(f"{folder} contains no {METRICS}: give the folder of a run") from error
+        what = "contains no" if folder.is_dir() else "is no folder with"
+        raise UserError(f"{folder} {what} {METRICS}: give the folder of a run") from error
     except OSError as error:
         raise UserError(f"cannot read {folder / METRICS}: {error.strerror}; give the folder of a run") from error
     except ValueError as error:  # not JSON, not UTF-8, or not a record

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minigrid.data.corpora.formats import not_utf8, refuse_other_formats
 from minigrid.data.vocabulary import Vocabulary, show
 from minigrid.errors import Notice, UserError
 from minigrid.files import read_plain
@@ -42,18 +43,18 @@ def read_text(path: Path, name: str, tokens: str) -> Text:
     Raises
     ------
     UserError
-        The file cannot be read, is too large, or is not UTF-8 though the model reads characters.
+        The file cannot be read, is too large, or is no text in UTF-8 though the model reads characters.
     """
     try:
         content = read_plain(path, MOST)
-        return content if tokens == "bytes" else content.decode("utf-8").removeprefix("\ufeff")
+        if tokens == "bytes":
+            return content
+        refuse_other_formats(path)
+        return content.decode("utf-8").removeprefix("\ufeff")
     except OSError as error:
         raise UserError(f"cannot read `{name}` {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"`{name}` {path} is not UTF-8 at byte {error.start}, but the model reads characters: convert it first, "
-            "with `iconv -f cp1252 -t utf-8` for example"
-        ) from error
+        raise not_utf8(path, error.start, after_utf8=any(byte > 0x7F for byte in content[: error.start])) from error
 
 
 def ids_of(

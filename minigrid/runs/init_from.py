@@ -15,8 +15,8 @@ from minigrid.runs.checkpoint import Checkpoint
 from minigrid.runs.config import Config
 from minigrid.runs.tasks import Task, config_of, unit_of
 
-SIZES = ("model", "hidden", "layers")
-OF_THE_CELL = ("tie", "priority", "lstm_output", "embedding")
+THAT_SHAPE_PARAMETERS = ("model", "hidden", "layers", "tie", "embedding")
+SETTINGS_OF_THE_MODEL = (*THAT_SHAPE_PARAMETERS, "priority", "lstm_output")
 TEXT = ("corpus", "data", "task", "tokens", "digits", "split", "val_fraction", "test_fraction", "batch", "steps")
 ENOUGH = 1000
 """Length of text, in symbols, for each symbol that is new to the model."""
@@ -35,12 +35,22 @@ def inherited(checkpoint: Checkpoint, given: dict[str, Any]) -> dict[str, Any]:
         Of a run, or a model alone; a model alone brings its sizes only.
     given : dict
         Settings chosen for the new run.
+
+    Raises
+    ------
+    UserError
+        A setting that was chosen asks for parameters of other shapes.
     """
     options = dataclasses.asdict(checkpoint.meta.model)
+    for name in THAT_SHAPE_PARAMETERS:
+        if given.get(name) not in (None, options[name]):
+            raise UserError(
+                f"`{name}` {given[name]} contradicts `init_from`, whose model has `{name}` {options[name]}: "
+                "leave it out"
+            )
     if options["embedding"] == options["hidden"]:
         options["embedding"] = None  # follows the hidden size, as by default
-    names = SIZES if given.get("model", options["model"]) != options["model"] else SIZES + OF_THE_CELL
-    settings = {name: options[name] for name in names}
+    settings = {name: options[name] for name in SETTINGS_OF_THE_MODEL}
     if checkpoint.meta.run is not None and not given.keys() & {"corpus", "data", "task"}:
         saved = dataclasses.asdict(config_of(checkpoint))
         settings |= {name: saved[name] for name in TEXT}
@@ -69,8 +79,7 @@ def joint_vocabulary(checkpoint: Checkpoint, corpus: Corpus | None) -> Vocabular
         return known
     if known.tokens != corpus.vocabulary.tokens:
         raise UserError(
-            f"`init_from` {checkpoint.path}: this model reads {known.tokens}, and a text in {corpus.vocabulary.tokens} "
-            f"means nothing to it: set `tokens` to {known.tokens}"
+            f"the model of `init_from` reads {unit_of(known)}s, not {unit_of(corpus.vocabulary)}s: leave out `tokens`"
         )
     return Vocabulary(known.tokens, tuple(sorted({*known.symbols, *corpus.vocabulary.symbols})))
 

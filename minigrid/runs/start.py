@@ -6,13 +6,15 @@ from typing import Any
 
 from minigrid.backend import choose_device
 from minigrid.errors import UserError
-from minigrid.files import remove_unfinished, stamp
+from minigrid.files import remove_unfinished, require_plain, stamp, written
 from minigrid.nn.model import CharModel
 from minigrid.runs.checkpoint import Checkpoint, read_checkpoint
 from minigrid.runs.checkpoint_format import Progress
 from minigrid.runs.config import Config
-from minigrid.runs.find import LAST, find_checkpoint
+from minigrid.runs.find import BEST, LAST, find_checkpoint
 from minigrid.runs.folder import (
+    CONFIG,
+    METRICS,
     claim,
     fresh_folder,
     held,
@@ -87,6 +89,9 @@ def resume_run(folder: Path, given: dict[str, Any] | None = None) -> Run:
             "`init_from`"
         )
     path = find_checkpoint(folder, preferred=LAST)
+    for name in (LAST, BEST, METRICS, CONFIG):
+        with written(folder / name):  # refuse it before anything is changed
+            require_plain(folder / name)
     with held(folder):  # so that no other process trains until everything is read
         return _resumed(folder, read_checkpoint(path), given or {})
 

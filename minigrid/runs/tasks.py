@@ -186,6 +186,10 @@ def task_again(checkpoint: Checkpoint, config: Config, trained: str) -> tuple[Co
     UserError
         The text has changed or is gone; no run wrote the checkpoint.
     """
+    if config.data and not Path(config.data).exists():
+        raise UserError(
+            f"the text of {trained} is no longer at {config.data}: if it has moved, name its new place with `data`"
+        )
     config, corpus = resolve(config)
     require_same_text(corpus, checkpoint.run().sha256, trained)
     return config, make_task(config, corpus, checkpoint.vocabulary())
@@ -247,11 +251,11 @@ def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False
     """
     if corpus.vocabulary == vocabulary:
         return corpus.ids  # a large text stays in its file
-    unknown = vocabulary.lacking(corpus.vocabulary)
+    unknown, units = vocabulary.lacking(corpus.vocabulary), f"{unit_of(vocabulary)}s"
     if unknown and not skip_unknown:
         raise UserError(
-            f"{corpus.source} has {vocabulary.tokens} that the model does not know: {unknown}; remove them, skip them "
-            "(`oov` skip), or use a model that was trained on them"
+            f"{corpus.source} has {units} that the model does not know: {unknown}; remove them, skip "
+            "them (`oov` skip), or use a model that was trained on them"
         )
     ids = corpus.ids
     if unknown:
@@ -260,7 +264,7 @@ def translate(corpus: Corpus, vocabulary: Vocabulary, skip_unknown: bool = False
     ids = new_ids.astype(id_type(vocabulary))[ids]  # keeps a large text small
     if unknown:
         warnings.warn(
-            f"left out of {corpus.source}: {len(corpus.ids) - len(ids):,} of {len(corpus.ids):,} {vocabulary.tokens}, "
+            f"left out of {corpus.source}: {len(corpus.ids) - len(ids):,} of {len(corpus.ids):,} {units}, "
             f"which the model does not know: {unknown}",
             Notice,
             stacklevel=2,

@@ -5,8 +5,7 @@ import math
 import sys
 from typing import TYPE_CHECKING
 
-from minigrid.backend import choose_device
-from minigrid.cli.options import TRAINED, add_backend, add_oov
+from minigrid.cli.options import TRAINED, add_backend, add_oov, choose
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
 from minigrid.errors import NotFiniteError, UserError
@@ -52,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.runs.checkpoint import read_checkpoint
 
     _check(options)
-    choose_device(options.backend, options.device)
+    choose(options)
     checkpoint = read_checkpoint(options.run)
     if options.per_character or options.text is not None:
         _measure_in_one_piece(options, checkpoint)
@@ -86,7 +85,7 @@ def _measure(options: argparse.Namespace, checkpoint: "Checkpoint") -> None:
     else:
         batches = getattr(task_of(checkpoint), part)
     if batches is None:
-        raise UserError(f"the run {options.run} has no {part} split: choose another `part`")
+        raise UserError(f"the run {options.run} held nothing out as {part}: choose another `part`")
     with progress_bar(total=len(batches), desc="reading", unit="minibatch", leave=False) as bar:
         result = evaluate(checkpoint.model(options.backend), batches, progress=lambda done: bar.update(done - bar.n))
     if not math.isfinite(result.loss):

@@ -4,8 +4,7 @@ import argparse
 import dataclasses
 from functools import partial
 
-from minigrid.backend import choose_device
-from minigrid.cli.options import add_backend, add_setting
+from minigrid.cli.options import add_backend, add_setting, choose
 from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.nn.options import ModelSettings, check_sizes
@@ -48,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.nn.model import CharModel
     from minigrid.training.step import TrainStep
 
-    choose_device(options.backend, options.device)
+    choose(options)
     check_sizes(steps=options.steps, batch=options.batch)
     if options.directions is not None:
         check_sizes(directions=options.directions)

@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from minigrid.backend import choose_device
-from minigrid.cli.options import TRAINED, add_backend
+from minigrid.cli.options import TRAINED, add_backend, choose
 from minigrid.cli.outputs import output
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
@@ -39,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.runs.checkpoint import read_checkpoint
     from minigrid.runs.sampling import Sampler, generate
 
-    choose_device(options.backend, options.device)
-    if options.out.suffix.lower() == ".png" or not options.out.name:
+    choose(options)
+    if options.out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {options.out} names the page: end it with .html; the picture is saved next to it")
     checkpoint = read_checkpoint(options.run)
     model, vocabulary = checkpoint.model(options.backend), checkpoint.vocabulary()
@@ -53,9 +52,9 @@ def run(options: argparse.Namespace) -> int:
     html = page(model, vocabulary, ids, trace, name)
     image = options.out.with_suffix(".png")
     figure = picture(vocabulary, ids[:PICTURED], trace)
-    with output(options.out) as temporary:
+    with output(options.out, inputs=checkpoint.files()) as temporary:
         temporary.write_text(html, encoding="utf-8")
-    with output(image) as temporary:
+    with output(image, inputs=checkpoint.files()) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     print(one_line(f"wrote {options.out} and {image}"))
     return 0

@@ -3,15 +3,14 @@
 import argparse
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minigrid.backend import choose_device
-from minigrid.cli.options import TRAINED, add_backend, add_oov
+from minigrid.cli.options import TRAINED, add_backend, add_oov, choose
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
-from minigrid.cli.text_output import Output, file_output, standard_output
+from minigrid.cli.text_output import Output, file_output, is_terminal, standard_output
 from minigrid.errors import Notice, UserError
 from minigrid.progress import progress_bar
 
@@ -101,19 +100,20 @@ def _add_prime(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    from minigrid.runs.checkpoint import load
+    from minigrid.runs.checkpoint import read_checkpoint
     from minigrid.runs.given_text import text_of
     from minigrid.runs.sampling import Sampler, generate_ids
     from minigrid.runs.tasks import unit_of
 
     _check(options)
-    choose_device(options.backend, options.device)
+    choose(options)
     temperature = 1.0 if options.temperature is None else options.temperature
     sampler = Sampler(temperature=temperature, top_k=options.top_k, argmax=options.argmax)
-    model, vocabulary = load(options.run, options.backend)
+    checkpoint = read_checkpoint(options.run)
+    model, vocabulary = checkpoint.model(options.backend), checkpoint.vocabulary()
     prime, stop = _prime(options, vocabulary), _stop(options, vocabulary)
     _refuse_equal_samples(options, vocabulary, prime)
-    with _opened(options, unit_of(vocabulary)) as (output, bar):
+    with _opened(options, unit_of(vocabulary), checkpoint.files()) as (output, bar):
         for k in range(options.num_samples):
             seed = (options.seed or 0) + k
             ids = generate_ids(model, vocabulary, options.length, prime=prime, stop=stop, sampler=sampler, seed=seed)
@@ -121,6 +121,8 @@ def run(options: argparse.Namespace) -> int:
                 output.write(f"--- sample {k + 1} of {options.num_samples}, seed {seed} ---\n")
             output.write(text_of(prime, vocabulary))
             _write(output, (text_of([id], vocabulary) for id in ids), bar)
+            if vocabulary.tokens == "chars" or options.num_samples > 1 or (options.out is None and is_terminal()):
+                output.end()  # a single sample of bytes stays as it is
     if options.out is not None:
         print(f"wrote {one_line(str(options.out))}")
     return 0
@@ -174,7 +176,7 @@ def _stop(options: argparse.Namespace, vocabulary: "Vocabulary") -> "np.ndarray 
 
 
 @contextlib.contextmanager
-def _opened(options: argparse.Namespace, unit: str) -> "Iterator[tuple[Output, tqdm | None]]":
+def _opened(options: argparse.Namespace, unit: str, inputs: Sequence[Path]) -> "Iterator[tuple[Output, tqdm | None]]":
     """Open the output, and a progress bar if it is a file."""
     if options.out is None:
         yield standard_output(), None
@@ -182,7 +184,7 @@ def _opened(options: argparse.Namespace, unit: str) -> "Iterator[tuple[Output, t
     total = options.length * options.num_samples
     try:
         with (
-            file_output(options.out) as output,
+            file_output(options.out, [*inputs, *filter(None, [options.prime_file])]) as output,
             progress_bar(total=total, desc="writing", unit=unit, leave=False) as bar,
         ):
             yield output, bar
@@ -201,4 +203,3 @@ def _write(output: Output, pieces: "Iterable[Text]", bar: "tqdm | None") -> None
     except KeyboardInterrupt:
         output.end()
         raise
-    output.end()

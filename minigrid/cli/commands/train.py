@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minigrid.cli.flags import flag, with_flags
-from minigrid.cli.options import add_setting
+from minigrid.cli.options import add_setting, refuse_idle_device
 from minigrid.cli.parser import Parser
 from minigrid.cli.terminal import one_line
 from minigrid.errors import UserError
@@ -34,8 +34,8 @@ def add_options(parser: Parser) -> None:
         "--init-from",
         group="run",
         metavar="RUN",
-        help="start from the parameters of another run or checkpoint, with its sizes and, unless you name a text, "
-        "with its text; a text of your own may have characters that are new to it",
+        help="start from the parameters of another run or checkpoint, with its sizes; unless you name another text, "
+        "with its text too",
     )
     parser.add_argument(
         "--config",
@@ -65,13 +65,15 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.runs.run import DivergedError, InterruptedRunError
 
     run = _resumed(options) if options.resume else _started(options)
+    if run.is_over and not run.validation_is_due:
+        print(one_line(f"nothing left to do: the run in {run.folder} has done {_steps(run)} already"))
     try:
         with TrainingReport() as report:
             train(run, report)
     except InterruptedRunError:
         again = f"{_command('train', options)} --run {shlex.quote(str(run.folder))} --resume"
         with contextlib.suppress(OSError):  # the terminal may be gone
-            print(one_line(f"stopped at step {run.step.number} and saved; to continue: {again}"), file=sys.stderr)
+            print(one_line(f"stopped at step {run.step.number:,} and saved; to continue: {again}"), file=sys.stderr)
         return 130
     except DivergedError as error:
         message = with_flags(str(error), options.parser.flags)
@@ -79,9 +81,13 @@ def run(options: argparse.Namespace) -> int:
         return 1
     best = f"best validation loss {run.state.best:.4f} nats; " if math.isfinite(run.state.best) else ""
     limit = " (limit set by --max-steps)" if run.step.number == run.config.max_steps else ""
-    print(one_line(f"done: {run.step.number} steps{limit}; {best}everything is in {run.folder}"))
+    print(one_line(f"done: {_steps(run)}{limit}; {best}everything is in {run.folder}"))
     print(one_line(f"to write with it: {_command('sample', options)} {shlex.quote(str(run.folder))}"))
     return 0
+
+
+def _steps(run: "Run") -> str:
+    return "1 step" if run.step.number == 1 else f"{run.step.number:,} steps"
 
 
 def _command(name: str, options: argparse.Namespace) -> str:
@@ -112,6 +118,7 @@ def _started(options: argparse.Namespace) -> "Run":
     taken = {} if options.init_from is None else inherited(read_checkpoint(options.init_from), given)
     config = Config(**taken | given)
     refuse_idle(config, given)
+    refuse_idle_device(config.backend, given.get("device"))
     run = start_run(config, options.run, options.init_from)
     kept = [
         f"{flag(name)} {shlex.quote(str(value))}"

@@ -13,7 +13,7 @@ from minigrid.files import open_plain
 HEAD = 1 << 16
 """Bytes at the beginning of a file that tell its format."""
 
-_AS_BYTES = "or set `tokens` to bytes to learn its bytes as they are"
+_AS_BYTES = "or train a model of bytes on it (`tokens` bytes)"
 _UNPACK = "unpack it first"
 _SAVE = "save its text as a plain text file first"
 

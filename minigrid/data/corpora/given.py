@@ -51,12 +51,16 @@ def _in_folder(folder: Path) -> Path:
     elif len(texts) == 1:
         advice = f"name the text file itself, such as {texts[0]}"
     else:
-        advice = _joined(f"{quoted(folder)}/*.txt")
+        advice = _joined(f"{quoted(folder)}/*.txt", "its texts")
     raise UserError(f"the folder {folder} contains no input.txt: {advice}.")
 
 
 def _missing(given: Path, corpora: Iterable[str]) -> UserError:
     name = str(given)
+    if re.match(r"(https?|ftp):/", name):  # a path has no two slashes in a row
+        return UserError(f"`data` must be a file, not an address: download it first, and name the file ({given}).")
+    if name.startswith("pretrained:"):
+        return UserError(f"`data` must be a text, but {given} is a model: start from it with `init_from`.")
     if name == "-":
         return UserError(f"`data` cannot be standard input, because a text is read twice: {_SAVE}.")
     if name in corpora:
@@ -69,5 +73,5 @@ def _missing(given: Path, corpora: Iterable[str]) -> UserError:
     return UserError(f"there is no file {given}: check the path.")
 
 
-def _joined(files: str) -> str:
-    return f"join them into one file (`cat {files} > {unused(Path('all.txt'))}`), and name that"
+def _joined(files: str, what: str = "them") -> str:
+    return f"join {what} into one file (`cat {files} > {unused(Path('all.txt'))}`), and name that"
