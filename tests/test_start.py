@@ -1,6 +1,7 @@
 """Starting and resuming runs."""
 
 import json
+import os
 import re
 import shutil
 import warnings
@@ -209,10 +210,20 @@ def test_a_run_whose_metrics_cannot_be_written_is_left_as_it_was(tmp_path, data)
     (folder / "metrics.jsonl").unlink()
     (folder / "metrics.jsonl").mkdir()
     before = contents(folder)
-    with pytest.warns(Notice, match="not readable"):
-        run = resume_run(folder, {"max_steps": 9})
-    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl"):
-        train(run)
+    with pytest.raises(UserError, match=r"cannot write .*metrics\.jsonl: Is a directory"):
+        resume_run(folder, {"max_steps": 9})
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("name", ["best.npz", "config.json"])
+def test_a_run_is_not_resumed_if_it_could_not_be_saved(tmp_path, data, name):
+    folder = tmp_path / "run"
+    trained(folder, text_config(data, max_steps=3))
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    before = contents(folder)
+    with pytest.raises(UserError, match=f"cannot write .*{name}: it is a pipe or a device"):
+        resume_run(folder, {"max_steps": 9})
     assert contents(folder) == before
 
 
