@@ -91,6 +91,7 @@ def test_a_run_stopped_four_times_ends_as_one_that_never_was(tmp_path, data):
     assert step_of(last) == 101
 
     process = start("slowly", 20, *resume)
+    assert "from step 101" in process.stdout.readline()
     assert "grid 2 x 8" in process.stdout.readline()
     time.sleep(random.uniform(0.1, 0.5))  # anywhere, in a step or in a save: 99 steps of 20 ms are to come
     process.kill()
