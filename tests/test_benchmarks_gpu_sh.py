@@ -101,7 +101,11 @@ def hidden() -> set[str]:
 def rehearse(plan: str, nvidia_smi: str, folder: Path) -> Path:
     """Run a plan in a bare copy of the working tree where a few things go wrong; return the folder with the results."""
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     copy = folder / plan
     for name in filter(None, listed.stdout.split("\0")):

@@ -19,6 +19,7 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 ADDRESS = "https://example.org/somebody/minigrid"
 
 PACKAGE = PROJECT / "minigrid"
+GIT = ("git", "-c", "safe.directory=*")  # the checkout may belong to another user
 FILES = {
     path.relative_to(PROJECT).as_posix()
     for path in PACKAGE.rglob("*")
@@ -90,7 +91,7 @@ def needs_a_checkout():
 
 def test_git_ignores_no_source_file():
     needs_a_checkout()
-    checked = run("git", "check-ignore", "--no-index", "--stdin", input="\n".join(FILES), cwd=PROJECT)
+    checked = run(*GIT, "check-ignore", "--no-index", "--stdin", input="\n".join(FILES), cwd=PROJECT)
     assert checked.stdout == ""
     assert checked.returncode == 1, checked.stderr  # 1: nothing is ignored; 128: git could not tell
 
@@ -99,7 +100,7 @@ def test_git_ignores_no_source_file():
 def tracked():
     """Return the files of the checkout, those included that will be committed next."""
     needs_a_checkout()
-    listed = run("git", "ls-files", "-co", "--exclude-standard", "-z", cwd=PROJECT)
+    listed = run(*GIT, "ls-files", "-co", "--exclude-standard", "-z", cwd=PROJECT)
     assert listed.returncode == 0, listed.stderr
     return {name for name in listed.stdout.split("\0") if (PROJECT / name).is_file()}
 
