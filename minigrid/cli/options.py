@@ -82,6 +82,6 @@ def choose(options: argparse.Namespace) -> None:
 
 
 def refuse_idle_device(backend: str, device: int | None) -> None:
-    """Refuse the number of a GPU where none is used."""
-    if backend == "numpy" and device is not None:
+    """Refuse the number of a GPU, other than the default, where none is used."""
+    if backend == "numpy" and device:
         raise UserError(f"`device` {device} has no effect with `backend` numpy: add `backend` cupy, or leave it out")
