@@ -11,7 +11,7 @@ from minigrid.errors import UserError
 from minigrid.nn.cells import CELLS, Cell
 from minigrid.nn.dropout import draw_masks, dropout_backward, dropout_forward
 from minigrid.nn.inputs import check_array, check_arrays, check_characters, check_names
-from minigrid.nn.naming import layer_names, parameter_shapes, state_names
+from minigrid.nn.naming import layer_names, parameter_shapes
 from minigrid.nn.ops import (
     DenseInput,
     LayerInput,
@@ -131,7 +131,7 @@ class CharModel:
 
     def state_names(self) -> list[str]:
         """Return the names of the state's arrays, ``time.0.h`` and so on, from the bottom layer up."""
-        return state_names(self.options, self.cell)
+        return [full for names in self._names for full in names.states.values()]
 
     def initial_state(self, batch: int) -> State:
         """Return zeros: name -> (B, H) array."""

@@ -26,7 +26,7 @@ def layer_names(cell: Cell, layer: int, tie: str | None) -> LayerNames:
 
 
 def state_names(options: ModelOptions, cell: Cell) -> list[str]:
-    """Return the names of the state's arrays, from the bottom layer up; each array is (B, H)."""
+    """Return the names of a model's state arrays, as :meth:`CharModel.state_names` does; each array is (B, H)."""
     names = (layer_names(cell, layer, options.tie) for layer in range(options.layers))
     return [full for layer in names for full in layer.states.values()]
 
