@@ -123,6 +123,7 @@ def test_a_message_is_one_line_of_a_readable_length(capsys, parser):
         (["-hidden", "8"], "options begin with two hyphens, except for -h"),
         (["--fast=yes"], "--fast takes no value: leave out 'yes'"),
         (["--lr"], "--lr needs a value"),
+        (["--lr=1e-400"], "--lr must be 0 or at least 5e-324, not '1e-400'"),
         (["--name=c"], "--name must be a or b, not 'c'"),
         (["--nam=a"], "unrecognized arguments: --nam=a (did you mean --name?)"),
         (["--lr=9" + "9" * 5000 + "x"], f"--lr must be a number, not '{'9' * 59}..."),

@@ -1,6 +1,7 @@
 """How the values of options are read: each at most once, with mistakes named in words."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,12 @@ def _whole_number(text: str) -> int:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"must be a number, not {shown(text)}") from error
+    if number == 0 and re.search("[1-9]", text.lower().partition("e")[0]):
+        raise argparse.ArgumentTypeError(f"must be 0 or at least 5e-324, not {shown(text)}")
+    return number
 
 
 def _path(text: str) -> Path:
