@@ -493,6 +493,12 @@ def test_inspect_reads_your_text(capsys, here):
     assert (here / "one.png").exists()
 
 
+def test_a_run_that_has_recorded_nothing_is_not_drawn(capsys, here):
+    (here / "chars" / "metrics.jsonl").write_text("")
+    assert "the run chars has recorded nothing yet: leave it out" in refused(capsys, "plot", "chars", "addition")
+    assert not (here / "curves.png").exists()
+
+
 def test_plot_draws_several_runs(capsys, here):
     (here / "elsewhere").mkdir()
     shutil.copytree("chars", "elsewhere/chars")

@@ -45,6 +45,7 @@ def here(small_runs):
         ("chars --out=.", "cannot write .: Is a directory"),
         ("chars --out=a.txt --length=-5", "--length must be at least 0"),
         ("chars --backend=gpu", "--backend must be auto, numpy or cupy, not 'gpu'"),
+        ("chars --length=1" + "0" * 400, "--length must be at most 1,000,000,000,000, not 1000"),
         ("chars --oov=ignore", "--oov must be error or skip, not 'ignore'"),
         ("", "the following arguments are required: RUN"),
     ],

@@ -169,8 +169,11 @@ def test_a_folder_that_stands_alone_may_be_a_run(capsys, tmp_path):
 def test_a_help_text_that_cannot_be_written_is_an_error(monkeypatch):
     with open("/dev/full", "w", encoding="utf-8") as full:
         monkeypatch.setattr(sys, "stdout", full)
-        with pytest.raises(OSError, match="No space left"):
-            parse(Parser(prog="tool"), ["--help"])
+        for option in ("--help", "--version"):
+            parser = Parser(prog="tool")
+            parser.add_argument("--version", action="version", version="1")
+            with pytest.raises(OSError, match="No space left"):
+                parse(parser, [option])
         monkeypatch.undo()
         with contextlib.suppress(OSError):
             full.close()

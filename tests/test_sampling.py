@@ -189,8 +189,10 @@ def test_ids_are_what_the_text_is_made_of(model):
     assert LETTERS.decode(ids) == written(model, 30, prime="cat", seed=2)
 
 
-def test_a_length_that_no_counter_holds(model):
-    assert len(list(itertools.islice(generate_ids(model, LETTERS, 10**30), 3))) == 3
+def test_a_length_that_no_model_will_write(model):
+    assert len(list(itertools.islice(generate_ids(model, LETTERS, 10**12), 3))) == 3
+    with pytest.raises(UserError, match=r"^`length` must be at most 1,000,000,000,000, not 1000000000001$"):
+        generate_ids(model, LETTERS, 10**12 + 1)
 
 
 # -- bytes

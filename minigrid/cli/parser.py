@@ -87,11 +87,13 @@ class Parser(argparse.ArgumentParser):
             message = f"{message[:LONGEST]}..."
         self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
 
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Leave the program; a help text that cannot be written is an error."""
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        super().exit(status, message)
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print a help text or a message; argparse would ignore that a help text cannot be written."""
+        if file is not sys.stdout:
+            super()._print_message(message, file)
+        elif file is not None:
+            file.write(message)
+            file.flush()
 
 
 def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -1,7 +1,6 @@
 """Write text with a trained model, one character at a time."""
 
 import itertools
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ import numpy as np
 
 from minigrid.backend import to_host
 from minigrid.data.vocabulary import Vocabulary
-from minigrid.errors import NotFiniteError, UserError
+from minigrid.errors import NotFiniteError, UserError, shown
 from minigrid.nn.model import CharModel
 from minigrid.nn.options import check_fields, option
 
+LONGEST = 10**12  # symbols, which no model will ever write
 COLDEST = 1e-100
 """A lower temperature is raised to this one, which chooses the same characters and cannot overflow."""
 
@@ -136,17 +136,18 @@ def generate_ids(
     Raises
     ------
     UserError
-        `stop` is empty, or `length` or `seed` is negative; raised by the call itself.
+        `stop` is empty, `length` is out of bounds, or `seed` is negative; raised by the call itself.
     """
-    if length < 0:
-        raise UserError(f"`length` must be at least 0, not {length}")
+    if not 0 <= length <= LONGEST:
+        bound = "at least 0" if length < 0 else f"at most {LONGEST:,}"
+        raise UserError(f"`length` must be {bound}, not {shown(length)}")
     if np.min(seed) < 0:
         raise UserError(f"`seed` must be at least 0, not {seed}")
     if stop is not None and not len(stop):
         raise UserError("`stop` is empty: give the text to stop after, or leave it out")
     generator = np.random.default_rng(seed)
     first = np.asarray(prime) if len(prime) else np.array([_start(vocabulary, generator)])
-    ids = itertools.islice(_generate_ids(model, first, sampler or Sampler(), generator), min(length, sys.maxsize))
+    ids = itertools.islice(_generate_ids(model, first, sampler or Sampler(), generator), length)
     return ids if stop is None else _until(ids, list(stop))
 
 

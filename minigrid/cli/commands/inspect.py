@@ -52,9 +52,11 @@ def run(options: argparse.Namespace) -> int:
     html = page(model, vocabulary, ids, trace, name)
     image = options.out.with_suffix(".png")
     figure = picture(vocabulary, ids[:PICTURED], trace)
-    with output(options.out, inputs=checkpoint.files()) as temporary:
-        temporary.write_text(html, encoding="utf-8")
-    with output(image, inputs=checkpoint.files()) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    with (
+        output(options.out, inputs=checkpoint.files()) as page_file,
+        output(image, inputs=checkpoint.files()) as image_file,
+    ):
+        page_file.write_text(html, encoding="utf-8")
+        figure.savefig(image_file, format="png", dpi=120)
     print(one_line(f"wrote {options.out} and {image}"))
     return 0

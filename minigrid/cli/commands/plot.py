@@ -36,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     for folder in options.runs:
         label = folder.name if times_named[folder.name] == 1 else str(folder)
         curves[label] = read_metrics(folder)
+        if not curves[label]:
+            raise UserError(f"the run {folder} has recorded nothing yet: leave it out, or try again later")
     figure = loss_curves(curves)
     with output(options.out) as temporary:
         try:
