@@ -80,7 +80,7 @@ def machine(results: Results) -> str:
     return (
         f"{m['cpu']}, {m['cores']} cores, Python {m['python']}, NumPy {m['numpy']}, PyTorch {m['torch']}; float32, "
         f"batch and sequence of 50, 65 characters; medians of {results['turns']} turns, lowest to highest in brackets. "
-        f"`import minigrid`: {results['start_up_seconds']:.2f} s. 100 MB of text: "
+        f"`from minigrid import CharModel`: {results['start_up_seconds']:.2f} s. 100 MB of text: "
         + ", ".join(f"{name} {r['seconds']:.3f} s and {r['peak_bytes'] / 1e6:.0f} MB" for name, r in loaded.items())
         + ". The Torch7 column is history, from another machine."
     )
