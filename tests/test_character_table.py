@@ -4,7 +4,7 @@ import io
 import numpy as np
 import pytest
 
-from minigrid.cli.character_table import header, rows, shown
+from minigrid.cli.character_table import header, rows, visible
 from minigrid.data.vocabulary import Vocabulary
 
 
@@ -17,12 +17,12 @@ from minigrid.data.vocabulary import Vocabulary
     ],
 )  # fmt: skip
 def test_characters_that_would_not_show_become_codes(character, expected):
-    assert shown(ord(character), "chars") == expected
+    assert visible(ord(character), "chars") == expected
 
 
 @pytest.mark.parametrize(("byte", "expected"), [(97, "a"), (10, "0x0A"), (0x20, "0x20"), (0xC3, "0xC3"), (34, "0x22")])
 def test_bytes_that_would_not_show_become_codes(byte, expected):
-    assert shown(byte, "bytes") == expected
+    assert visible(byte, "bytes") == expected
 
 
 def test_every_table_can_be_read_back():
@@ -32,5 +32,5 @@ def test_every_table_can_be_read_back():
     assert lines[0] == ["position", "character", "probability", "nats"]
     assert lines[1] == ["7", "U+0000", "0.606531", "0.500000"]
     assert all(len(line) == 4 for line in lines)
-    assert [line[1] for line in lines[1:]] == [shown(symbol, "chars") for symbol in symbols]
+    assert [line[1] for line in lines[1:]] == [visible(symbol, "chars") for symbol in symbols]
     assert len({line[1] for line in lines[1:]}) == len(symbols)

@@ -28,12 +28,12 @@ def rows(ids: np.ndarray, nats: np.ndarray, position: int, vocabulary: Vocabular
     """
     columns = zip(ids.tolist(), np.exp(-nats).tolist(), nats.tolist(), strict=True)
     return "".join(
-        f"{place}\t{shown(vocabulary.symbols[id], vocabulary.tokens)}\t{probability:.6g}\t{surprisal:.6f}\n"
+        f"{place}\t{visible(vocabulary.symbols[id], vocabulary.tokens)}\t{probability:.6g}\t{surprisal:.6f}\n"
         for place, (id, probability, surprisal) in enumerate(columns, position)
     )
 
 
-def shown(symbol: int, tokens: str) -> str:
+def visible(symbol: int, tokens: str) -> str:
     """Return a character as it is if it can be seen and cannot upset the table, otherwise as its code."""
     if tokens == "bytes" and symbol >= 0x80:
         return f"0x{symbol:02X}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from minigrid.cli.flags import with_flags
-from minigrid.cli.terminal import one_line
+from minigrid.cli.terminal import one_line, shortened
 from minigrid.cli.values import GIVEN, TYPES, StoreOnce, SwitchOnce, not_empty
 from minigrid.errors import closest, did_you_mean, shown
 
@@ -22,9 +22,6 @@ WORDS = (
 
 NAMES = ("PATH", "FILE", "DIR", "RUN")
 """Placeholders of the options that name something, and may not be empty."""
-
-LONGEST = 500
-"""Characters of a message about wrong arguments; what somebody pasted by mistake is cut off there."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -83,9 +80,7 @@ class Parser(argparse.ArgumentParser):
         """Print the message as one sentence and exit with code 2."""
         for pattern, words in WORDS:
             message = re.sub(pattern, words, message)
-        if len(message) > LONGEST:
-            message = f"{message[:LONGEST]}..."
-        self.exit(2, f"{self.prog}: {one_line(message)} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {shortened(one_line(message))} (see {self.prog} --help)\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print a help text or a message; argparse would ignore that a help text cannot be written."""
@@ -104,11 +99,11 @@ def parse(parser: Parser, arguments: Sequence[str] | None) -> argparse.Namespace
     """
     options, unknown = parser.parse_known_args(arguments)
     vars(options).pop(GIVEN, None)
-    command = getattr(options, "parser", parser)
     if unknown:
+        command = getattr(options, "parser", parser)
         command.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown, command)}")
-    if command is parser and "parser" not in options:
-        command.error("a command is missing: give one, such as train or sample")
+    if "parser" not in options:
+        parser.error("a command is missing: give one, such as train or sample")
     return options
 
 

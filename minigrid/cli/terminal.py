@@ -2,8 +2,8 @@
 
 import re
 
-LONGEST = 800
-"""Characters of a message, which may contain a path of any length."""
+LONGEST = 700
+"""Characters of a message, which may contain a path of any length, or what somebody pasted by mistake."""
 
 # C0 and C1 control characters, delete, and the characters that reverse the direction of what follows
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
