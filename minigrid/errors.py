@@ -20,10 +20,12 @@ class UserError(ValueError):
 class NotFiniteError(UserError):
     """The exception raised if a model computes numbers that are not finite."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "the model computes numbers that are not finite, because its weights are too large: use another checkpoint"
-        )
+    def __init__(
+        self,
+        message: str = "the model computes numbers that are not finite, because its weights are too large: use another "
+        "checkpoint",
+    ):
+        super().__init__(message)
 
 
 class Notice(UserWarning):

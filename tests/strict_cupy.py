@@ -14,6 +14,7 @@ allocations. One call to cupy can be several of these. The rules below follow Cu
 - an operand of a matrix product that is neither C- nor Fortran-contiguous is copied first.
 """
 
+import os
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, ClassVar
@@ -284,6 +285,7 @@ def make() -> ModuleType:
     runtime.CUDARuntimeError = type("CUDARuntimeError", (RuntimeError,), {})
     runtime.getDeviceCount = lambda: 1
     runtime.runtimeGetVersion = lambda: 0
+    runtime.deviceGetPCIBusId = lambda number: f"{os.getpid()}:{number}"  # each process has GPUs of its own
     cupy.cuda.cublas = ModuleType("cublas")
     cupy.cuda.nvrtc = ModuleType("nvrtc")
     cupy.cuda.nvrtc.getVersion = lambda: (0, 0)

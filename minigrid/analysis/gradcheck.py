@@ -236,8 +236,7 @@ def train_step_problem(step: TrainStep, steps: int = 3, batch: int = 2, seed: in
     """
     generator = np.random.default_rng(seed)
     model = step.model
-    if model.vocab_size == 1:
-        raise UserError("`vocab_size` must be at least 2 to check a training step: with 1 its loss is always 0")
+    require_varying_loss(model)
     x, y = generator.integers(0, model.vocab_size, (2, steps, batch))
     if y.size > 1:
         y[0, 0] = -1
@@ -251,6 +250,12 @@ def train_step_problem(step: TrainStep, steps: int = 3, batch: int = 2, seed: in
 
     _, grads, _ = step.gradients(x, y)
     return Problem(loss, dict(model.params), {name: g.copy() for name, g in grads.items()})
+
+
+def require_varying_loss(model: CharModel) -> None:
+    """Raise a UserError if the model has only one character, so that its loss is 0 whatever the parameters."""
+    if model.vocab_size == 1:
+        raise UserError("`vocab_size` must be at least 2 to check a training step: with 1 its loss is always 0")
 
 
 def enlarge(model: CharModel, seed: int = 0, scale: float = 0.5) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -39,3 +40,9 @@ def chunks(x: Array, part: slice = slice(None), numbers: int = CHUNK) -> Iterato
     start, stop, _ = part.indices(len(x))
     length = max(1, numbers * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)
     return (slice(k, min(k + length, stop)) for k in range(start, stop, length))
+
+
+def cut(size: int, count: int) -> list[slice]:
+    """Cut `size` entries into `count` parts whose lengths differ by at most one."""
+    edges = [size * k // count for k in range(count + 1)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]

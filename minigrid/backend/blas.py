@@ -1,5 +1,6 @@
 """BLAS under NumPy: control of its threads, and small products cut into tiles."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -8,7 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrid.backend.arrays import Array
+from minigrid.backend.ranks import Ranks
 from minigrid.backend.workspace import Scope, Workspace
+
+THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 SMALL = 10**6
 """Up to this many multiplications, OpenBLAS computes a product without copying its factors first.
@@ -34,6 +38,27 @@ def one_thread() -> Iterator[None]:
     """Limit BLAS to one thread, in the whole process."""
     with _libraries().limit(limits=1):
         yield
+
+
+def share_cores(ranks: Ranks) -> int:
+    """Limit this process to its share of the machine's cores, for good, and return that number of threads.
+
+    $OPENBLAS_NUM_THREADS and the like take precedence. A core is shared among the ranks that may run on it: a launcher
+    can bind each to cores of its own.
+    """
+    own = _cores()
+    others, _ = ranks.neighbours(own)
+    sharing = sum(not own.isdisjoint(cores) for cores in others)
+    if not any(name in os.environ for name in THREAD_VARIABLES):
+        _libraries().limit(limits=max(1, len(own) // sharing))
+    return threads()
+
+
+def _cores() -> set[int]:
+    """Return the cores that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 def tiles_pay() -> bool:

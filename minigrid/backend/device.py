@@ -7,6 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
+from minigrid.backend.ranks import Ranks
 from minigrid.errors import UserError, did_you_mean, shown
 
 BACKENDS = ("auto", "numpy", "cupy")
@@ -117,6 +118,48 @@ def choose_device(backend: str, device: int = 0, tf32: bool = False) -> None:
         raise UserError(f"`device` must be {numbers}, not {device}: choose one of this machine's GPUs")
     xp.cuda.Device(device).use()
     os.environ["CUPY_TF32"] = "1" if tf32 else "0"
+
+
+def choose_devices(ranks: Ranks, backend: str, device: int = 0, tf32: bool = False) -> None:
+    """Choose a GPU for each rank, from GPU `device` on; otherwise as :func:`choose_device`.
+
+    Where a rank sees a single GPU, the launcher has chosen one for it.
+
+    Raises
+    ------
+    UserError
+        A machine has more ranks than GPUs.
+    """
+    others, place = ranks.neighbours(None)
+    ranks.each(_choose_device_of, place, len(others), backend, device, tf32)
+    chosen, place = ranks.neighbours(_bus_id(backend_module(backend)))
+    ranks.each(_require_own_gpu, chosen, place)
+
+
+def _choose_device_of(place: int, ranks_here: int, backend: str, device: int, tf32: bool) -> None:
+    xp = backend_module(backend)
+    if xp is np or ranks_here == 1 or (count := xp.cuda.runtime.getDeviceCount()) == 1:
+        choose_device(backend, device, tf32)
+        return
+    if device + ranks_here > count:
+        raise UserError(
+            f"{ranks_here} processes on this machine need GPUs {device} to {device + ranks_here - 1}, and it has "
+            f"{count}, from 0 on: start one process per GPU"
+        )
+    choose_device(backend, device + place, tf32)
+
+
+def _bus_id(xp: ModuleType) -> str | None:
+    """Return what tells the GPU that this process computes on from the others of the machine; None for the CPU."""
+    return None if xp is np else xp.cuda.runtime.deviceGetPCIBusId(xp.cuda.Device().id)
+
+
+def _require_own_gpu(chosen: list[str | None], place: int) -> None:
+    """Refuse that two processes of a machine compute on the same GPU."""
+    if chosen[place] is not None and chosen.count(chosen[place]) > 1:
+        raise UserError(
+            f"{chosen.count(chosen[place])} processes share one GPU of this machine: start one process per GPU"
+        )
 
 
 def tf32() -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any, TextIO
 
-from minigrid.cli.commands import COMMANDS
+from minigrid.cli.commands import COMMANDS, SHARED
 from minigrid.cli.flags import with_flags
+from minigrid.cli.launch import refuse_launch
 from minigrid.cli.parser import Parser, parse
 from minigrid.cli.terminal import one_line, shortened
 from minigrid.cli.text_output import escapes_noted
@@ -48,6 +49,8 @@ def main(arguments: Sequence[str] | None = None, program: str = "minigrid", comm
         options = parse(_parser(program, command), arguments)
         flags = options.parser.flags
         _refuse_namesake()
+        if not options.is_shared:
+            refuse_launch(options.parser.prog)
         with _notices_on_stderr(flags), escapes_noted():
             return options.command(options)
     except ConfigFileError as error:
@@ -87,7 +90,7 @@ def _parser(program: str, only: str | None) -> Parser:
 def _add_command(parser: Parser, command: ModuleType) -> None:
     parser.description = command.HELP[0].upper() + command.HELP[1:] + "."
     command.add_options(parser)
-    parser.set_defaults(command=command.run, parser=parser)
+    parser.set_defaults(command=command.run, parser=parser, is_shared=command in SHARED)
 
 
 def _refuse_namesake() -> None:

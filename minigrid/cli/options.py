@@ -4,7 +4,8 @@ import argparse
 import dataclasses
 from typing import Any
 
-from minigrid.backend import BACKENDS, choose_device
+from minigrid.backend import BACKENDS, choose_devices
+from minigrid.backend.ranks import ALONE, Ranks
 from minigrid.cli.flags import flag
 from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
@@ -69,8 +70,8 @@ def add_backend(parser: Parser) -> None:
     parser.add_argument("--device", type=int, metavar="N", help="number of the GPU to use, from 0 (default: 0)")
 
 
-def choose(options: argparse.Namespace) -> None:
-    """Choose where to compute, as the options of :func:`add_backend` say.
+def choose(options: argparse.Namespace, ranks: Ranks = ALONE) -> None:
+    """Choose where each of the processes computes, as the options of :func:`add_backend` say.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def choose(options: argparse.Namespace) -> None:
         The backend cannot be used; there is no such GPU; a GPU is given, but the backend is NumPy.
     """
     refuse_idle_device(options.backend, options.device)
-    choose_device(options.backend, options.device or 0)
+    choose_devices(ranks, options.backend, options.device or 0)
 
 
 def refuse_idle_device(backend: str, device: int | None) -> None:

@@ -25,6 +25,9 @@ def run(program: str = "minigrid", command: str | None = None) -> int:
     os.environ["MPLBACKEND"] = "agg"
     try:
         with _ctrl_c_exits():
+            from minigrid.cli.launch import share_terminal
+
+            share_terminal()
             from minigrid.cli.main import main
 
         return main(program=program, command=command)

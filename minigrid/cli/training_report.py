@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from minigrid.backend import describe_device
+from minigrid.backend import cut, describe_device
+from minigrid.backend.blas import threads
 from minigrid.cli.terminal import one_line, printable
 from minigrid.progress import progress_bar
 from minigrid.runs.evaluation import bits
@@ -44,6 +45,8 @@ class TrainingReport(Report):
         """Print a description of the run and open the progress bar."""
         print(one_line(_where(run)))
         print(_description(run))
+        if run.ranks.count > 1:
+            print(_sharing(run))
         if run.model.xp is not np:
             print("the first minibatch takes longer, because the GPU code is compiled on its first use")
         self._bar = progress_bar(
@@ -142,5 +145,15 @@ def _description(run: Run) -> str:
     return (
         f"{model.options.model} {model.layers} x {model.hidden} on {describe_device(model.xp)}, {model.dtype}: "
         f"{model.params.flat.size:,} parameters, {len(train):,} minibatches per epoch, "
-        f"about {memory / 1e6:,.0f} MB of arrays"
+        f"about {memory / 1e6:,.0f} MB of arrays{' in each process' if run.ranks.count > 1 else ''}"
     )
+
+
+def _sharing(run: Run) -> str:
+    """Return one line on how several processes train together."""
+    ranks, batch = run.ranks, run.task.train.batch
+    widths = sorted({part.stop - part.start for part in cut(batch, ranks.count)})
+    line = f"{ranks.count} processes share each minibatch, {' or '.join(map(str, widths))} of {batch} sequences each; "
+    if run.model.xp is np:
+        return line + f"{threads()} thread{'s' * (threads() > 1)} each"
+    return line + ("MPI takes their gradients from the GPUs" if ranks.gpu_aware else "gradients go through the host")

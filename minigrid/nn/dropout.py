@@ -1,12 +1,13 @@
 """Inverted dropout: the masks, and their use."""
 
+import math
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from minigrid.backend import Array, on_gpu
-from minigrid.backend.cuda.kernels import kernels_for
+from minigrid.backend import Array
+from minigrid.backend.cuda.kernels import PER_COUNTER, kernels_for
 
 
 def dropout_forward(x: Array, mask: Array | None) -> Array:
@@ -19,7 +20,14 @@ def dropout_backward(dout: Array, mask: Array | None) -> Array:
     return dout if mask is None else dout * mask
 
 
-def draw_masks(xp: ModuleType, dtype: Any, shape: tuple[int, ...], rate: float, key: tuple[int, int]) -> Array:
+def draw_masks(
+    xp: ModuleType,
+    dtype: Any,
+    shape: tuple[int, int, int, int],
+    rate: float,
+    key: tuple[int, int],
+    columns: slice = slice(None),
+) -> Array:
     """Draw dropout masks: 0 with probability `rate`, 1 / (1 - rate) otherwise.
 
     Parameters
@@ -29,18 +37,52 @@ def draw_masks(xp: ModuleType, dtype: Any, shape: tuple[int, ...], rate: float, 
     dtype : dtype
         Dtype of the masks.
     shape : tuple of int
-        Several masks, along the first axis.
+        (masks, T, B, H): several masks, for a whole batch.
     rate : float
         Probability of 0, in [0, 1).
     key : pair of int
         The same key draws the same masks, on a GPU too: the generator, Philox, is counter-based.
+    columns : slice
+        Which columns of the batch to return. They are the same numbers, whoever draws the others.
     """
-    masks = xp.empty(shape, dtype)
-    if on_gpu(masks):
+    count, T, B, H = shape
+    start, stop, _ = columns.indices(B)
+    if xp is not np:
+        masks = xp.empty(shape, dtype)
         kernels_for(masks).dropout_masks(masks, key, rate)
-        return masks
-    generator = np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64)))
+        return masks if stop - start == B else masks[:, :, columns].copy()
+    masks = np.empty((count, T, stop - start, H), dtype)
     scale = masks.dtype.type(1 / (1 - rate))
-    for mask in masks:
-        np.multiply(generator.random(mask.shape, dtype=np.float32) >= rate, scale, out=mask)
+    numbers = _Uniform(key)
+    for m in range(count):
+        if stop - start == B:
+            np.multiply(numbers.at(m * T * B * H, (T, B, H)) >= rate, scale, out=masks[m])
+            continue
+        for t in range(T):
+            uniform = numbers.at(((m * T + t) * B + start) * H, (stop - start, H))
+            np.multiply(uniform >= rate, scale, out=masks[m, t])
     return masks
+
+
+class _Uniform:
+    """A sequence of random float32 in [0, 1), any part of which can be drawn without those before it.
+
+    Parameters
+    ----------
+    key : pair of int
+        Determines the sequence.
+    """
+
+    def __init__(self, key: tuple[int, int]):
+        self._philox = np.random.Philox(key=np.array(key, dtype=np.uint64))
+        self._generator = np.random.Generator(self._philox)
+        self._position = 0
+
+    def at(self, position: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Return as many numbers as the shape has, beginning with number `position` of the sequence."""
+        if position != self._position:
+            blocks_drawn = -(-self._position // PER_COUNTER)
+            self._philox.advance(position // PER_COUNTER - blocks_drawn)  # it also drops the rest of the last block
+            self._generator.random(position % PER_COUNTER, dtype=np.float32)
+        self._position = position + math.prod(shape)
+        return self._generator.random(shape, dtype=np.float32)

@@ -324,15 +324,15 @@ class CharModel:
         """Return the names of the dropout masks: ``layer.1`` to ``layer.{L-1}``, counted from 0, and ``top``."""
         return [*(f"layer.{layer}" for layer in range(1, self.layers)), "top"]
 
-    def draw_masks(self, steps: int, batch: int, draw: int) -> dict[str, Array]:
-        """Draw the dropout masks of one minibatch, (T, B, H) each, see :meth:`mask_names`.
+    def draw_masks(self, steps: int, batch: int, draw: int, columns: slice = slice(None)) -> dict[str, Array]:
+        """Draw the dropout masks of one minibatch, (T, B, H) each, see :meth:`mask_names`; or some of their columns.
 
         The generator is keyed by the model's seed and `draw`, so you can draw the masks of any step again, on any
         backend, without drawing those before it.
         """
         names = self.mask_names()
         shape = (len(names), steps, batch, self.hidden)
-        masks = draw_masks(self.xp, self.dtype, shape, self.dropout, key=(self.options.seed, draw))
+        masks = draw_masks(self.xp, self.dtype, shape, self.dropout, (self.options.seed, draw), columns)
         return dict(zip(names, masks, strict=True))
 
     # -- checks on what callers pass in

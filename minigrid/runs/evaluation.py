@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minigrid.backend import Workspace, to_host
+from minigrid.backend.ranks import ALONE, Ranks
 from minigrid.data.addition import AdditionScore, accuracy
 from minigrid.errors import NotFiniteError
 from minigrid.nn.model import CharModel
@@ -51,7 +52,11 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(
-    model: CharModel, batches: Batches, shards: Shards | None = None, progress: Callable[[int], None] | None = None
+    model: CharModel,
+    batches: Batches,
+    shards: Shards | None = None,
+    progress: Callable[[int], None] | None = None,
+    ranks: Ranks = ALONE,
 ) -> Evaluation:
     """Measure a model on all of `batches`, starting from a zero state; the state of a training run stays untouched.
 
@@ -66,12 +71,17 @@ def evaluate(
     progress : callable, optional
         Called in this thread with the number of minibatches done: 0 at first, then after each minibatch. It may raise
         an exception to end the evaluation early. If several threads share the work, it follows the first one.
+    ranks : Ranks
+        The processes that share the columns of the minibatches. All of them call this function, with the same batches,
+        and get the same result. If `progress` ends it early, it must do so on every rank.
     """
     shards = shards or Shards(model)
     ended = threading.Event()
+    own = ranks.columns(batches.batch)
 
-    def read(columns: slice, workspace: Workspace) -> tuple[float, int, np.ndarray]:
-        if columns.start > 0:
+    def read(part: slice, workspace: Workspace) -> np.ndarray:
+        columns = slice(own.start + part.start, own.start + part.stop)
+        if part.start > 0:
             return _read_columns(model, batches, columns, workspace, ended)
         try:  # this thread reads the first part
             return _read_columns(model, batches, columns, workspace, ended, progress)
@@ -79,9 +89,9 @@ def evaluate(
             ended.set()
             raise
 
-    losses, targets, scores = zip(*shards.map_columns(read, batches.batch), strict=True)
-    score = None if batches.carries_state else AdditionScore(*np.sum(scores, axis=0).tolist())
-    return Evaluation(sum(losses) / sum(targets), sum(targets), score)
+    loss, *counts = ranks.sum(np.sum(shards.map_columns(read, own.stop - own.start), axis=0))
+    targets, *score = map(int, counts)
+    return Evaluation(float(loss) / targets, targets, None if batches.carries_state else AdditionScore(*score))
 
 
 def _read_columns(
@@ -91,17 +101,14 @@ def _read_columns(
     workspace: Workspace,
     ended: threading.Event,
     progress: Callable[[int], None] | None = None,
-) -> tuple[float, int, np.ndarray]:
+) -> np.ndarray:
     """Read some columns of every minibatch, until `ended`.
 
     Returns
     -------
-    loss : float
-        Sum over the counted targets.
-    targets : int
-        Number of counted targets.
-    score : numpy.ndarray of int
-        Fields of the summed AdditionScore.
+    numpy.ndarray
+        1-D, float64: loss, summed over the counted targets; number of counted targets; fields of the summed
+        AdditionScore.
     """
     losses, targets, state, score = [], 0, None, np.zeros(len(AdditionScore._fields), int)
     for index in range(len(batches)):
@@ -110,6 +117,8 @@ def _read_columns(
         if progress is not None:
             progress(index)
         x, y = (ids[:, columns] for ids in batches.minibatch(0, index))
+        if x.size == 0:
+            continue  # there are more ranks than columns
         if state is None or not batches.carries_state:
             state = model.initial_state(x.shape[1])
         logits, state = model.predict(x, state, workspace=workspace)
@@ -121,7 +130,7 @@ def _read_columns(
     total = sum(map(float, losses))  # waits for a GPU once, here, not at every minibatch
     if progress is not None:
         progress(len(batches))
-    return total, targets, score
+    return np.array([total, targets, *score], np.float64)
 
 
 def surprisals(model: CharModel, ids: np.ndarray) -> Iterator[np.ndarray]:

@@ -1,17 +1,22 @@
-"""The training loop."""
+"""The training loop.
 
+If several ranks train together, all of them run it. What it decides by the clock or by a signal, they decide together.
+"""
+
+import contextlib
 import math
 import time
 
 import numpy as np
 
+from minigrid.backend.ranks import Requests
 from minigrid.data import addition
 from minigrid.errors import NotFiniteError, UserError
 from minigrid.files import stamp, written_whole
 from minigrid.runs.evaluation import Evaluation, bits, evaluate
 from minigrid.runs.find import BEST, LAST
 from minigrid.runs.folder import PICTURE, discard, held, write_metrics
-from minigrid.runs.report import Report
+from minigrid.runs.report import RankReport, Report
 from minigrid.runs.run import InterruptedRunError, Run
 from minigrid.runs.sampling import Sampler, generate
 from minigrid.runs.stop_signal import StopRequest, stop_signal
@@ -46,8 +51,15 @@ def train(run: Run, report: Report | None = None) -> None:
         There is no space to save, or another process is training in the folder.
     """
     report = report or Report()
+    if run.ranks.count > 1:
+        report = RankReport(report, run.ranks)
     # overflow is found by the check of the training step, and reported in one sentence instead of NumPy's warnings
-    with held(run.folder), stop_signal(report.stopping) as stop, np.errstate(over="ignore", invalid="ignore"):
+    with (
+        contextlib.ExitStack() as stack,
+        stop_signal(report.stopping) as stop,
+        np.errstate(over="ignore", invalid="ignore"),
+    ):
+        run.ranks.first(lambda: stack.enter_context(held(run.folder)) and None)
         is_new = run.last_stamp is None
         try:
             _prepare_folder(run)
@@ -56,16 +68,24 @@ def train(run: Run, report: Report | None = None) -> None:
         except (UserError, MemoryError):
             # if, say, the first step needs more memory than there is, a smaller model can be trained in the same folder
             is_ours = stamp(run.folder / LAST) == run.last_stamp
-            if is_new and is_ours and run.step.number == 0:
+            if is_new and is_ours and run.step.number == 0 and run.ranks.is_first:
                 discard(run.folder)
             raise
+        except InterruptedRunError:
+            if isinstance(report, RankReport) and report.error is not None:
+                raise report.error from None
+            raise
         except OSError:  # the report has lost its reader
-            run.save(LAST)
+            if run.ranks.count == 1:
+                run.save(LAST)
             raise
 
 
 def _train(run: Run, report: Report, stop: StopRequest) -> None:
     stopwatch = Stopwatch()
+    run.ranks.requests = lambda: Requests(
+        stop=stop.requested or report.is_lost, save=time.monotonic() - run.saved_at > SAVE_EVERY
+    )
     if run.validation_is_due:
         _validate(run, report, stop)
         stopwatch.restart()
@@ -80,26 +100,30 @@ def _train(run: Run, report: Report, stop: StopRequest) -> None:
         if run.validates_now:
             with stopwatch.paused():
                 _validate(run, report, stop)
-        elif time.monotonic() - run.saved_at > SAVE_EVERY:
+        elif run.ranks.requested().save:
             run.save(LAST)
         report.trained(run)
-        if stop.requested and not run.is_over:
+        if run.ranks.requested().stop and not run.is_over:
             run.save(LAST)
             raise InterruptedRunError
 
 
 def _prepare_folder(run: Run) -> None:
     """Save a new run for the first time, or cut the metrics of a resumed one back to its checkpoint."""
+    run.ranks.first(_refuse_changed, run)
+    if run.last_stamp is None and not run.state.metrics:
+        run.save(LAST)  # from now on the run can be resumed; a full disk shows at once
+    run.ranks.first(write_metrics, run.folder, run.state.metrics)
+    run.ranks.first(run.write_config)
+    run.saved_at = time.monotonic()
+
+
+def _refuse_changed(run: Run) -> None:
     if stamp(run.folder / LAST) not in (None, run.last_stamp):
         raise UserError(
             f"another process has trained in {run.folder} in the meantime: `resume` its run, or choose a new folder "
             "for the `run`"
         )
-    if run.last_stamp is None and not run.state.metrics:
-        run.save(LAST)  # from now on the run can be resumed; a full disk shows at once
-    write_metrics(run.folder, run.state.metrics)
-    run.write_config()
-    run.saved_at = time.monotonic()
 
 
 def _train_on_next_minibatch(run: Run) -> None:
@@ -167,7 +191,7 @@ def _validate(run: Run, report: Report, stop: StopRequest) -> None:
         raise run.diverged("validation loss")
     is_best = result.loss < run.state.best
     run.state.best = min(run.state.best, result.loss)
-    record = run.record("val", _scores(result) | {"sample": _sample(run)})
+    record = run.record("val", _scores(result) | {"sample": run.ranks.first(_sample, run)})
     if is_best:
         run.save(BEST)
     run.save(LAST)
@@ -181,11 +205,11 @@ def _evaluate(run: Run, val: Batches, report: Report, stop: StopRequest) -> Eval
 
     def progress(done: int) -> None:
         report.validating(done, total)
-        if stop.requested and done < total:
+        if done < total and run.ranks.any(stop.requested or report.is_lost):
             raise InterruptedRunError
 
     try:
-        return evaluate(run.model, val, run.step.shards, progress)
+        return evaluate(run.model, val, run.step.shards, progress, run.ranks)
     except InterruptedRunError:
         run.save(LAST)  # a resumed run begins with the validation
         raise
@@ -221,7 +245,9 @@ def _sample(run: Run) -> str:
 
 
 def _draw(run: Run, report: Report) -> None:
-    """Draw the loss curves."""
+    """Draw the loss curves, on the first rank."""
+    if not run.ranks.is_first:
+        return
     picture = run.folder / PICTURE
     try:
         from minigrid.plots import loss_curves  # matplotlib takes long to import

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrid.backend.ranks import ALONE, Ranks
 from minigrid.files import stamp
 from minigrid.nn.model import CharModel
 from minigrid.runs.checkpoint import model_arrays, saving, write_checkpoint
@@ -24,9 +25,13 @@ from minigrid.training.step import TrainStep
 class DivergedError(Exception):
     """The loss, a gradient or a weight is not a finite number."""
 
+    agreed = True  # they are the same on all ranks
+
 
 class InterruptedRunError(Exception):
     """The run was asked to stop; it is saved and can be resumed."""
+
+    agreed = True  # all ranks stop
 
 
 @dataclass
@@ -51,6 +56,9 @@ class Run:
         Identifies the last checkpoint that this process wrote or read; None before the first save.
     saved_at : float
         When this process last saved, in seconds of the monotonic clock.
+    ranks : Ranks
+        The processes that train together; the first one writes. Each has a `Run` of its own, and calls the methods
+        that write at the same time as the others.
     """
 
     folder: Path
@@ -61,6 +69,7 @@ class Run:
     state: RunState = field(default_factory=RunState)
     last_stamp: tuple[int, int] | None = None
     saved_at: float = field(default_factory=time.monotonic)
+    ranks: Ranks = ALONE
 
     # -- where it stands
 
@@ -117,7 +126,7 @@ class Run:
         """Add a measurement to the metrics and return its record."""
         record = {"split": split, "step": self.step.number, "epoch": round(self.epoch, 4), **values}
         self.state.metrics.append(record)
-        append_metrics(self.folder, record)
+        self.ranks.first(append_metrics, self.folder, record)
         return record
 
     def save(self, name: str) -> None:
@@ -135,18 +144,22 @@ class Run:
         if not all(np.isfinite(array).all() for array in params.values()):  # the last update may have been too large
             raise self.diverged("updated weight")
         saved = self.step.state_dict()
+        written = self.ranks.first(self._write, self.folder / name, params, saved)
+        if name == LAST:
+            self.saved_at, self.last_stamp = time.monotonic(), written
+
+    def _write(self, path: Path, params: dict[str, Any], saved: dict[str, Any]) -> tuple[int, int] | None:
+        """Write a checkpoint, after the metrics that belong to it; return its stamp."""
         number, lr = saved.pop("number"), saved.pop("lr")
         run = RunMeta(
             config=dataclasses.asdict(self.config), sha256=self.task.sha256, progress=self.state.progress(number, lr)
         )
-        meta = Meta(model=self.model.options, vocabulary=self.task.vocabulary, run=run)
-        path = self.folder / name
         if self.state.metrics:
             with saving(path):
                 sync_metrics(self.folder)
+        meta = Meta(model=self.model.options, vocabulary=self.task.vocabulary, run=run)
         write_checkpoint(path, params | saved, meta)
-        if name == LAST:
-            self.saved_at, self.last_stamp = time.monotonic(), stamp(path)
+        return stamp(path)
 
     def write_config(self) -> None:
         """Write the settings into the folder, with the model's defaults filled in."""

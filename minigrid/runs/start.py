@@ -1,10 +1,12 @@
 """Starting a run, and resuming one."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
 
-from minigrid.backend import choose_device
+from minigrid.backend import choose_devices
+from minigrid.backend.ranks import ALONE, Ranks
 from minigrid.errors import UserError
 from minigrid.files import remove_unfinished, require_plain, stamp, written
 from minigrid.nn.model import CharModel
@@ -27,13 +29,13 @@ from minigrid.runs.records import Record
 from minigrid.runs.run import Run
 from minigrid.runs.state import RunState
 from minigrid.runs.tasks import config_of, make_task, resolve, task_again, warn_of_oddities
-from minigrid.training.step import TrainStep
+from minigrid.training.distributed import make_step
 
 MAY_CHANGE = ("epochs", "max_steps", "backend", "device", "tf32", "data")
 """Settings that may change when a run is resumed. A text that has moved is recognised by its hash."""
 
 
-def start_run(config: Config, folder: Path | None = None, init_from: str | None = None) -> Run:
+def start_run(config: Config, folder: Path | None = None, init_from: str | None = None, ranks: Ranks = ALONE) -> Run:
     """Start a new run; :func:`minigrid.runs.loop.train` then trains it.
 
     Parameters
@@ -44,15 +46,26 @@ def start_run(config: Config, folder: Path | None = None, init_from: str | None 
         Folder of the run, new or empty; by default a new one under ``runs/``.
     init_from : str, optional
         Run or checkpoint whose parameters the new run starts with.
+    ranks : Ranks
+        The processes that train together. Each one calls this function, and needs the text and the checkpoint.
 
     Raises
     ------
     UserError
-        The folder is in use; the settings, the text or the checkpoint cannot be used.
+        The folder is in use; the settings, the text or the checkpoint cannot be used; there are more ranks than
+        sequences in a minibatch, or than GPUs.
     """
     if folder is not None:
-        refuse_used(folder)
-    choose_device(config.backend, config.device, config.tf32)  # before a large text is fetched in vain
+        ranks.first(refuse_used, folder)
+    ranks.each(ranks.require_columns, config.batch)
+    choose_devices(ranks, config.backend, config.device, config.tf32)  # before a large text is fetched in vain
+    run = ranks.first_then_others(_untrained, config, init_from, ranks)
+    run.folder = ranks.first(_claimed, folder, config)
+    return run
+
+
+def _untrained(config: Config, init_from: str | None, ranks: Ranks) -> Run:
+    """Return a new run, apart from its folder."""
     old = None if init_from is None else read_checkpoint(init_from)
     config, corpus = resolve(config)
     warn_of_oddities(corpus)
@@ -61,13 +74,17 @@ def start_run(config: Config, folder: Path | None = None, init_from: str | None 
     if old is not None:
         initialise(model, task, config, old)
         tell_of_new_symbols(old.vocabulary(), corpus)
-    step = TrainStep(model, **config.step_options())
+    step = make_step(model, ranks, **config.step_options())
+    return Run(Path(), config, task, model, step, RunState(inherits=old is not None), ranks=ranks)
+
+
+def _claimed(folder: Path | None, config: Config) -> Path:
     folder = folder or fresh_folder(config)
     claim(folder)
-    return Run(folder, config, task, model, step, RunState(inherits=old is not None))
+    return folder
 
 
-def resume_run(folder: Path, given: dict[str, Any] | None = None) -> Run:
+def resume_run(folder: Path, given: dict[str, Any] | None = None, ranks: Ranks = ALONE) -> Run:
     """Load a stopped run from its last checkpoint; :func:`minigrid.runs.loop.train` then continues it.
 
     Parameters
@@ -76,6 +93,9 @@ def resume_run(folder: Path, given: dict[str, Any] | None = None) -> Run:
         Folder of the run.
     given : dict, optional
         New values of settings. Only those in `MAY_CHANGE` may differ from the run's.
+    ranks : Ranks
+        The processes that go on together; any number of them may have trained before. Each one calls this function,
+        and needs the text and the folder.
 
     Raises
     ------
@@ -83,36 +103,53 @@ def resume_run(folder: Path, given: dict[str, Any] | None = None) -> Run:
         There is no run to resume; a setting may not change; the text has changed; another process is training in the
         folder.
     """
+    ranks.first(_require_run, folder)
+    with contextlib.ExitStack() as stack:  # so that no other process trains until everything is read
+        ranks.first(lambda: stack.enter_context(held(folder)))
+        checkpoint, config = ranks.first_then_others(_continued, folder, given or {}, ranks)
+        choose_devices(ranks, config.backend, config.device, config.tf32)
+        run = ranks.first_then_others(_resumed, folder, checkpoint, config, ranks)
+        ranks.first(remove_unfinished, folder)
+    return run
+
+
+def _require_run(folder: Path) -> None:
+    """Refuse a folder without a run, or one in which it could not go on."""
     if not folder.is_dir():
         raise UserError(
             f"{folder} is not the folder of a run ({list_runs()}); to train a checkpoint further, start a new run with "
             "`init_from`"
         )
-    path = find_checkpoint(folder, preferred=LAST)
+    find_checkpoint(folder, preferred=LAST)
     for name in (LAST, BEST, METRICS, CONFIG):
         with written(folder / name):  # refuse it before anything is changed
             require_plain(folder / name)
-    with held(folder):  # so that no other process trains until everything is read
-        return _resumed(folder, read_checkpoint(path), given or {})
 
 
-def _resumed(folder: Path, checkpoint: Checkpoint, given: dict[str, Any]) -> Run:
+def _continued(folder: Path, given: dict[str, Any], ranks: Ranks) -> tuple[Checkpoint, Config]:
+    """Read the last checkpoint of a run, and its settings with those changes that are allowed."""
+    checkpoint = read_checkpoint(find_checkpoint(folder, preferred=LAST))
     meta = checkpoint.meta
     if meta.run is None or meta.run.progress is None:
         raise UserError(
             f"{checkpoint.path} holds a model only, which cannot be resumed: start a new run with `init_from` {folder}"
         )
     config = _changed(checkpoint, given, folder)
-    choose_device(config.backend, config.device, config.tf32)
+    ranks.require_columns(config.batch)
+    return checkpoint, config
+
+
+def _resumed(folder: Path, checkpoint: Checkpoint, config: Config, ranks: Ranks) -> Run:
+    """Return the run of a checkpoint."""
     config, task = task_again(checkpoint, config, str(folder))
     model = checkpoint.model(config.backend)
-    progress = meta.run.progress
-    step = TrainStep(model, **config.step_options())
+    progress = checkpoint.run().progress
+    assert progress is not None
+    step = make_step(model, ranks, **config.step_options())
     arrays = checkpoint.training_arrays(config.optimizer, config.batch)
     step.load_state_dict(arrays | {"number": progress.number, "lr": progress.lr})
     state = RunState.resumed(progress, _metrics_of(folder, progress), model)
-    remove_unfinished(folder)
-    return Run(folder, config, task, model, step, state, stamp(folder / LAST))
+    return Run(folder, config, task, model, step, state, stamp(folder / LAST), ranks=ranks)
 
 
 def _changed(checkpoint: Checkpoint, given: dict[str, Any], folder: Path) -> Config:

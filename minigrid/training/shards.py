@@ -10,12 +10,11 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
 
-from minigrid.backend import CHUNK, Workspace
+from minigrid.backend import CHUNK, Workspace, cut
 from minigrid.backend.blas import one_thread, threads
 from minigrid.nn.model import CharModel
 
@@ -45,11 +44,11 @@ class Shards:
         """Cut a batch into the columns of each part."""
         threads = self._threads()
         count = min(threads, batch // NARROWEST)
-        return _cut(batch, count if 2 * count > threads else 1)
+        return cut(batch, count if 2 * count > threads else 1)
 
     def ranges(self, size: int) -> list[slice]:
         """Cut a vector into ranges that are processed in parallel: a single one if it is short."""
-        return _cut(size, self._threads() if size >= 4 * CHUNK else 1)
+        return cut(size, self._threads() if size >= 4 * CHUNK else 1)
 
     def map_columns(self, function: Callable[[slice, Workspace], Result], batch: int) -> list[Result]:
         """Return ``function(columns, workspace)`` for every part of a batch, in order, each with its own workspace."""
@@ -84,11 +83,6 @@ def in_parallel(function: Callable[..., Result], arguments: list[tuple[Any, ...]
             return [function(*arguments[0]), *(other.result() for other in others)]
         finally:
             wait(others)
-
-
-def _cut(size: int, count: int) -> list[slice]:
-    edges = [size * k // count for k in range(count + 1)]
-    return [slice(start, stop) for start, stop in pairwise(edges)]
 
 
 @cache

@@ -78,7 +78,8 @@ class TrainStep:
         self.number = 0
         self.norm = model.xp.zeros((), model.dtype)
         self.finite = model.xp.ones((), bool)
-        self._optimizer = make_optimizer(optimizer, model.params.flat, alpha)
+        self._params = self._updated(model.params.flat)
+        self._optimizer = make_optimizer(optimizer, self._params, alpha)
         self.shards = Shards(model)
         self._state: dict[str, Array] | None = None
 
@@ -87,7 +88,7 @@ class TrainStep:
         loss, grads, self._state = self.gradients(x, y)
         self.number += 1
         g = grads.flat
-        squares = self.shards.map_ranges(partial(_scale_and_square, g, len(x)), g.size)
+        squares = self.shards.map_ranges(partial(scale_and_square, g, len(x)), g.size)
         self.norm = self.model.xp.sqrt(reduce(add, squares))
         self.finite = self.finite & self.model.xp.isfinite(loss + self.norm)  # not finite if either is not
         self.shards.map_ranges(partial(self._clip_and_update, g), g.size)
@@ -98,13 +99,20 @@ class TrainStep:
 
         The next call overwrites the gradients.
         """
-        model = self.model
-        x = model.ids(x)
-        y = model.targets(y, x.shape)
-        T, B = x.shape
-        state = self.state(B)
-        counted = (y >= 0).sum() if len(self.shards.columns(B)) > 1 else None  # a single part counts its own
-        masks = model.draw_masks(T, B, self.number) if model.dropout else {}
+        x = self.model.ids(x)
+        y = self.model.targets(y, x.shape)
+        return self._own_gradients(x, y)
+
+    def _own_gradients(self, x: Array, y: Array) -> tuple[Array, Params, dict[str, Array]]:
+        """Return what the columns of this process contribute to the means over the minibatch, and their state."""
+        model, (T, B) = self.model, x.shape
+        own = self._columns(B)
+        width = own.stop - own.start
+        state = self._carried(own)
+        is_whole = width == B and len(self.shards.columns(B)) == 1
+        counted = None if is_whole else (y >= 0).sum()  # a whole minibatch counts its own
+        masks = model.draw_masks(T, B, self.number, own) if model.dropout else {}
+        x, y = x[:, own], y[:, own]
 
         def of_columns(columns: slice, workspace: Workspace) -> tuple[Array, Params, dict[str, Array]]:
             return model.loss_and_grads(
@@ -116,10 +124,18 @@ class TrainStep:
                 workspace=workspace,
             )
 
-        losses, grads, states = zip(*self.shards.map_columns(of_columns, B), strict=True)
+        losses, grads, states = zip(*self.shards.map_columns(of_columns, width), strict=True)
         total, *others = (g.flat for g in grads)
         self.shards.map_ranges(partial(_add, total, others), total.size)
         return model.xp.asarray(reduce(add, losses)), grads[0], _joined(states, model.xp)
+
+    def _columns(self, batch: int) -> slice:
+        """Return the columns of a batch that this process computes."""
+        return slice(0, batch)
+
+    def _updated(self, vector: Array) -> Array:
+        """Return the part of a vector like the parameters that this process updates."""
+        return vector
 
     def _clip_and_update(self, g: Array, part: slice) -> None:
         """Clip T x gradients and update the parameters, in one part of the vectors."""
@@ -128,7 +144,7 @@ class TrainStep:
                 clip_norm(g[chunk], self.clip_norm, self.norm)
             if self.clip is not None:
                 clip_elements(g[chunk], self.clip)
-        self._optimizer.update(self.model.params.flat, g, self.lr, self.number, part)
+        self._optimizer.update(self._params, g, self.lr, self.number, part)
 
     def state(self, batch: int) -> dict[str, Array]:
         """Return the state in which the next minibatch begins: zeros at first, and after :meth:`reset`.
@@ -138,12 +154,17 @@ class TrainStep:
         UserError
             The last minibatch had another number of sequences than `batch`.
         """
+        return self._carried(self._columns(batch))
+
+    def _carried(self, own: slice) -> dict[str, Array]:
+        """Return the columns of the state that this process computes."""
+        width = own.stop - own.start
         if self._state is None:
-            self._state = self.model.initial_state(batch)
+            self._state = self.model.initial_state(width)
         for carried in self._state.values():
-            if len(carried) != batch:
+            if len(carried) != width:
                 raise UserError(
-                    f"the state carries over from {len(carried)} sequences, but this minibatch has {batch}: "
+                    f"the state carries over from {len(carried)} sequences, but this minibatch has {width}: "
                     "call reset() first"
                 )
         return self._state
@@ -160,10 +181,12 @@ class TrainStep:
         pass and g that pass gradients on (`Cell.kept` and `Cell.passing`). Dropout adds 2.5 arrays per layer, for masks
         and masked inputs.
         """
-        model, T, B = self.model, steps, batch
+        own = self._columns(batch)
+        model, T, B = self.model, steps, own.stop - own.start
         per_layer = model.cell.kept + (2.5 if model.dropout else 0)
         numbers = (
-            model.params.flat.size * (1 + len(self._optimizer.state) + 1.5 * len(self.shards.columns(B)))
+            model.params.flat.size * (1 + 1.5 * len(self.shards.columns(B)))
+            + self._params.size * len(self._optimizer.state)
             + 3.5 * T * B * model.vocab_size
             + T * B * model.hidden * (per_layer * model.layers + model.cell.passing)
         )
@@ -212,7 +235,7 @@ def _add(total: Array, others: list[Array], part: slice) -> None:
         total[part] += other[part]
 
 
-def _scale_and_square(g: Array, factor: int, part: slice) -> Array:
+def scale_and_square(g: Array, factor: int, part: slice) -> Array:
     """Multiply one part of g by `factor`, in place, and return the sum of its squares."""
     if on_gpu(g):
         return kernels_for(g).scale_and_square(g[part], factor)

@@ -17,3 +17,6 @@ COMMANDS: dict[str, ModuleType] = {
     "list": list,
     "gradcheck": gradcheck,
 }
+
+SHARED = (train, eval, gradcheck)
+"""The commands that several processes can run together."""

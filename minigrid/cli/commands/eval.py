@@ -14,10 +14,12 @@ from minigrid.progress import progress_bar
 if TYPE_CHECKING:
     import numpy as np
 
+    from minigrid.backend.ranks import Ranks
     from minigrid.data.vocabulary import Vocabulary
     from minigrid.nn.model import CharModel
     from minigrid.runs.checkpoint import Checkpoint
     from minigrid.runs.evaluation import Evaluation
+    from minigrid.runs.tasks import Batches
 
 HELP = "measure how well a trained model predicts a part of its run's text, or another text"
 
@@ -48,15 +50,18 @@ def add_options(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
+    from minigrid.cli.launch import launched_ranks, refuse_launch
     from minigrid.runs.checkpoint import read_checkpoint
 
     _check(options)
-    choose(options)
-    checkpoint = read_checkpoint(options.run)
     if options.per_character or options.text is not None:
-        _measure_in_one_piece(options, checkpoint)
-    else:
-        _measure(options, checkpoint)
+        refuse_launch("reading a text in one piece")
+        choose(options)
+        _measure_in_one_piece(options, read_checkpoint(options.run))
+        return 0
+    with launched_ranks(options.parser.flags) as ranks:
+        choose(options, ranks)
+        _measure(options, ranks)
     return 0
 
 
@@ -74,23 +79,34 @@ def _check(options: argparse.Namespace) -> None:
         )
 
 
-def _measure(options: argparse.Namespace, checkpoint: "Checkpoint") -> None:
+def _measure(options: argparse.Namespace, ranks: "Ranks") -> None:
     """Read a text in many streams, and print the result."""
     from minigrid.runs.evaluation import evaluate
+
+    model, batches, vocabulary = ranks.first_then_others(_model_and_text, options)
+    with progress_bar(total=len(batches), desc="reading", unit="minibatch", leave=False) as bar:
+        result = evaluate(model, batches, progress=lambda done: bar.update(done - bar.n), ranks=ranks)
+    ranks.each(_require_finite, result)
+    print(_summary(options.data or options.part or "val", result, vocabulary))
+
+
+def _model_and_text(options: argparse.Namespace) -> "tuple[CharModel, Batches, Vocabulary]":
+    from minigrid.runs.checkpoint import read_checkpoint
     from minigrid.runs.tasks import task_of, text_batches
 
-    part = options.part or "val"
+    checkpoint, part = read_checkpoint(options.run), options.part or "val"
     if options.data is not None:
         batches = text_batches(checkpoint, options.data, skip_unknown=options.oov == "skip")
     else:
         batches = getattr(task_of(checkpoint), part)
     if batches is None:
         raise UserError(f"the run {options.run} held nothing out as {part}: choose another `part`")
-    with progress_bar(total=len(batches), desc="reading", unit="minibatch", leave=False) as bar:
-        result = evaluate(checkpoint.model(options.backend), batches, progress=lambda done: bar.update(done - bar.n))
+    return checkpoint.model(options.backend), batches, checkpoint.vocabulary()
+
+
+def _require_finite(result: "Evaluation") -> None:
     if not math.isfinite(result.loss):
         raise NotFiniteError
-    print(_summary(options.data or part, result, checkpoint.vocabulary()))
 
 
 def _measure_in_one_piece(options: argparse.Namespace, checkpoint: "Checkpoint") -> None:

@@ -3,12 +3,17 @@
 import argparse
 import dataclasses
 from functools import partial
+from typing import TYPE_CHECKING
 
 from minigrid.cli.options import add_backend, add_setting, choose
 from minigrid.cli.parser import Parser
 from minigrid.errors import UserError
 from minigrid.nn.options import ModelSettings, check_sizes
 from minigrid.progress import progress_bar
+
+if TYPE_CHECKING:
+    from minigrid.backend.ranks import Ranks
+    from minigrid.nn.model import CharModel
 
 HELP = "compare the hand-written gradients with finite differences"
 
@@ -43,29 +48,24 @@ def add_options(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    from minigrid.analysis import gradcheck
-    from minigrid.nn.model import CharModel
-    from minigrid.training.step import TrainStep
+    from minigrid.cli.launch import launched_ranks, refuse_launch
 
-    choose(options)
-    check_sizes(steps=options.steps, batch=options.batch)
-    if options.directions is not None:
-        check_sizes(directions=options.directions)
-    if not options.tolerance > 0:
-        raise UserError(f"--tolerance must be greater than 0, not {options.tolerance}")
-    names = {field.name for field in dataclasses.fields(ModelSettings)}
-    given = {name: value for name, value in vars(options).items() if name in names}
-    model = CharModel(
-        **{"hidden": HIDDEN} | given,
-        vocab_size=options.vocabulary,
-        dtype="float64",
-        backend=options.backend,
-        seed=options.seed,
-    )
-    gradcheck.enlarge(model, options.seed)
+    if not options.train_step:
+        refuse_launch("a check without `train_step`")
+    with launched_ranks(options.parser.flags) as ranks:
+        choose(options, ranks)
+        return _check(options, ranks)
+
+
+def _check(options: argparse.Namespace, ranks: "Ranks") -> int:
+    """Compare the gradients; print a report, and return the exit code."""
+    from minigrid.analysis import gradcheck
+    from minigrid.training.distributed import make_step
+
+    model = ranks.each(_model, options, ranks)
     minibatch = {"steps": options.steps, "batch": options.batch, "seed": options.seed}
     if options.train_step:
-        problem = gradcheck.train_step_problem(TrainStep(model), **minibatch)
+        problem = gradcheck.train_step_problem(make_step(model, ranks), **minibatch)
     else:
         problem = gradcheck.model_problem(model, **minibatch)
     if options.directions:
@@ -82,3 +82,29 @@ def run(options: argparse.Namespace) -> int:
         f"tolerance {options.tolerance:.0e}"
     )
     return 0 if passed else 1
+
+
+def _model(options: argparse.Namespace, ranks: "Ranks") -> "CharModel":
+    """Check the options, and build the model."""
+    from minigrid.analysis import gradcheck
+    from minigrid.nn.model import CharModel
+
+    check_sizes(steps=options.steps, batch=options.batch)
+    ranks.require_columns(options.batch)
+    if options.directions is not None:
+        check_sizes(directions=options.directions)
+    if not options.tolerance > 0:
+        raise UserError(f"--tolerance must be greater than 0, not {options.tolerance}")
+    names = {field.name for field in dataclasses.fields(ModelSettings)}
+    given = {name: value for name, value in vars(options).items() if name in names}
+    model = CharModel(
+        **{"hidden": HIDDEN} | given,
+        vocab_size=options.vocabulary,
+        dtype="float64",
+        backend=options.backend,
+        seed=options.seed,
+    )
+    if options.train_step:
+        gradcheck.require_varying_loss(model)
+    gradcheck.enlarge(model, options.seed)
+    return model

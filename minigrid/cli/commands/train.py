@@ -17,6 +17,7 @@ from minigrid.errors import UserError
 from minigrid.runs.config import Config, read_config_file, refuse_idle
 
 if TYPE_CHECKING:
+    from minigrid.backend.ranks import Ranks
     from minigrid.runs.run import Run
 
 HELP = "train a model, or continue a run"
@@ -60,16 +61,18 @@ def _given_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
+    from minigrid.cli.launch import launched_ranks
     from minigrid.cli.training_report import TrainingReport
     from minigrid.runs.loop import train
     from minigrid.runs.run import DivergedError, InterruptedRunError
 
-    run = _resumed(options) if options.resume else _started(options)
-    if run.is_over and not run.validation_is_due:
-        print(one_line(f"nothing left to do: the run in {run.folder} has done {_steps(run)} already"))
     try:
-        with TrainingReport() as report:
-            train(run, report)
+        with launched_ranks(options.parser.flags) as ranks:
+            run = (_resumed if options.resume else _started)(options, ranks)
+            if run.is_over and not run.validation_is_due:
+                print(one_line(f"nothing left to do: the run in {run.folder} has done {_steps(run)} already"))
+            with TrainingReport() as report:
+                train(run, report)
     except InterruptedRunError:
         again = f"{_command('train', options)} --run {shlex.quote(str(run.folder))} --resume"
         with contextlib.suppress(OSError):  # the terminal may be gone
@@ -98,7 +101,7 @@ def _command(name: str, options: argparse.Namespace) -> str:
     return f"minigrid {name}" if Path(sys.argv[0]).stem == "minigrid" else f"python -m minigrid {name}"
 
 
-def _resumed(options: argparse.Namespace) -> "Run":
+def _resumed(options: argparse.Namespace, ranks: "Ranks") -> "Run":
     from minigrid.runs.folder import list_runs
     from minigrid.runs.start import resume_run
 
@@ -106,20 +109,14 @@ def _resumed(options: argparse.Namespace) -> "Run":
         raise UserError(f"--resume needs --run DIR, the folder of the run to continue ({list_runs()})")
     if options.init_from is not None:
         raise UserError("--resume continues a run, --init-from starts a new one: give only one of them")
-    return resume_run(options.run, _given_settings(options))
+    return resume_run(options.run, ranks.each(_given_settings, options), ranks)
 
 
-def _started(options: argparse.Namespace) -> "Run":
-    from minigrid.runs.checkpoint import read_checkpoint
-    from minigrid.runs.init_from import inherited
+def _started(options: argparse.Namespace, ranks: "Ranks") -> "Run":
     from minigrid.runs.start import start_run
 
-    given = _given_settings(options)
-    taken = {} if options.init_from is None else inherited(read_checkpoint(options.init_from), given)
-    config = Config(**taken | given)
-    refuse_idle(config, given)
-    refuse_idle_device(config.backend, given.get("device"))
-    run = start_run(config, options.run, options.init_from)
+    config, given, taken = ranks.each(_settings, options)
+    run = start_run(config, options.run, options.init_from, ranks)
     kept = [
         f"{flag(name)} {shlex.quote(str(value))}"
         for name, value in taken.items()
@@ -128,3 +125,16 @@ def _started(options: argparse.Namespace) -> "Run":
     if kept:
         print(one_line(f"settings from {options.init_from}: {' '.join(kept)}"))
     return run
+
+
+def _settings(options: argparse.Namespace) -> tuple[Config, dict[str, Any], dict[str, Any]]:
+    """Return the settings of a new run, those that the user gave, and those taken from another run."""
+    from minigrid.runs.checkpoint import read_checkpoint
+    from minigrid.runs.init_from import inherited
+
+    given = _given_settings(options)
+    taken = {} if options.init_from is None else inherited(read_checkpoint(options.init_from), given)
+    config = Config(**taken | given)
+    refuse_idle(config, given)
+    refuse_idle_device(config.backend, given.get("device"))
+    return config, given, taken

@@ -1,0 +1,156 @@
+"""Commands that several processes run together: ``mpiexec -n N python train.py``.
+
+A launcher tells each process its number in environment variables. Only if they say that there are several is mpi4py
+imported, and with it MPI.
+"""
+
+import contextlib
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from minigrid.cli.flags import with_flags
+from minigrid.cli.terminal import one_line, shortened
+from minigrid.errors import UserError
+
+if TYPE_CHECKING:
+    from minigrid.backend.ranks import Ranks
+
+VARIABLES = (
+    ("PMI_RANK", "PMI_SIZE"),  # MPICH, Intel MPI, Microsoft MPI; srun --mpi=pmi2
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI
+    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),  # MVAPICH
+    ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE"),  # IBM's jsrun
+    # Slurm, but only inside srun: a job has SLURM_NTASKS and SLURM_PROCID too, before anything is launched in it
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+)
+"""Where launchers put the number of a process and the number of all of them."""
+
+LAUNCHERS = ("mpiexec", "mpirun", "orterun", "prterun")
+
+
+class Launch(NamedTuple):
+    """Number of this process, from 0, and how many a launcher has started."""
+
+    number: int = 0
+    size: int = 1
+
+
+def launch() -> Launch:
+    """Return what the launcher says, or one process if there is none."""
+    for number, size in VARIABLES:
+        with contextlib.suppress(KeyError, ValueError):
+            if (found := Launch(int(os.environ[number]), int(os.environ[size]))).size > 1:
+                return found
+    return Launch()
+
+
+@contextlib.contextmanager
+def launched_ranks(flags: Mapping[str, str]) -> Iterator["Ranks"]:
+    """Join the other processes of the launch, if there are any, for the duration of a command.
+
+    If an error occurs on this rank alone, it is printed and all of them end: they would wait for this one.
+
+    Parameters
+    ----------
+    flags : mapping
+        Options of the command, for messages.
+    """
+    from minigrid.backend.blas import share_cores
+    from minigrid.backend.ranks import ALONE, connect, is_agreed
+
+    here = launch()
+    if here.size == 1:
+        yield ALONE
+        return
+    ranks = connect(here.size)
+    try:
+        share_cores(ranks)
+        yield ranks
+    except BaseException as error:
+        if not is_agreed(error):
+            _tell(error, f"rank {ranks.number} on {platform.node()}", flags)
+            ranks.comm.Abort(_exit_code(error))
+        raise
+
+
+def _tell(error: BaseException, who: str, flags: Mapping[str, str]) -> None:
+    """Print an error of this rank: a sentence for a mistake of the user, otherwise with the traceback."""
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        return
+    if isinstance(error, UserError):
+        text = f"{who}: {shortened(one_line(with_flags(str(error), flags)))}"
+    elif isinstance(error, MemoryError):
+        text = f"{who}: not enough memory"
+    else:
+        text = f"{who}:\n{traceback.format_exc()}"
+    with contextlib.suppress(OSError):
+        print(text, file=sys.__stderr__, flush=True)
+
+
+def _exit_code(error: BaseException) -> int:
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return 2 if isinstance(error, UserError | MemoryError | OSError) else 1
+
+
+def refuse_launch(what: str) -> None:
+    """Refuse what several processes cannot share, but would all do.
+
+    Raises
+    ------
+    UserError
+        A launcher has started several.
+    """
+    if (size := launch().size) > 1:
+        raise UserError(f"{what} takes one process, and {size} have been started: leave out `mpiexec` or the like")
+
+
+# -- what the processes print
+
+
+def share_terminal() -> None:
+    """Let only the first process of a launch print, and let it see the launcher's terminal.
+
+    A launcher passes on what its processes print. They write to pipes, so the first one would take a terminal for a log
+    file, and show no progress bar.
+    """
+    here = launch()
+    if here.size == 1:
+        return
+    if here.number > 0:
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
+        sys.stdout = sys.stderr = nowhere
+        return
+    if sys.stdout is None or sys.stderr.isatty() or (terminal := _launchers_terminal()) is None:
+        return
+    with contextlib.suppress(OSError), open(terminal, encoding="utf-8") as opened:
+        size = os.get_terminal_size(opened.fileno())
+        os.environ |= {"COLUMNS": str(size.columns), "LINES": str(size.lines)}
+    # one pipe for both, so that the lines and the bar arrive in order
+    sys.stdout.flush()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr):
+        stream.isatty = lambda: True  # type: ignore[method-assign]
+
+
+def _launchers_terminal() -> str | None:
+    """Return the terminal to which the launcher prints what it gets; None if it prints elsewhere or is not found."""
+    process = os.getppid()
+    for _ in range(5):
+        try:  # Linux only
+            status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+            name, parent = status[status.index("(") + 1 : status.rindex(")")], status[status.rindex(")") :].split()[2]
+            if name.startswith(LAUNCHERS):
+                streams = {os.readlink(f"/proc/{process}/fd/{number}") for number in (1, 2)}
+                return streams.pop() if len(streams) == 1 and next(iter(streams)).startswith("/dev/pts/") else None
+        except (OSError, ValueError):
+            return None
+        process = int(parent)
+    return None
