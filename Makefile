@@ -83,6 +83,11 @@ docs/gates.png: minigrid/plots/gates.py minigrid/pretrained/toywiki-grid-1.npz .
 	$(BIN)/python -m uv pip install --quiet --python .venv/lowest/bin/python --resolution lowest-direct --editable ".[test]"
 	@touch $@
 
+# for training on several processes, and for the tests of that
+.venv/ready-for-mpi: .venv/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[mpi]"
+	@touch $@ .venv/ready
+
 .venv/ready-for-notebooks: .venv/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[jupyter]"
 	@touch $@ .venv/ready

@@ -8,6 +8,7 @@ outcome, and the error of one rank is raised on all of them.
 import os
 import platform
 import traceback
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -184,7 +185,9 @@ def connect(size: int) -> Ranks:
         import mpi4py
 
         mpi4py.rc.thread_level = "funneled"  # only the main thread communicates
-        from mpi4py import MPI
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "suspicious MPI", RuntimeWarning)  # we say it below
+            from mpi4py import MPI
     except ImportError as error:
         raise UserError(
             f"{started}, which needs mpi4py ({error}): run `pip install minigrid-lstm[mpi]` (on a cluster with an MPI "

@@ -7,6 +7,7 @@ imported, and with it MPI.
 import contextlib
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -21,30 +22,32 @@ if TYPE_CHECKING:
     from minigrid.backend.ranks import Ranks
 
 VARIABLES = (
-    ("PMI_RANK", "PMI_SIZE"),  # MPICH, Intel MPI, Microsoft MPI; srun --mpi=pmi2
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI
-    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),  # MVAPICH
-    ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE"),  # IBM's jsrun
+    ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),  # MPICH, Intel MPI, Microsoft MPI; srun --mpi=pmi2
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),  # Open MPI
+    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_RANK"),  # MVAPICH
+    ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK"),  # IBM's jsrun
     # Slurm, but only inside srun: a job has SLURM_NTASKS and SLURM_PROCID too, before anything is launched in it
-    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
 )
-"""Where launchers put the number of a process and the number of all of them."""
+"""Where launchers put the number of a process, the number of all of them, and the number on its machine."""
 
 LAUNCHERS = ("mpiexec", "mpirun", "orterun", "prterun")
 
 
 class Launch(NamedTuple):
-    """Number of this process, from 0, and how many a launcher has started."""
+    """What a launcher says about this process: its number, from 0, that of all, and its number on its machine."""
 
     number: int = 0
     size: int = 1
+    place: int = 0
 
 
 def launch() -> Launch:
     """Return what the launcher says, or one process if there is none."""
-    for number, size in VARIABLES:
+    for number, size, place in VARIABLES:
         with contextlib.suppress(KeyError, ValueError):
-            if (found := Launch(int(os.environ[number]), int(os.environ[size]))).size > 1:
+            found = Launch(int(os.environ[number]), int(os.environ[size]), int(os.environ.get(place, 0)))
+            if found.size > 1:
                 return found
     return Launch()
 
@@ -63,31 +66,41 @@ def launched_ranks(flags: Mapping[str, str]) -> Iterator["Ranks"]:
     from minigrid.backend.blas import share_cores
     from minigrid.backend.ranks import ALONE, connect, is_agreed
 
+    global _joined
     here = launch()
     if here.size == 1:
         yield ALONE
         return
-    ranks = connect(here.size)
+    try:
+        with _signals_kill():
+            ranks = connect(here.size)
+        _joined = True
+    except UserError as error:
+        if here.number > 0 and here.place == 0:  # the first process prints it, but may not have this error
+            tell(error, platform.node(), flags)
+        raise
     try:
         share_cores(ranks)
         yield ranks
     except BaseException as error:
         if not is_agreed(error):
-            _tell(error, f"rank {ranks.number} on {platform.node()}", flags)
+            tell(error, f"rank {ranks.number} on {platform.node()}", flags)
             ranks.comm.Abort(_exit_code(error))
         raise
 
 
-def _tell(error: BaseException, who: str, flags: Mapping[str, str]) -> None:
+def tell(error: BaseException, who: str, flags: Mapping[str, str] | None = None) -> None:
     """Print an error of this rank: a sentence for a mistake of the user, otherwise with the traceback."""
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return
     if isinstance(error, UserError):
-        text = f"{who}: {shortened(one_line(with_flags(str(error), flags)))}"
+        text = f"{who}: {shortened(one_line(with_flags(str(error), flags or {})))}"
     elif isinstance(error, MemoryError):
         text = f"{who}: not enough memory"
+    elif isinstance(error, OSError):  # a disk that fails, for example
+        text = f"{who}: cannot use {error.filename or 'a file'}: {error.strerror or error}"
     else:
-        text = f"{who}:\n{traceback.format_exc()}"
+        text = f"{who}:\n{traceback.format_exc()}".rstrip()
     with contextlib.suppress(OSError):
         print(text, file=sys.__stderr__, flush=True)
 
@@ -98,6 +111,40 @@ def _exit_code(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return 130
     return 2 if isinstance(error, UserError | MemoryError | OSError) else 1
+
+
+# -- ending before the ranks are joined
+
+
+_joined = False
+
+
+def is_awaited() -> bool:
+    """Return whether other processes of the launch wait for this one to join them."""
+    return launch().size > 1 and not _joined
+
+
+def die(number: int) -> None:
+    """End this process by a signal. A launcher then ends the others, which it does not do if one just exits."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+@contextlib.contextmanager
+def _signals_kill() -> Iterator[None]:
+    """Let signals kill this process at once: while it joins the others, Python could not handle them."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in heeded:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, handler in heeded.items():
+            signal.signal(number, handler)
 
 
 def refuse_launch(what: str) -> None:

@@ -3,11 +3,14 @@
 import contextlib
 import logging
 import os
+import platform
 import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
+
+from minigrid.cli.launch import die, is_awaited, share_terminal, tell
 
 INTERRUPTED = 130  # exit code
 
@@ -23,16 +26,27 @@ def run(program: str = "minigrid", command: str | None = None) -> int:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells you of a home that it cannot write to
     # Pictures go to files. A notebook's kernel passes on its own backend, which may not be installed here.
     os.environ["MPLBACKEND"] = "agg"
+    code = _run(program, command)
+    if code == INTERRUPTED and is_awaited():
+        die(signal.SIGINT)
+    return code
+
+
+def _run(program: str, command: str | None) -> int:
     try:
         with _ctrl_c_exits():
-            from minigrid.cli.launch import share_terminal
-
             share_terminal()
             from minigrid.cli.main import main
 
         return main(program=program, command=command)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as error:
+        if not is_awaited():
+            raise
+        tell(error, platform.node())
+        die(signal.SIGTERM)
+        raise
 
 
 @contextlib.contextmanager
@@ -41,13 +55,21 @@ def _ctrl_c_exits() -> Iterator[None]:
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, behind a script's & for example
         yield
         return
-    signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    if is_awaited():
+        die(number)
+    os._exit(INTERRUPTED)
+
+
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     """End the program as a request to terminate does, but remove temporary files on the way."""
+    if is_awaited():
+        die(number)
     sys.exit(128 + number)

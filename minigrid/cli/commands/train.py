@@ -74,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
             with TrainingReport() as report:
                 train(run, report)
     except InterruptedRunError:
-        again = f"{_command('train', options)} --run {shlex.quote(str(run.folder))} --resume"
+        together = f"mpiexec -n {run.ranks.count} " if run.ranks.count > 1 else ""
+        again = f"{together}{_command('train', options)} --run {shlex.quote(str(run.folder))} --resume"
         with contextlib.suppress(OSError):  # the terminal may be gone
             print(one_line(f"stopped at step {run.step.number:,} and saved; to continue: {again}"), file=sys.stderr)
         return 130
