@@ -102,6 +102,8 @@ def disturbed(program: Program, here: Path, whole: Whole, counts: Counter[str]) 
             try:
                 _, err = process.communicate(timeout=PATIENCE + whole.seconds)
             except subprocess.TimeoutExpired:
+                for left in processes(mark):
+                    kill(left, signal.SIGKILL)
                 return [f"it hangs after {number.name}"]
         else:
             _, err = process.communicate(timeout=600)

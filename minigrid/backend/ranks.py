@@ -167,12 +167,12 @@ def is_agreed(error: BaseException) -> bool:
     return getattr(error, "agreed", False)
 
 
-def connect(size: int) -> Ranks:
+def connect(size: int | None = None) -> Ranks:
     """Join the other ranks of a launch.
 
     Parameters
     ----------
-    size : int
+    size : int, optional
         How many processes the launcher says it has started.
 
     Raises
@@ -180,7 +180,10 @@ def connect(size: int) -> Ranks:
     UserError
         mpi4py or its MPI library is missing, or the library is not the launcher's.
     """
-    started = f"the launcher has started {size} processes to train together"
+    started = (
+        "the launcher has started several processes" if size is None else f"the launcher has started {size} processes"
+    )
+    started += " to train together"
     try:
         import mpi4py
 
@@ -199,7 +202,7 @@ def connect(size: int) -> Ranks:
             "load your cluster's MPI module"
         ) from error
     comm = MPI.COMM_WORLD
-    if comm.size != size:
+    if comm.size != (size or comm.size):
         library = MPI.Get_library_version().split("\n")[0].strip()
         raise UserError(
             f"{started}, but mpi4py's MPI library ({library}) sees {comm.size}: use the `mpiexec` of that library, "
