@@ -1,8 +1,9 @@
 """Compare two ways in which ranks can add up their gradients and update the parameters.
 
-``mpiexec -n 2 python -m benchmarks.exchange`` takes half a minute. *Slices* is what minigrid does: each rank adds up and
-updates one slice of the vectors, see :mod:`minigrid.training.distributed`. *Whole* is the usual way: MPI's Allreduce adds
-up whole gradients, and every rank updates all parameters. Forward and backward passes are left out. The two take turns.
+``mpiexec -n 2 python -m benchmarks.exchange`` takes half a minute. *Slices* is what minigrid does: each rank adds up
+and updates one slice of the vectors, see :mod:`minigrid.training.distributed`. *Whole* is the usual way: MPI's
+Allreduce adds up whole gradients, and every rank updates all parameters. Forward and backward passes are left out. The
+two take turns.
 """
 
 import statistics

@@ -180,10 +180,7 @@ def connect(size: int | None = None) -> Ranks:
     UserError
         mpi4py or its MPI library is missing, or the library is not the launcher's.
     """
-    started = (
-        "the launcher has started several processes" if size is None else f"the launcher has started {size} processes"
-    )
-    started += " to train together"
+    started = f"the launcher has started {size or 'several'} processes to train together"
     try:
         import mpi4py
 
