@@ -126,11 +126,17 @@ class Ranks:
 
     def any(self, flag: bool) -> bool:
         """Return on every rank whether `flag` is true on any of them."""
-        return flag if self.count == 1 else any(self.comm.allgather(flag))
+        return flag if self.count == 1 else bool(self.rows(np.array([flag])).any())
 
     def sum(self, own: np.ndarray) -> np.ndarray:
         """Return on every rank the sum of all ranks' arrays, added up in their order."""
-        return own if self.count == 1 else sum(self.comm.allgather(own))
+        return own if self.count == 1 else self.rows(own).sum(axis=0)
+
+    def rows(self, own: np.ndarray) -> np.ndarray:
+        """Return on every rank the vectors of all ranks, one row each."""
+        of_all = np.empty((self.count, len(own)), own.dtype)
+        self.comm.Allgather(own, of_all)
+        return of_all
 
     def hear(self, requests: Array) -> None:
         """Take note of what the ranks ask for, an array with one row for each; a training step calls this."""

@@ -98,9 +98,7 @@ class DistributedStep(TrainStep):
 
     def _sums_of_numbers(self, loss: Array, squares: Array) -> tuple[Array, float]:
         """Return the sums of two numbers of each rank, and pass on what the ranks ask of each other."""
-        own = np.array([float(loss), float(squares), *self.ranks.requests()])
-        of_all = np.empty((self.ranks.count, len(own)))
-        self.ranks.comm.Allgather(own, of_all)
+        of_all = self.ranks.rows(np.array([float(loss), float(squares), *self.ranks.requests()]))
         self.ranks.hear(of_all[:, 2:])
         total, squares = of_all[:, :2].sum(axis=0)
         return self.model.xp.asarray(total, self.model.dtype), float(squares)
