@@ -229,3 +229,18 @@ def test_gradients_of_gpus_go_through_the_host(here):
     assert "; gradients go through the host\n" in out
     cpu, gpu = (metrics_of(here / name) for name in ("cpu", "gpu"))
     assert [record["loss"] for record in gpu] == pytest.approx([record["loss"] for record in cpu], rel=1e-5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_every_model_trains_as_in_one_process(tmp_path, count):
+    out = well(start(count, HERE / "mpi_training.py", 200, cwd=tmp_path), 600)
+    assert f"{count} ranks, 200 steps: largest relative error " in out
+
+
+@pytest.mark.long
+def test_killed_ranks(tmp_path):
+    code, out, err = outcome(
+        python(HERE / "kill_ranks.py", "--kills=3", f"--out={tmp_path / 'runs'}", cwd=tmp_path), 600
+    )
+    assert code == 0, out + err
