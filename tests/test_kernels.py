@@ -118,7 +118,7 @@ def test_an_optimiser_takes_one_launch_and_no_memory(fake_cupy, monkeypatch, nam
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
 @pytest.mark.parametrize(
-    "size", [1, MOST_THREADS + 1, pytest.param(MOST_BLOCKS * MOST_THREADS + 5, marks=pytest.mark.long)]
+    "size", [0, 1, MOST_THREADS + 1, pytest.param(MOST_BLOCKS * MOST_THREADS + 5, marks=pytest.mark.long)]
 )
 def test_scale_and_square(fake_cupy, size, dtype):
     before = draw(size, dtype, 0)

@@ -36,9 +36,11 @@ def chunks(x: Array, part: slice = slice(None), numbers: int = CHUNK) -> Iterato
     """Split a part of x along its first axis into chunks that stay in a CPU's cache during several passes.
 
     A chunk holds about `numbers` numbers, but at least one entry along the axis. On a GPU the whole part is one chunk.
+    An empty array has none.
     """
     start, stop, _ = part.indices(len(x))
-    length = max(1, numbers * len(x) // x.size) if isinstance(x, np.ndarray) else len(x)
+    fitting = numbers * len(x) // x.size if isinstance(x, np.ndarray) and x.size else len(x)
+    length = max(1, fitting)
     return (slice(k, min(k + length, stop)) for k in range(start, stop, length))
 
 

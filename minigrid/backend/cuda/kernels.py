@@ -110,7 +110,7 @@ class Kernels:
 
     def scale_and_square(self, g: Array, factor: float) -> Array:
         """Multiply g (P,) by `factor` in place; return the sum of the squares of the result, a 0-d array."""
-        blocks = min(MOST_BLOCKS, -(-g.size // MOST_THREADS))
+        blocks = min(MOST_BLOCKS, _blocks(g.size))
         sums = self._xp.empty(blocks, g.dtype)
         self._reduce(self._kernel("optim", "scale_and_square"), blocks, (g, sums, self._real(factor), np.int64(g.size)))
         return sums.sum()
@@ -145,7 +145,7 @@ class Kernels:
 
     def _flat(self, kernel: Any, threads: int, arguments: tuple) -> None:
         """Launch a kernel on at least `threads` threads, whole blocks of them."""
-        kernel((-(-threads // MOST_THREADS),), (MOST_THREADS,), arguments)
+        kernel((_blocks(threads),), (MOST_THREADS,), arguments)
 
     def _rowwise(self, kernel: Any, arrays: tuple[Array, ...], shape: tuple[int, ...], output: str) -> None:
         """Launch a kernel of gates.cu for `shape` (..., B, H), with one block per row, or several if rows are long."""
@@ -153,3 +153,8 @@ class Kernels:
         rows = B * (steps[0] if steps else 1)
         threads = min(MOST_THREADS, -(-H // WARP) * WARP)
         kernel((rows, -(-H // threads)), (threads,), (*arrays, np.int32(B), np.int32(H), np.int32(output == "paper")))
+
+
+def _blocks(threads: int) -> int:
+    """Return how many blocks hold at least `threads` threads: one even if there is nothing to do, as CUDA requires."""
+    return max(1, -(-threads // MOST_THREADS))
