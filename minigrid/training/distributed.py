@@ -141,7 +141,7 @@ class DistributedStep(TrainStep):
         parts = {name: self.ranks.comm.allgather(to_host(array)) for name, array in own.items()}
         return {name: self.model.xp.asarray(np.concatenate(arrays)) for name, arrays in parts.items()}
 
-    # -- saving and loading
+    # -- saving
 
     def state_dict(self) -> dict[str, Any]:
         """Return the same as one process would, on the first rank; the others return nothing. This communicates."""
@@ -157,17 +157,6 @@ class DistributedStep(TrainStep):
         whole = None if lengths is None else np.empty(sum(lengths), array.dtype)
         self.ranks.comm.Gatherv(array, None if whole is None else [whole, lengths])
         return None if whole is None else whole.reshape(-1, *array.shape[1:])
-
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore what one process, or any number of ranks, has saved: each rank takes its part of every array."""
-        parts = {}
-        for name, value in saved.items():
-            if name.startswith("optimizer/"):
-                value = value[self._own_slice]
-            elif name.startswith("state/"):
-                value = value[self.ranks.columns(len(value))]
-            parts[name] = value
-        super().load_state_dict(parts)
 
 
 def make_step(model: CharModel, ranks: Ranks = ALONE, **options: Any) -> TrainStep:

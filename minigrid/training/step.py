@@ -209,7 +209,7 @@ class TrainStep:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` returned.
+        """Restore what :meth:`state_dict` returned, here or where another number of ranks trained together.
 
         Raises
         ------
@@ -218,14 +218,14 @@ class TrainStep:
         """
         own, xp = self._optimizer.state, self.model.xp
         theirs = {name.removeprefix("optimizer/"): a for name, a in saved.items() if name.startswith("optimizer/")}
-        if {n: a.shape for n, a in own.items()} != {n: a.shape for n, a in theirs.items()}:
+        if dict.fromkeys(own, self.model.params.flat.shape) != {n: a.shape for n, a in theirs.items()}:
             raise UserError(
                 "the saved optimiser does not fit: it comes from another `optimizer`, or from a model of another size"
             )
         state = {name.removeprefix("state/"): a for name, a in saved.items() if name.startswith("state/")}
         for name, array in own.items():
-            array[...] = xp.asarray(theirs[name])
-        self._state = {name: xp.array(a) for name, a in state.items()} or None
+            array[...] = xp.asarray(self._updated(theirs[name]))
+        self._state = {name: xp.array(a[self._columns(len(a))]) for name, a in state.items()} or None
         self.number, self.lr = int(saved["number"]), float(saved["lr"])
         self.finite = xp.ones((), bool)
 
