@@ -6,6 +6,7 @@ outcome, and the error of one rank is raised on all of them.
 """
 
 import os
+import pickle
 import platform
 import traceback
 import warnings
@@ -116,11 +117,11 @@ class Ranks:
         try:
             return Outcome(function(*arguments), None)
         except Exception as error:
-            error.__dict__["agreed"] = True
-            error.add_note(traceback.format_exc())  # the traceback itself stays behind
             if isinstance(error, UserError) and not self.is_first:
                 error.args = (f"on {platform.node()}, where rank {self.number} is: {error}",)
-            return Outcome(None, error)
+            sent = error if _can_be_sent(error) else RuntimeError(f"{type(error).__name__}: {error}")
+            sent.add_note(traceback.format_exc())  # the traceback itself stays behind
+            return Outcome(None, sent)
 
     # -- agreeing
 
@@ -165,7 +166,16 @@ def _raise_first(errors: list[Exception | None]) -> None:
     """Raise the first error, on every rank that calls this with the same list."""
     for error in errors:
         if error is not None:
+            error.__dict__["agreed"] = True
             raise error
+
+
+def _can_be_sent(error: Exception) -> bool:
+    """Return whether an error arrives as it was: its class may ask for other arguments than pickle gives it."""
+    try:
+        return type(pickle.loads(pickle.dumps(error))) is type(error)
+    except Exception:
+        return False
 
 
 def is_agreed(error: BaseException) -> bool:
