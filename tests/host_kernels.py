@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 from functools import cache
 from pathlib import Path
@@ -81,6 +82,7 @@ class HostKernel:
 
     calls: ClassVar[list[str]] = []
     room = 2**31
+    _lock = threading.Lock()  # the sizes of a launch are global in the compiled code
 
     def __init__(self, run: Any, kinds: list[str], pointers: list[bool], how: int, attributes: dict[str, int]):
         self._run, self._kinds, self._pointers, self._how = run, kinds, pointers, how
@@ -111,7 +113,8 @@ class HostKernel:
         size = (ctypes.c_uint * 3)(*grid)
         given = [_argument(*each) for each in zip(args, self._kinds, self._pointers, strict=True)]
         self.calls.append(self._run.__name__.removeprefix("run_"))
-        self._run(size, ctypes.c_uint(block[0]), ctypes.c_int(self._how), ctypes.c_size_t(shared_mem), *given)
+        with self._lock:
+            self._run(size, ctypes.c_uint(block[0]), ctypes.c_int(self._how), ctypes.c_size_t(shared_mem), *given)
 
 
 def _argument(value: Any, kind: str, pointer: bool) -> Any:
@@ -137,9 +140,17 @@ def _on_host(code: str) -> str:
     return shared if found else f"{code}\nstatic char memory[1];"
 
 
-@cache
 def compile_on_host(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
-    """Compile the source of a module and load it."""
+    """Compile the source of a module and load it; of several threads that want it, only one compiles."""
+    with _compiling:
+        return _compiled(code, options)
+
+
+_compiling = threading.Lock()
+
+
+@cache
+def _compiled(code: str, options: tuple[str, ...]) -> ctypes.CDLL:
     if sys.platform != "linux" or shutil.which("g++") is None:
         pytest.skip("running the CUDA kernels on the host needs g++ on Linux")
     wrappers = [

@@ -15,6 +15,7 @@ allocations. One call to cupy can be several of these. The rules below follow Cu
 """
 
 import os
+import threading
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, ClassVar
@@ -55,7 +56,7 @@ METHODS: dict[str, set[str]] = {
 MAY_BE_VIEWS = ("astype", "ravel", "reshape", "swapaxes")
 """Methods that copy only if necessary."""
 
-ATTRIBUTES = ("T", "dtype", "ndim", "shape", "size")
+ATTRIBUTES = ("T", "dtype", "nbytes", "ndim", "shape", "size")
 
 OPERATORS = [
     f"__{prefix}{name}__"
@@ -226,10 +227,18 @@ def _upload(x: Any, dtype: Any = None) -> ndarray:
     return ndarray(np.array(x.host if isinstance(x, ndarray) else x, dtype))
 
 
+class _Current(threading.local):
+    """What each thread has chosen for itself."""
+
+    device = 0
+
+
+_current = _Current()
+
+
 class Device:
     """One of the devices that the stand-in pretends to have."""
 
-    current = 0
     attributes: ClassVar = {
         "CooperativeLaunch": 1,
         "MultiProcessorCount": 4,
@@ -238,18 +247,26 @@ class Device:
     compute_capability = "90"
 
     def __init__(self, id: int | None = None):
-        self.id = Device.current if id is None else id
+        self.id = _current.device if id is None else id
 
     def __repr__(self) -> str:
         return f"<CUDA Device {self.id}>"
 
     def use(self) -> None:
-        """Make this the current device."""
-        Device.current = self.id
+        """Make this the current device of the calling thread."""
+        _current.device = self.id
 
     def synchronize(self) -> None:
         """Wait for this device."""
         ndarray.waits.append("synchronize")
+
+
+class Stream:
+    """The queue in which the device works."""
+
+    def synchronize(self) -> None:
+        """Wait until it is empty."""
+        ndarray.waits.append("synchronize stream")
 
 
 def make() -> ModuleType:
@@ -279,8 +296,9 @@ def make() -> ModuleType:
     cupy.asnumpy = asnumpy
     cupy.RawModule = RawModule
     cupy.cuda = ModuleType("cuda")
-    Device.current = 0
+    _current.device = 0
     cupy.cuda.Device = Device
+    cupy.cuda.Stream = cupy.cuda.get_current_stream = Stream
     cupy.cuda.runtime = runtime = ModuleType("runtime")
     runtime.CUDARuntimeError = type("CUDARuntimeError", (RuntimeError,), {})
     runtime.getDeviceCount = lambda: 1

@@ -35,7 +35,7 @@ def keywords(owner, name):
 
 owners = {"cupy": cupy, "ndarray": cupy.ndarray, "RawModule": cupy.RawModule}
 owners |= {"RawKernel": cupy.RawKernel, "cuda": cupy.cuda, "Device": cupy.cuda.Device, "runtime": cupy.cuda.runtime}
-owners["nvrtc"] = cupy.cuda.nvrtc
+owners |= {"Stream": cupy.cuda.Stream, "nvrtc": cupy.cuda.nvrtc}
 wanted = json.load(sys.stdin)
 print(json.dumps({
     "version": cupy.__version__,
@@ -50,9 +50,11 @@ WANTED = {
     "RawKernel": {"max_dynamic_shared_size_bytes": set(), "__call__": {"shared_mem"}},
     "ndarray": strict_cupy.METHODS
     | {name: set() for name in ("device", *strict_cupy.ATTRIBUTES, *strict_cupy.OPERATORS, *strict_cupy.WAITS)},
-    "cuda": {"Device": set()},
+    "cuda": {"Device": set(), "Stream": set(), "get_current_stream": set()},
     "Device": {name: set() for name in ("use", "synchronize", "id", "attributes", "compute_capability")},
+    "Stream": {"synchronize": set()},
     "runtime": {
+        "deviceGetPCIBusId": set(),
         "getDeviceCount": set(),
         "getDeviceProperties": set(),
         "runtimeGetVersion": set(),
