@@ -1,3 +1,5 @@
+import platform
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -5,9 +7,21 @@ import pytest
 from helpers import assert_close
 from hypothesis import given
 from hypothesis import strategies as st
+from thread_ranks import on_ranks
 
 from minigrid.backend import Workspace, blas
-from minigrid.backend.blas import FEW_PRODUCTS, NARROWEST_TILE, SMALL, matmul, one_thread, threads, tiled
+from minigrid.backend.blas import (
+    FEW_PRODUCTS,
+    NARROWEST_TILE,
+    SMALL,
+    THREAD_VARIABLES,
+    matmul,
+    one_thread,
+    share_cores,
+    threads,
+    tiled,
+)
+from minigrid.backend.ranks import ALONE
 
 SIZES = [(25, 128, 512), (25, 512, 128), (50, 2048, 512), (3, 7, 5), (25, 211, 844), (40, 400, 100), (1, 9, 64)]
 """Rows of x, rows and columns of W: cut across, down, both ways, or not at all."""
@@ -33,6 +47,85 @@ def test_tiles_pay_off_only_with_openblas_on_one_thread(monkeypatch):
     monkeypatch.setattr(blas, "_libraries", lambda: SimpleNamespace(lib_controllers=[]))  # Accelerate, on a Mac
     assert threads() == 1
     assert not blas.tiles_pay()
+
+
+# -- the cores of several ranks
+
+
+class Machine(threading.local):
+    """What each rank sees: its machine's name, the cores that it may run on, and a BLAS of its own."""
+
+    name, cores = "here", range(8)
+    num_threads = 64
+
+    @property
+    def lib_controllers(self):
+        return [self]
+
+    def limit(self, limits):
+        self.num_threads = limits
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    machine = Machine()
+    monkeypatch.setattr(blas, "_libraries", lambda: machine)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(machine.cores), raising=False)
+    monkeypatch.setattr(platform, "node", lambda: machine.name)
+    for variable in THREAD_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
+    return machine
+
+
+def shares(machine, cores, names=None):
+    """Return the number of threads that each rank takes, of the cores that a launcher has bound it to."""
+
+    def share(ranks):
+        machine.cores = cores[ranks.number]
+        machine.name = "here" if names is None else names[ranks.number]
+        return share_cores(ranks)
+
+    return on_ranks(len(cores), share)
+
+
+@pytest.mark.parametrize(
+    ("cores", "expected"),
+    [
+        ([range(8)] * 2, [4, 4]),
+        ([range(8)] * 3, [2, 2, 2]),  # not bound
+        ([range(4), range(4, 8)], [4, 4]),  # bound apart
+        ([range(4), range(4), range(4, 8)], [2, 2, 4]),
+        ([range(8), range(4), range(4, 8)], [2, 2, 2]),
+        ([range(1)] * 3, [1, 1, 1]),  # more ranks than cores
+    ],
+    ids=str,
+)
+def test_ranks_share_the_cores_that_they_may_run_on(machine, cores, expected):
+    assert shares(machine, cores) == expected
+
+
+def test_ranks_on_other_machines_take_nothing_away(machine):
+    assert shares(machine, [range(8)] * 3, names="aab") == [4, 4, 8]
+
+
+@pytest.mark.parametrize("variable", THREAD_VARIABLES)
+def test_the_number_in_the_environment_takes_precedence(machine, variable, monkeypatch):
+    monkeypatch.setenv(variable, "64")
+    assert shares(machine, [range(8)] * 2) == [64, 64]
+
+
+def test_where_cores_cannot_be_asked_for_all_count(machine, monkeypatch):
+    """As on a Mac."""
+    monkeypatch.delattr("os.sched_getaffinity")
+    monkeypatch.setattr("os.cpu_count", lambda: 6)
+    assert shares(machine, [None] * 3) == [2, 2, 2]
+
+
+def test_alone_a_process_has_all_of_its_cores(machine):
+    assert share_cores(ALONE) == 8
+
+
+# -- products
 
 
 @pytest.mark.parametrize(("B", "K", "N"), SIZES)

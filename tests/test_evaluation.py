@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from run_fixtures import TEXT
+from thread_ranks import on_ranks
 
 from minigrid import CharModel
 from minigrid.data.addition import AdditionBatches, vocabulary
@@ -213,3 +214,58 @@ def test_a_bug_in_progress_is_not_hidden_by_the_last_minibatch():
 
     with pytest.raises(StopError):
         evaluate(text_model(), batches, progress=fail)
+
+
+# -- on several ranks
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])  # 5 are more than there are columns
+@pytest.mark.parametrize("model", ["grid", "lstm", "gru", "rnn"])
+def test_ranks_measure_a_text_as_one_process(model, count):
+    batches = TextBatches(IDS[:200], 3, 11, stride=66, first=0, count=6)
+    expected = evaluate(text_model(model=model), batches)
+    for found in on_ranks(count, lambda ranks: evaluate(text_model(model=model), batches, ranks=ranks)):
+        assert found.loss == pytest.approx(expected.loss, rel=1e-12)
+        assert (found.targets, found.score) == (expected.targets, None)
+
+
+@pytest.mark.parametrize(("digits", "batch"), [(1, 3), (2, 7)])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_ranks_measure_addition_as_one_process(count, digits, batch):
+    batches = AdditionBatches(digits, batch, part="val")
+    model = CharModel(vocab_size=13, hidden=6, dtype="float64", seed=1)
+    model.params["decoder.bias"][vocabulary().encode("0")] += 1  # so that it gets some digits right
+    expected = evaluate(model, batches)
+    assert 0 < expected.score.digits_right < expected.score.digits_counted
+    for found in on_ranks(count, lambda ranks: evaluate(model, batches, ranks=ranks)):
+        assert found.loss == pytest.approx(expected.loss, rel=1e-12)
+        assert (found.targets, found.score) == (expected.targets, expected.score)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_ranks_of_two_threads_measure_as_one_process():
+    batches = TextBatches(IDS, 64, 1, stride=30, first=0, count=30)
+    expected = evaluate(text_model(), batches)
+    for found in on_ranks(2, lambda ranks: evaluate(text_model(), batches, ranks=ranks)):
+        assert found.loss == pytest.approx(expected.loss, rel=1e-12)
+        assert found.targets == expected.targets
+
+
+@pytest.mark.parametrize("at", [0, 1, 3])
+@pytest.mark.parametrize("count", [2, 5])
+def test_progress_ends_an_evaluation_on_all_ranks(at, count):
+    batches = TextBatches(IDS[:200], 3, 11, stride=66, first=0, count=6)
+
+    def stopped(ranks):
+        seen = []
+
+        def progress(done):
+            seen.append(done)
+            if ranks.any(ranks.number == 1 and done == at):
+                raise StopError
+
+        with pytest.raises(StopError):
+            evaluate(text_model(), batches, progress=progress, ranks=ranks)
+        return seen
+
+    assert on_ranks(count, stopped) == [list(range(at + 1))] * count

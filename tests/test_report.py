@@ -2,10 +2,12 @@
 
 import pytest
 from run_fixtures import text_config, trained, write_text
+from thread_ranks import on_ranks
 
+from minigrid.backend.ranks import is_agreed
 from minigrid.errors import Notice
 from minigrid.runs import loop
-from minigrid.runs.report import Report
+from minigrid.runs.report import RankReport, Report
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +66,66 @@ def test_nothing_is_printed_without_a_report(tmp_path, capsys):
 def test_a_note_becomes_a_warning():
     with pytest.warns(Notice, match=r"^cannot write loss\.png$"):
         Report().note("cannot write loss.png")
+
+
+# -- of several ranks
+
+
+class Told(Report):
+    """Notes what it is told, by all methods of a report."""
+
+    def __init__(self, failing=None, error=None):
+        self.calls = []
+        for name in METHODS:
+            setattr(self, name, self._method(name, error if name == failing else None))
+
+    def _method(self, name, error):
+        def call(*what, **more):
+            self.calls.append((name, what, more))
+            if error is not None:
+                raise error
+
+        return call
+
+
+METHODS = [name for name, method in vars(Report).items() if callable(method) and not name.startswith("_")]
+
+
+def test_only_the_first_rank_is_reported():
+    assert set(METHODS) >= {"started", "trained", "recorded", "validating", "validated", "stopping", "note"}
+
+    def report(ranks):
+        told = Told()
+        report = RankReport(told, ranks)
+        for name in METHODS:
+            assert getattr(report, name)(name, total=ranks.number) is None
+        assert (report.is_lost, report.error) == (False, None)
+        return told.calls
+
+    assert on_ranks(3, report) == [[(name, (name,), {"total": 0}) for name in METHODS], [], []]
+
+
+@pytest.mark.parametrize("failing", METHODS)
+def test_a_report_that_has_lost_its_reader_is_lost_on_the_first_rank_and_told_no_more(failing):
+    broken = BrokenPipeError(32, "Broken pipe")
+
+    def report(ranks):
+        told = Told(failing, broken)
+        report = RankReport(told, ranks)
+        for name in METHODS:
+            getattr(report, name)()
+        return report.is_lost, report.error, [name for name, *_ in told.calls]
+
+    first, *others = on_ranks(3, report)
+    assert first == (True, broken, METHODS[: METHODS.index(failing) + 1])
+    assert is_agreed(broken)  # all ranks stop
+    assert others == [(False, None, [])] * 2
+
+
+def test_a_bug_in_a_report_is_not_taken_for_a_lost_reader():
+    def report(ranks):
+        RankReport(Told("trained", ZeroDivisionError()), ranks).trained()
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        on_ranks(2, report)
+    assert not is_agreed(caught.value)
