@@ -296,3 +296,17 @@ def test_scopes_share_scratch_arrays_only():
 def test_a_scope_of_a_plain_workspace_is_plain():
     scope = Workspace(np, "float64").scope("layer.0")
     assert scope.empty("h", (2,)) is not scope.empty("h", (2,))
+
+
+def test_steps_share_their_memory_where_nothing_is_kept(fake_cupy):
+    kept = Workspace(np, "float64", reuse=True).scope("layer.0").steps("c", (5, 2, 3))
+    assert kept.strides[0] == 6 * 8
+    shared = Workspace(np, "float64", reuse=True).scope("layer.0", keep=False).scope("time").steps("c", (5, 2, 3))
+    shared[2] = 7.0
+    assert shared.shape == (5, 2, 3)
+    assert (shared == 7.0).all()
+    one = Workspace(np, "float64").scope("layer.0", keep=False).steps("c", (2, 2, 3))
+    assert one.strides[0] == 6 * 8  # too few to gain anything
+    on_gpu = Workspace(fake_cupy, "float64").scope("layer.0", keep=False).steps("c", (5, 2, 3))
+    assert on_gpu.shape == (5, 2, 3)
+    assert isinstance(on_gpu, fake_cupy.ndarray)

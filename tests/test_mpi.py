@@ -232,7 +232,7 @@ def test_gradients_of_gpus_go_through_the_host(here):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("count", [3])
 def test_every_model_trains_as_in_one_process(tmp_path, count):
     out = well(start(count, HERE / "mpi_training.py", 200, cwd=tmp_path), 600)
     assert f"{count} ranks, 200 steps: largest relative error " in out

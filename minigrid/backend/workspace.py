@@ -36,9 +36,12 @@ class Workspace:
         self.dtype = np.dtype(dtype)
         self._arrays: dict[tuple[str, tuple[int, ...]], Array] | None = {} if reuse else None
 
-    def scope(self, name: str) -> "Scope":
-        """Return a view of this workspace that keeps its arrays under `name`, apart from others: one for each layer."""
-        return Scope(self, f"{name}.")
+    def scope(self, name: str, keep: bool = True) -> "Scope":
+        """Return a view of this workspace that has its arrays under `name`, apart from others: one for each layer.
+
+        If no backward pass follows, `keep` is false: see :meth:`Scope.steps`.
+        """
+        return Scope(self, f"{name}.", keep)
 
     def scratch(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
         """Return an array for use inside one function.
@@ -52,7 +55,7 @@ class Workspace:
             array = self._arrays[name, shape] = self._new(shape, padded)
         return array
 
-    empty = scratch  # outside any scope, only the name keeps arrays apart
+    empty = steps = scratch  # outside any scope, only the name keeps arrays apart
 
     def _new(self, shape: tuple[int, ...], padded: bool) -> Array:
         *outer, width = shape
@@ -63,17 +66,29 @@ class Workspace:
 class Scope:
     """A workspace as one layer sees it: arrays of its own to keep, and scratch arrays that all layers share."""
 
-    def __init__(self, workspace: Workspace, prefix: str):
+    def __init__(self, workspace: Workspace, prefix: str, keep: bool):
         self._workspace = workspace
         self._prefix = prefix
+        self._keep = keep
 
     def scope(self, name: str) -> "Scope":
         """Return a narrower scope."""
-        return Scope(self._workspace, f"{self._prefix}{name}.")
+        return Scope(self._workspace, f"{self._prefix}{name}.", self._keep)
 
     def empty(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
         """Return an array that this scope keeps from the forward to the backward pass."""
         return self._workspace.scratch(self._prefix + name, shape, padded)
+
+    def steps(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Return such an array with one entry for each step, of which a forward pass reads only the last one it wrote.
+
+        If no backward pass follows, all entries are the same memory, which stays in a CPU's cache. A GPU's kernels need
+        an array of the usual kind.
+        """
+        if self._keep or shape[0] <= 2 or self._workspace.xp is not np:
+            return self.empty(name, shape)
+        entry = self.empty(name, shape[1:])
+        return np.ndarray(shape, entry.dtype, entry, strides=(0, *entry.strides))
 
     def scratch(self, name: str, shape: tuple[int, ...], padded: bool = False) -> Array:
         """Return an array for use inside one function, see :meth:`Workspace.scratch`."""

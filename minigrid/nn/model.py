@@ -197,7 +197,7 @@ class CharModel:
                 {name: state[full] for name, full in names.states.items()},
                 weights,
                 # without a backward pass, only the layer below is still needed
-                workspace.scope(f"layer.{layer if keep else layer % 2}"),
+                workspace.scope(f"layer.{layer if keep else layer % 2}", keep),
             )
             new_state |= {full: state_of_layer[name] for name, full in names.states.items()}
             if keep:

@@ -59,9 +59,9 @@ def sequence_forward(
     T = x.steps
     B, H = h0.shape
     h = workspace.empty("h", (T + 1, B, H))
-    c = workspace.empty("c", (T + 1, B, H))
-    gates = workspace.empty("gates", (T, 4, B, H))
-    s = workspace.empty("s", (T, B, H))
+    c = workspace.steps("c", (T + 1, B, H))
+    gates = workspace.steps("gates", (T, 4, B, H))
+    s = workspace.steps("s", (T, B, H))
     cache = Cache(x, weights, h, c, gates, s)
 
     a_x = workspace.scratch("packed", (T, B, 4 * H))
