@@ -34,8 +34,8 @@ def whole(step: TrainStep, ranks: Ranks, g: np.ndarray) -> None:
 
 def slices(step: DistributedStep, ranks: Ranks, g: np.ndarray) -> None:
     """Do the same slice by slice."""
-    own = step._sum_of_slices(g)
-    _, squares = step._sums_of_numbers(np.float32(0), scale_and_square(own, STEPS, slice(None)))
+    own = step._sum_slices(g)
+    _, squares = step._sum_numbers(np.float32(0), scale_and_square(own, STEPS, slice(None)))
     step.norm = squares**0.5
     step._clip_and_update(own, slice(None))
     step._gather_slices(step.model.params.flat)

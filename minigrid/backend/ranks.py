@@ -2,7 +2,8 @@
 
 Something may fail on one rank only: its disk is full, or its machine lacks the text. If that rank simply raised its
 error, the others would wait for it forever. So do what may fail through the methods of :class:`Ranks`: they share the
-outcome, and the error of one rank is raised on all of them.
+outcome, and raise the error of one rank on all of them. Such an error is *agreed*. Any other one must end the program
+on all ranks at once (``comm.Abort``).
 """
 
 import os
@@ -103,7 +104,10 @@ class Ranks:
         return outcome.value
 
     def first_then_others(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Do the same, but let the first rank finish before the others begin: they find what it has downloaded."""
+        """Call a function on the first rank and then on the others, which find, say, what the first one has downloaded.
+
+        Return what it returns on this rank. It must not communicate.
+        """
         if self.count == 1:
             return function(*arguments)
         outcome = self._outcome(function, arguments) if self.is_first else Outcome(None, None)
@@ -166,8 +170,7 @@ def _raise_first(errors: list[Exception | None]) -> None:
     """Raise the first error, on every rank that calls this with the same list."""
     for error in errors:
         if error is not None:
-            error.__dict__["agreed"] = True
-            raise error
+            raise agreed(error)
 
 
 def _can_be_sent(error: Exception) -> bool:
@@ -176,6 +179,12 @@ def _can_be_sent(error: Exception) -> bool:
         return type(pickle.loads(pickle.dumps(error))) is type(error)
     except Exception:
         return False
+
+
+def agreed(error: Exception) -> Exception:
+    """Mark an error that is raised on all ranks, or makes all of them end; see :func:`is_agreed`."""
+    error.__dict__["agreed"] = True
+    return error
 
 
 def is_agreed(error: BaseException) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from minigrid.backend.ranks import Ranks
+from minigrid.backend.ranks import Ranks, agreed
 from minigrid.errors import Notice
 from minigrid.runs.records import Record
 from minigrid.runs.run import Run
@@ -81,7 +81,7 @@ class RankReport(Report):
             try:
                 method(*what, **more)
             except OSError as error:
-                error.__dict__["agreed"] = True  # all ranks end
+                agreed(error)  # because all ranks will stop
                 self.error = error
 
 

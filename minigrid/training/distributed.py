@@ -52,10 +52,8 @@ class DistributedStep(TrainStep):
         self._own_slice = self._slices[ranks.number]
         self._sizes = [part.stop - part.start for part in self._slices]
         super().__init__(model, **options)
-        own = self._own_slice
-        # on the host unless MPI takes arrays on a GPU
         xp = model.xp if ranks.gpu_aware else np
-        self._received = xp.empty((ranks.count, own.stop - own.start), model.dtype)
+        self._received = xp.empty((ranks.count, self._sizes[ranks.number]), model.dtype)  # this slice of every rank's g
 
     def __call__(self, x: Array, y: Array) -> Array:
         """Do one step on characters x and targets y, (T, B) each; y = -1 is not counted. This communicates."""
@@ -63,13 +61,13 @@ class DistributedStep(TrainStep):
         x = self.model.ids(x)
         own_loss, grads, self._state = self._own_gradients(x, self.model.targets(y, x.shape))
         self.number += 1
-        g = self._sum_of_slices(grads.flat)  # this rank's slice, of the whole batch
+        g = self._sum_slices(grads.flat)  # 1: this rank's slice g[r], from the whole batch
         own_squares = reduce(add, self.shards.map_ranges(partial(scale_and_square, g, len(x)), g.size))
-        loss, squares = self._sums_of_numbers(own_loss, own_squares)
+        loss, squares = self._sum_numbers(own_loss, own_squares)  # 2
         self.norm = xp.asarray(squares**0.5, self.model.dtype)
         self.finite = self.finite & xp.isfinite(loss + self.norm)
         self.shards.map_ranges(partial(self._clip_and_update, g), g.size)
-        self._gather_slices(self.model.params.flat)
+        self._gather_slices(self.model.params.flat)  # 3
         return loss
 
     def gradients(self, x: Array, y: Array) -> tuple[Array, Params, dict[str, Array]]:
@@ -79,15 +77,15 @@ class DistributedStep(TrainStep):
         """
         x = self.model.ids(x)
         own_loss, grads, state = self._own_gradients(x, self.model.targets(y, x.shape))
-        grads.flat[self._own_slice] = self._sum_of_slices(grads.flat)
+        grads.flat[self._own_slice] = self._sum_slices(grads.flat)
         self._gather_slices(grads.flat)
-        loss, _ = self._sums_of_numbers(own_loss, 0.0)
+        loss, _ = self._sum_numbers(own_loss, 0.0)
         return loss, grads, state
 
     # -- the three exchanges
 
-    def _sum_of_slices(self, g: Array) -> Array:
-        """Return this rank's slice of the sum of all ranks' vectors g, (P,)."""
+    def _sum_slices(self, g: Array) -> Array:
+        """Return this rank's slice of the sum of all ranks' vectors g (P,), until the next call."""
         received = self._received
         sizes = [len(received[0])] * self.ranks.count
         self.ranks.comm.Alltoallv([self._sendable(g), self._sizes], [received, sizes])
@@ -96,8 +94,8 @@ class DistributedStep(TrainStep):
             total += other
         return self.model.xp.asarray(total)
 
-    def _sums_of_numbers(self, loss: Array, squares: Array) -> tuple[Array, float]:
-        """Return the sums of two numbers of each rank, and pass on what the ranks ask of each other."""
+    def _sum_numbers(self, loss: Array, squares: Array) -> tuple[Array, float]:
+        """Return the sums of all ranks' numbers; along with them goes what the ranks ask of each other."""
         of_all = self.ranks.rows(np.array([float(loss), float(squares), *self.ranks.requests()]))
         self.ranks.hear(of_all[:, 2:])
         total, squares = of_all[:, :2].sum(axis=0)
@@ -121,10 +119,10 @@ class DistributedStep(TrainStep):
 
     # -- the part of this rank
 
-    def _columns(self, batch: int) -> slice:
+    def _own_columns(self, batch: int) -> slice:
         return self.ranks.columns(batch)
 
-    def _updated(self, vector: Array) -> Array:
+    def _own_part(self, vector: Array) -> Array:
         return vector[self._own_slice]
 
     def memory(self, steps: int, batch: int) -> int:
@@ -137,7 +135,7 @@ class DistributedStep(TrainStep):
 
     def state(self, batch: int) -> dict[str, Array]:
         """Return the state in which the next minibatch begins, with all its columns. This communicates."""
-        own = self._carried(self._columns(batch))
+        own = self._carried(self._own_columns(batch))
         parts = {name: self.ranks.comm.allgather(to_host(array)) for name, array in own.items()}
         return {name: self.model.xp.asarray(np.concatenate(arrays)) for name, arrays in parts.items()}
 

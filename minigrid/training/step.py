@@ -78,7 +78,7 @@ class TrainStep:
         self.number = 0
         self.norm = model.xp.zeros((), model.dtype)
         self.finite = model.xp.ones((), bool)
-        self._params = self._updated(model.params.flat)
+        self._params = self._own_part(model.params.flat)
         self._optimizer = make_optimizer(optimizer, self._params, alpha)
         self.shards = Shards(model)
         self._state: dict[str, Array] | None = None
@@ -106,7 +106,7 @@ class TrainStep:
     def _own_gradients(self, x: Array, y: Array) -> tuple[Array, Params, dict[str, Array]]:
         """Return what the columns of this process contribute to the means over the minibatch, and their state."""
         model, (T, B) = self.model, x.shape
-        own = self._columns(B)
+        own = self._own_columns(B)
         width = own.stop - own.start
         state = self._carried(own)
         is_whole = width == B and len(self.shards.columns(B)) == 1
@@ -129,11 +129,11 @@ class TrainStep:
         self.shards.map_ranges(partial(_add, total, others), total.size)
         return model.xp.asarray(reduce(add, losses)), grads[0], _joined(states, model.xp)
 
-    def _columns(self, batch: int) -> slice:
+    def _own_columns(self, batch: int) -> slice:
         """Return the columns of a batch that this process computes."""
         return slice(0, batch)
 
-    def _updated(self, vector: Array) -> Array:
+    def _own_part(self, vector: Array) -> Array:
         """Return the part of a vector like the parameters that this process updates."""
         return vector
 
@@ -154,7 +154,7 @@ class TrainStep:
         UserError
             The last minibatch had another number of sequences than `batch`.
         """
-        return self._carried(self._columns(batch))
+        return self._carried(self._own_columns(batch))
 
     def _carried(self, own: slice) -> dict[str, Array]:
         """Return the columns of the state that this process computes."""
@@ -181,7 +181,7 @@ class TrainStep:
         pass and g that pass gradients on (`Cell.kept` and `Cell.passing`). Dropout adds 2.5 arrays per layer, for masks
         and masked inputs.
         """
-        own = self._columns(batch)
+        own = self._own_columns(batch)
         model, T, B = self.model, steps, own.stop - own.start
         per_layer = model.cell.kept + (2.5 if model.dropout else 0)
         numbers = (
@@ -224,8 +224,8 @@ class TrainStep:
             )
         state = {name.removeprefix("state/"): a for name, a in saved.items() if name.startswith("state/")}
         for name, array in own.items():
-            array[...] = xp.asarray(self._updated(theirs[name]))
-        self._state = {name: xp.array(a[self._columns(len(a))]) for name, a in state.items()} or None
+            array[...] = xp.asarray(self._own_part(theirs[name]))
+        self._state = {name: xp.array(a[self._own_columns(len(a))]) for name, a in state.items()} or None
         self.number, self.lr = int(saved["number"]), float(saved["lr"])
         self.finite = xp.ones((), bool)
 
