@@ -27,7 +27,9 @@ STEPS = 50  # T, by which gradients are multiplied
 
 def whole(step: TrainStep, ranks: Ranks, g: np.ndarray) -> None:
     """Add up whole gradients, and update all parameters."""
-    ranks.comm.Allreduce(ranks.in_place, g)
+    from mpi4py import MPI  # only when needed: importing it starts MPI
+
+    ranks.comm.Allreduce(MPI.IN_PLACE, g)
     step.norm = np.sqrt(scale_and_square(g, STEPS, slice(None)))
     step._clip_and_update(g, slice(None))
 

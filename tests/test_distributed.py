@@ -175,19 +175,21 @@ def test_gradients_pass_the_check_by_finite_differences(model, count):
 
 def forget_the_last(comm, sent, received):
     exchange(comm, sent, received)
-    received[0][-1] = 0
+    if received[0].ndim == 2:  # the slices of the gradient, one row for each rank
+        received[0][-1] = 0
 
 
-def keep_to_oneself(comm, own, whole):
-    pass
+def keep_to_oneself(comm, sent, received):
+    if received[0].ndim == 2:
+        exchange(comm, sent, received)
 
 
 exchange = ThreadComm.Alltoallv
 
 
-@pytest.mark.parametrize(("name", "broken"), [("Alltoallv", forget_the_last), ("Allgatherv", keep_to_oneself)])
-def test_a_broken_exchange_fails_the_check(name, broken, monkeypatch):
-    monkeypatch.setattr(ThreadComm, name, broken)
+@pytest.mark.parametrize("broken", [forget_the_last, keep_to_oneself])
+def test_a_broken_exchange_fails_the_check(broken, monkeypatch):
+    monkeypatch.setattr(ThreadComm, "Alltoallv", broken)
     assert not any(report.passed() for report in on_ranks(3, partial(check_gradient, model="gru")))
 
 

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from thread_ranks import IN_PLACE, DesertedError, on_ranks
+from thread_ranks import DesertedError, on_ranks
 
 
 def test_what_is_exchanged():
@@ -12,8 +12,8 @@ def test_what_is_exchanged():
         comm, number = ranks.comm, ranks.number
         received = np.empty((3, number + 1))
         comm.Alltoallv([np.arange(6.0) + 10 * number, [1, 2, 3]], [received, [number + 1] * 3])
-        whole = np.full(6, float(number))
-        comm.Allgatherv(IN_PLACE, [whole, [1, 2, 3]])
+        whole, own = np.empty(6), np.full(number + 1, float(number))
+        comm.Alltoallv([own, ([number + 1] * 3, [0] * 3)], [whole, [1, 2, 3]])
         gathered = np.empty(4) if ranks.is_first else None
         own = np.full((number % 2 + 1, 1), float(number))
         comm.Gatherv(own, None if gathered is None else [gathered, [1, 2, 1]])
@@ -74,8 +74,8 @@ def test_ranks_that_disagree_on_lengths():
 
 def test_arrays_on_a_gpu_are_for_gpu_aware_mpi_only(fake_cupy):
     def exchange(ranks):
-        whole = fake_cupy.asarray([1.0, 1.0]) * ranks.number
-        ranks.comm.Allgatherv(ranks.in_place, [whole, [1, 1]])
+        whole, own = fake_cupy.asarray([5.0, 5.0]), fake_cupy.asarray([1.0]) * ranks.number
+        ranks.comm.Alltoallv([own, ([1, 1], [0, 0])], [whole, [1, 1]])
         return fake_cupy.asnumpy(whole).tolist()
 
     assert on_ranks(2, exchange, gpu_aware=True) == [[0, 1], [0, 1]]

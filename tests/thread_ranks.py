@@ -20,8 +20,6 @@ import numpy as np
 
 from minigrid.backend.ranks import Ranks
 
-IN_PLACE = object()
-
 LONGEST = 60
 """Seconds after which ranks that wait for each other give up."""
 
@@ -103,14 +101,12 @@ class ThreadComm:
 
     def Alltoallv(self, sent: list[Any], received: list[Any]) -> None:
         vector, lengths = sent
-        parts = self._exchange("Alltoallv", *(vector[part] for part in _parts(vector, lengths)))
+        if isinstance(lengths, tuple):  # and where each part begins
+            places = [slice(start, start + length) for length, start in zip(*lengths, strict=True)]
+        else:
+            places = _parts(vector, lengths)
+        parts = self._exchange("Alltoallv", *(vector[place] for place in places))
         _fill(received, [of_rank[self.rank] for of_rank in parts], self._check)
-
-    def Allgatherv(self, own: object, whole: list[Any]) -> None:
-        assert own is IN_PLACE
-        vector, lengths = whole
-        parts = self._exchange("Allgatherv", vector[_parts(vector, lengths)[self.rank]])
-        _fill(whole, [part for (part,) in parts], self._check)
 
     def Gatherv(self, own: np.ndarray, whole: list[Any] | None) -> None:
         parts = self._exchange("Gatherv", own)
@@ -130,9 +126,6 @@ class MuteComm:
 
     def Alltoallv(self, sent: list[Any], received: list[Any]) -> None:
         received[0][...] = 0
-
-    def Allgatherv(self, own: object, whole: list[Any]) -> None:
-        """The parameters of the others stay as they are."""
 
 
 def _parts(vector: Any, lengths: list[int]) -> list[slice]:
@@ -161,7 +154,7 @@ def on_ranks(count: int, function: Callable[[Ranks], Any], gpu_aware: bool = Fal
 
     def of_rank(number: int) -> Any:
         try:
-            return function(Ranks(ThreadComm(number, board, gpu_aware), IN_PLACE, gpu_aware))
+            return function(Ranks(ThreadComm(number, board, gpu_aware), gpu_aware))
         finally:
             board.leave()
 

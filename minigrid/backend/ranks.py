@@ -43,14 +43,12 @@ class Ranks:
     ----------
     comm : mpi4py.MPI.Intracomm, optional
         Communicator of the ranks. None: this process works alone, and no method communicates.
-    in_place : object
-        ``MPI.IN_PLACE``.
     gpu_aware : bool
         Whether MPI takes arrays that are on a GPU. Otherwise they are copied to the host first.
 
     Attributes
     ----------
-    comm, in_place, gpu_aware
+    comm, gpu_aware
         As given.
     number : int
         Number of this rank, from 0.
@@ -61,8 +59,8 @@ class Ranks:
         :meth:`requested`.
     """
 
-    def __init__(self, comm: Any = None, in_place: Any = None, gpu_aware: bool = False):
-        self.comm, self.in_place, self.gpu_aware = comm, in_place, gpu_aware
+    def __init__(self, comm: Any = None, gpu_aware: bool = False):
+        self.comm, self.gpu_aware = comm, gpu_aware
         self.number = 0 if comm is None else comm.rank
         self.count = 1 if comm is None else comm.size
         self.requests: Callable[[], Requests] = Requests
@@ -230,7 +228,7 @@ def connect(size: int | None = None) -> Ranks:
             f"{started}, but mpi4py's MPI library ({library}) sees {comm.size}: use the `mpiexec` of that library, "
             "which for `pip install mpich` is the one beside `python`"
         )
-    return Ranks(comm, MPI.IN_PLACE, gpu_aware=_is_gpu_aware(comm))
+    return Ranks(comm, _is_gpu_aware(comm))
 
 
 def _is_gpu_aware(comm: Any) -> bool:

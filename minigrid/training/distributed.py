@@ -102,9 +102,14 @@ class DistributedStep(TrainStep):
         return self.model.xp.asarray(total, self.model.dtype), float(squares)
 
     def _gather_slices(self, vector: Array) -> None:
-        """Fill in the slices of the other ranks in a vector (P,)."""
-        whole = self._sendable(vector)
-        self.ranks.comm.Allgatherv(self.ranks.in_place, [whole, self._sizes])
+        """Fill in the slices of the other ranks in a vector (P,).
+
+        Each rank sends its slice to every other one. MPI's Allgatherv may pass slices on from rank to rank, in many
+        small pieces, and each piece takes the latency of the network again.
+        """
+        whole, count = self._sendable(vector), self.ranks.count
+        own = whole[self._own_slice].copy()  # MPI must not send from where it receives
+        self.ranks.comm.Alltoallv([own, ([own.size] * count, [0] * count)], [whole, self._sizes])
         if whole is not vector:
             vector[...] = self.model.xp.asarray(whole)
 
