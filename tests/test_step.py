@@ -1,4 +1,5 @@
 import tracemalloc
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -506,7 +507,7 @@ def test_memory_is_about_what_is_said(model, dropout, threads, hidden, steps, mo
     drawn, _ = tracemalloc.get_traced_memory()
     tracemalloc.reset_peak()
     step = TrainStep(made)
-    for _ in range(3):
+    for _ in range(3 * threads**2):  # until two threads need most at the same moment
         step(x, y)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -522,9 +523,11 @@ def test_a_step_allocates_no_more_as_it_goes_on(model):
     step(x, y)
     tracemalloc.start()
     step(x, y)
-    before, _ = tracemalloc.get_traced_memory()
-    for _ in range(10):
-        step(x, y)
-    after, _ = tracemalloc.get_traced_memory()
+    traced = []
+    for _ in range(5):
+        traced.append(tracemalloc.get_traced_memory()[0])
+        for _ in range(10):
+            step(x, y)
     tracemalloc.stop()
-    assert after - before < 10_000
+    # the least, because threads of the test runner allocate now and then
+    assert min(after - before for before, after in pairwise(traced)) < 10_000
