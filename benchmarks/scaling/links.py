@@ -36,7 +36,7 @@ def obstacle() -> str | None:
     """Return a sentence that says why this machine cannot simulate links; None if it can."""
     if sys.platform != "linux" or os.geteuid() != 0 or not Path("/dev/net/tun").exists():
         return "simulated links need Linux, root and /dev/net/tun: run this as root, in a virtual machine or container"
-    missing = [name for name in ("ip", "nsenter", "unshare", "sysctl") if shutil.which(name) is None]
+    missing = [name for name in ("ip", "nsenter", "setpriv", "sysctl", "unshare") if shutil.which(name) is None]
     missing += [] if MPIEXEC.exists() else ["mpiexec"]
     if missing:
         return (

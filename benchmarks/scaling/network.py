@@ -21,18 +21,21 @@ BRING_UP = (
     "sysctl -qw net.ipv6.conf.all.disable_ipv6=1",
     "ip link set lo up",
     f"ip address add {{ip}}/24 dev {DEVICE}",
-    f"ip link set {DEVICE} up",
+    f"ip link set {DEVICE} gso_max_size {{at_once}} up",
     # cubic is Linux's own choice, which a distribution may have changed
     f"ip route change {SUBNET} dev {DEVICE} src {{ip}} congctl cubic",
 )
 """Commands that bring up the devices of a namespace."""
+
+# a launcher that is killed cannot stop its ranks, but the kernel ends all processes of a process namespace with the first
+DIE_TOGETHER = ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child")
 
 
 class Network:
     """Machines that are network namespaces of this one; use it in a ``with`` statement.
 
     Each namespace is kept alive by a process that waits for its standard input to close. So however this program ends,
-    the kernel removes all of them.
+    even by SIGKILL, the kernel removes all of them.
 
     Parameters
     ----------
@@ -62,7 +65,8 @@ class Network:
                 self._keepers.append(_keeper())
             self._wire = self._start_wire()
             for port, keeper in enumerate(self._keepers):
-                _inside(keeper.pid, *(command.format(ip=address(port)) for command in BRING_UP))
+                settings = {"ip": address(port), "at_once": bytes_at_once(self._rate)}
+                _inside(keeper.pid, *(command.format(**settings) for command in BRING_UP))
             self._wait()
         except BaseException:
             self.__exit__()
@@ -89,8 +93,7 @@ class Network:
         pairs = " ".join(f"{address(port)}={keeper.pid}" for port, keeper in enumerate(self._keepers))
         launcher = ["-launcher", "rsh", "-launcher-exec", str(ENTER), "-localhost", address(self.machines)]
         start = [str(MPIEXEC), *launcher, "-hosts", ",".join(hosts), "-n", str(self.machines), *command]
-        # the launcher is reached by the ranks' machines only
-        inside = ["nsenter", "--target", str(self._keepers[-1].pid), "--net", *start]
+        inside = [*DIE_TOGETHER, "nsenter", "--target", str(self._keepers[-1].pid), "--net", *start]
         env = os.environ | OVER_TCP | {"UCX_NET_DEVICES": DEVICE, "NAMESPACES": pairs} | environment
         done = subprocess.run(inside, cwd=ROOT, env=env, capture_output=True, text=True, timeout=timeout, check=False)
         if done.returncode:
@@ -111,10 +114,21 @@ class Network:
     def _start_wire(self) -> subprocess.Popen:
         options = ["--rate", str(self._rate), "--delay", str(self._delay)]
         command = [sys.executable, "-m", "benchmarks.scaling.wire", *options, *(str(k.pid) for k in self._keepers)]
-        wire = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        wire = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         if wire.stdout.readline() != "up\n":
             raise SystemExit("the simulated network did not start; the message above says why")
         return wire
+
+
+def bytes_at_once(rate: float) -> int:
+    """Return how many bytes of a message the kernel may hand over at once: a millisecond's, within what it can do.
+
+    TCP itself aims at that. Larger portions would stand in the way of those for other receivers; smaller ones would
+    keep the simulation too busy.
+    """
+    return int(min(65536, max(16000, rate / 8 * 1e-3)))
 
 
 def sent_bytes(devices: str) -> int:

@@ -61,11 +61,11 @@ class TimedStep(DistributedStep):
         time.sleep(self._sleep)
         return self._known
 
-    def _sum_of_slices(self, *args: Any) -> Any:
-        return self._timed("gradient", super()._sum_of_slices, *args)
+    def _sum_slices(self, *args: Any) -> Any:
+        return self._timed("gradient", super()._sum_slices, *args)
 
-    def _sums_of_numbers(self, *args: Any) -> Any:
-        return self._timed("numbers", super()._sums_of_numbers, *args)
+    def _sum_numbers(self, *args: Any) -> Any:
+        return self._timed("numbers", super()._sum_numbers, *args)
 
     def _gather_slices(self, *args: Any) -> None:
         self._timed("parameters", GATHER[self._gather], self, *args)
