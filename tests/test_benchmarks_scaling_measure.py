@@ -36,37 +36,37 @@ def test_all_sides_take_turns(monkeypatch):
     assert row["exchanges"] == {"gradient": 0.1, "numbers": 0.2}
 
 
-def test_long_and_short_repetitions_are_averaged(monkeypatch):
-    """A clock that a job moves on by 1, 1, then 0, 2, 0, 2, ... seconds."""
-    clock = [0.0]
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
-    durations = iter([1, 1, 0, 2, 0, 2, 0, 2])
-
-    def job():
-        clock[0] += next(durations)
-
-    assert timing.figures(job, budget=6) == {"seconds": 1.0, "repetitions": 8}
-
-
-def test_a_long_job_is_timed_twice(monkeypatch):
+@pytest.fixture
+def job(monkeypatch):
+    """Return a function that makes jobs: each call moves the clock on by the next of some durations."""
     clock = [0.0]
     monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
 
-    def job():
-        clock[0] += 100
+    def of_durations(*durations):
+        remaining = iter(durations)
 
-    assert timing.figures(job, budget=1) == {"seconds": 100, "repetitions": 4}
+        def run():
+            clock[0] += next(remaining)
+
+        return run
+
+    return of_durations
 
 
-def test_all_processes_repeat_as_often_as_the_first():
-    asked = []
+def test_long_and_short_repetitions_are_averaged(job):
+    """The first two show how many fit."""
+    assert timing.figures(job(5, 1, 0, 2, 0, 2, 0, 2), budget=6) == {"seconds": 1, "timed": 6, "repetitions": 8}
 
-    def first(count):
-        asked.append(count())
-        return 3
 
-    found = timing.figures(lambda: None, budget=1e-6, first=first)
-    assert (len(asked), found["repetitions"]) == (1, 2 + 2 * 3)
+def test_a_long_job_is_timed_twice(job):
+    assert timing.figures(job(120, 100, 100), budget=1) == {"seconds": 100, "timed": 2, "repetitions": 3}
+
+
+def test_all_processes_repeat_as_often_as_the_first(job):
+    """Another process finds its own repetitions long; the first one has room for two, and then for six."""
+    answers = iter([True, 3])
+    found = timing.figures(job(*[9] * 8), budget=1, first=lambda count: next(answers))
+    assert (found["timed"], found["repetitions"]) == (6, 8)
 
 
 def test_a_side_that_fails_is_named():

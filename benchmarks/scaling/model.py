@@ -8,23 +8,23 @@ another `gap`. A step takes ::
     gradient    latency * ceil(N / 32) + gap * (N - 1) + V (N-1)/N / bandwidth + add * P (N-1)/N
     numbers     latency * ceil(log2 N)
     update      update * P / N
-    parameters  latency * ceil(N / 32) + gap * (N - 1) + V (N-1)/N / bandwidth
+    parameters  latency * ceil(N / 32) + gap * (N - 1) + V (N-1)/N / bandwidth     by Alltoallv
+                latency * (N - 1) * ceil(V/N / 32 KiB) + V (N-1)/N / bandwidth     by Allgatherv
 
 The latencies are those of the algorithms that MPICH 5 chooses (maint/tuning/coll/mpir/generic.json in its source):
 
-gradient, parameters (Alltoallv, "scattered")
+gradient, Alltoallv ("scattered")
     Sends and receives of 32 ranks at a time start at once, and the next 32 when all have ended.
-numbers (Allgather of a few bytes, "recursive doubling"; "Bruck" if N is not a power of 2)
+numbers, Allgather of a few bytes ("recursive doubling", or "Bruck" if N is not a power of 2)
     Each round doubles what a rank has.
+parameters, Allgatherv of 512 KiB and more ("ring")
+    Each rank passes on to the next what it got from the one before, in pieces of 32 KiB, and waits for each of them.
+    (For less, "recursive doubling": one latency per round.)
 
-Two alternatives show what these choices are worth::
+If the ranks added up whole gradients with Allreduce (Rabenseifner's algorithm, a reduce-scatter by halves and an
+allgather by doubling), and each updated all parameters, everything but the computation would take ::
 
-    Allgatherv for the parameters    latency * rounds + V (N-1)/N / bandwidth,   rounds = (N-1) ceil(V/N / 32 KiB)
-    Allreduce for everything         2 latency * ceil(log2 N) + 2 V (N-1)/N / bandwidth + add * P (N-1)/N + update * P
-
-MPICH passes vectors of 512 KiB and more around a ring, in pieces of 32 KiB; each waits for the one before
-("ring"; smaller vectors: "recursive doubling", one latency per round). Its Allreduce is a reduce-scatter by halves and
-an allgather by doubling (Rabenseifner), after which every rank updates all parameters.
+    2 latency * ceil(log2 N) + 2 V (N-1)/N / bandwidth + add * P (N-1)/N + update * P
 """
 
 import bisect

@@ -27,7 +27,7 @@ BRING_UP = (
 )
 """Commands that bring up the devices of a namespace."""
 
-# a launcher that is killed cannot stop its ranks, but the kernel ends all processes of a process namespace with the first
+# a launcher that is killed cannot stop its ranks; but with the first process of a namespace, the kernel ends all others
 DIE_TOGETHER = ("setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--kill-child")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from benchmarks.scaling.page import shown
+from benchmarks.scaling.cells import shown
 from benchmarks.scaling.predictions import RANKS, STRONG, WEAK, links, read_work, scaling
 from minigrid.plots.style import COLOURS, WIDTH, Figure
 

@@ -4,9 +4,6 @@ import statistics
 import time
 from collections.abc import Callable
 
-UNTIMED = 2
-"""Repetitions before those that count; the first one also allocates memory."""
-
 
 def figures(
     job: Callable[[], object],
@@ -14,6 +11,9 @@ def figures(
     first: Callable[[Callable[[], int]], int] = lambda count: count(),
 ) -> dict[str, float]:
     """Repeat a job for about `budget` seconds, but at least twice.
+
+    One or two more come first: the first one also allocates memory, and unless it takes longer than the budget, another
+    one tells how many fit.
 
     Parameters
     ----------
@@ -29,17 +29,17 @@ def figures(
     dict
         ``seconds`` for one repetition: the median over pairs of consecutive ones. (If one of two processes is ahead,
         an exchange makes it wait, and after that the other one is ahead, so that long and short steps alternate.)
-        ``repetitions``: their number, with those that came first.
+        ``timed`` and ``repetitions``: how many were timed, and how many there were in all.
     """
-    for _ in range(UNTIMED):
-        started = time.perf_counter()
-        job()
-        each = time.perf_counter() - started
-    pairs = first(lambda: max(1, round(budget / each / 2)))
-    times = []
-    for _ in range(pairs):
-        started = time.perf_counter()
-        job()
-        job()
-        times.append((time.perf_counter() - started) / 2)
-    return {"seconds": statistics.median(times), "repetitions": UNTIMED + 2 * pairs}
+    untimed = [_seconds(job)]
+    if first(lambda: untimed[0] <= budget):
+        untimed.append(_seconds(job))
+    pairs = first(lambda: max(1, round(budget / untimed[-1] / 2)))
+    times = [(_seconds(job) + _seconds(job)) / 2 for _ in range(pairs)]
+    return {"seconds": statistics.median(times), "timed": 2 * pairs, "repetitions": len(untimed) + 2 * pairs}
+
+
+def _seconds(job: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    job()
+    return time.perf_counter() - started

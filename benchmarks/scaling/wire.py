@@ -12,6 +12,7 @@ at a time, which it would have cut into segments; here they count as the segment
 """
 
 import argparse
+import contextlib
 import ctypes
 import fcntl
 import heapq
@@ -158,7 +159,8 @@ def main() -> None:
     print("up", flush=True)
     before = time.process_time()
     Switch(devices, Cables(len(devices), args.rate, args.delay)).run(sys.stdin.fileno())
-    print(time.process_time() - before)
+    with contextlib.suppress(BrokenPipeError):  # whoever started this was killed
+        print(time.process_time() - before, flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.helpers.measure import OneMinibatch, peak_bytes
 from benchmarks.scaling import transfers
 from benchmarks.scaling.sizes import Size, minibatch
-from benchmarks.scaling.timing import UNTIMED, figures
+from benchmarks.scaling.timing import figures
 from minigrid import CharModel, TrainStep
 from minigrid.backend.blas import share_cores
 from minigrid.backend.ranks import ALONE, Ranks, connect
@@ -104,7 +104,8 @@ def train(size: Size, args: argparse.Namespace, ranks: Ranks) -> Figures:
         return figures(lambda: step(x, y), args.budget)
     shared = TimedStep(model, ranks, args.sleep, args.gather)
     found = figures(lambda: shared(x, y), args.budget, ranks.first)
-    return found | {"exchanges": {n: statistics.median(s[UNTIMED:]) for n, s in shared.exchanges.items()}}
+    timed = {name: seconds[-found["timed"] :] for name, seconds in shared.exchanges.items()}
+    return found | {"exchanges": {name: statistics.median(seconds) for name, seconds in timed.items()}}
 
 
 def update(size: Size, budget: float) -> Figures:
