@@ -126,7 +126,7 @@ def test_the_model_knows_how_the_step_exchanges_parameters():
             return lambda *args: called.append(name.lower())
 
     step = object.__new__(DistributedStep)
-    step.ranks = SimpleNamespace(comm=Communicator(), in_place=None, count=2, gpu_aware=False)
+    step.ranks = SimpleNamespace(comm=Communicator(), count=2, gpu_aware=False)
     step._own_slice, step._sizes = slice(0, 2), [2, 2]
     step._gather_slices(np.zeros(4, np.float32))
     assert called == [GATHER]

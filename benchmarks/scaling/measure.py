@@ -55,11 +55,6 @@ def more_ranks(size: Size, budget: float) -> dict[str, float]:
     return {str(n): sides.minigrid("train", *options, ranks=n)["seconds"] for n in counts}
 
 
-def exchanges(size: Size) -> dict[str, float]:
-    """Time the exchanges of a step of two ranks without the step, and an Allreduce of the whole gradient."""
-    return {"size": str(size)} | sides.minigrid("reduce", "--size", str(size), ranks=2)
-
-
 def training(quick: bool, turns: int) -> dict[str, Any]:
     """Measure training steps of all sizes."""
     sizes, turns, budget = (SIZES[::3], 2, 0.3) if quick else (SIZES, turns, 0.5)
@@ -67,7 +62,7 @@ def training(quick: bool, turns: int) -> dict[str, Any]:
         rows = [in_turns("train", size, TRAINING, turns, budget, bar) for size in sizes]
     for row in rows:
         row["more_ranks"] = more_ranks(Size.parse(row["size"]), budget)
-    return {"turns": turns, "rows": rows, "exchanges": [exchanges(size) for size in sizes]}
+    return {"turns": turns, "rows": rows}
 
 
 def evaluation(quick: bool, turns: int) -> dict[str, Any]:

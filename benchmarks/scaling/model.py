@@ -8,23 +8,27 @@ another `gap`. A step takes ::
     gradient    latency * ceil(N / 32) + gap * (N - 1) + V (N-1)/N / bandwidth + add * P (N-1)/N
     numbers     latency * ceil(log2 N)
     update      update * P / N
-    parameters  latency * ceil(N / 32) + gap * (N - 1) + V (N-1)/N / bandwidth     by Alltoallv
-                latency * (N - 1) * ceil(V/N / 32 KiB) + V (N-1)/N / bandwidth     by Allgatherv
+    parameters  latency * ceil(N / 32) + gap * (N - 1) + V (N-1)/N / bandwidth
+
+Messages are sent as they are, without asking the receiver first: MPICH does so over TCP at all these sizes. TCP's slow
+start and the limits of its windows are left out; they matter on longer ways than those of a local network.
 
 The latencies are those of the algorithms that MPICH 5 chooses (maint/tuning/coll/mpir/generic.json in its source):
 
-gradient, Alltoallv ("scattered")
+gradient and parameters, Alltoallv ("scattered")
     Sends and receives of 32 ranks at a time start at once, and the next 32 when all have ended.
 numbers, Allgather of a few bytes ("recursive doubling", or "Bruck" if N is not a power of 2)
     Each round doubles what a rank has.
-parameters, Allgatherv of 512 KiB and more ("ring")
+Allgatherv of 512 KiB and more ("ring")
     Each rank passes on to the next what it got from the one before, in pieces of 32 KiB, and waits for each of them.
-    (For less, "recursive doubling": one latency per round.)
+    For less, "recursive doubling": one latency per round.
+Allreduce ("reduce-scatter and allgather", by Rabenseifner)
+    A reduce-scatter by halves, and an allgather by doubling; then every rank updates all parameters.
 
-If the ranks added up whole gradients with Allreduce (Rabenseifner's algorithm, a reduce-scatter by halves and an
-allgather by doubling), and each updated all parameters, everything but the computation would take ::
+Two alternatives take, for the parameters, and for everything but the computation ::
 
-    2 latency * ceil(log2 N) + 2 V (N-1)/N / bandwidth + add * P (N-1)/N + update * P
+    Allgatherv  latency * (N - 1) * ceil(V/N / 32 KiB) + V (N-1)/N / bandwidth
+    Allreduce   2 latency * ceil(log2 N) + 2 V (N-1)/N / bandwidth + add * P (N-1)/N + update * P
 """
 
 import bisect
@@ -41,7 +45,7 @@ PIECE = 32 << 10
 LONG = 512 << 10
 """Bytes from which MPICH's Allgatherv uses a ring (MPIR_CVAR_ALLGATHER_LONG_MSG_SIZE)."""
 
-GATHER = "allgatherv"
+GATHER = "alltoallv"
 """How DistributedStep exchanges updated parameters."""
 
 PAYLOAD = 1448 / 1538

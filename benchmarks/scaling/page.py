@@ -68,15 +68,8 @@ def training_section(results: Results) -> str:
         "### Memory",
         "Peak memory of a process, in MB.",
         table(["", "one process, two threads", "each of two ranks"], memory(training["rows"])),
-        "### Adding up slices or whole gradients",
-        wrapped(EXCHANGES),
-        table(["two ranks, ms", "slices", "Allreduce"], exchanges(training["exchanges"])),
     ]
     return "\n\n".join(parts)
-
-
-EXCHANGES = """The exchange of slices of the gradient and of the parameters, beside MPI's Allreduce of the whole
-gradient, after which each rank would update all parameters."""
 
 
 def turns(part: Results) -> str:
@@ -117,12 +110,6 @@ def memory(rows: list[Row]) -> Iterator[list[str]]:
         if row["size"] in ("grid:2x128", "grid:3x512"):
             peak = row["peak_bytes"]
             yield [shown(row["size"]), f"{peak['threads'] / 1e6:.0f}", f"{peak['ranks'] / 1e6:.0f}"]
-
-
-def exchanges(rows: list[Row]) -> Iterator[list[str]]:
-    """Yield the times of the exchanges of each size."""
-    for row in rows:
-        yield [shown(row["size"]), f"{row['slices'] * 1e3:.2f}", f"{row['allreduce'] * 1e3:.2f}"]
 
 
 def evaluation_section(results: Results) -> str:

@@ -55,7 +55,8 @@ def model_section(results: Results) -> str:
 
 
 ALTERNATIVES = """Milliseconds of the same steps of the fixed batch, with the parameters exchanged in either way, and
-with an Allreduce of whole gradients (Rabenseifner's algorithm), after which every rank updates all parameters."""
+with an Allreduce of whole gradients (Rabenseifner's algorithm), after which every rank updates all parameters.
+`benchmarks.exchange` measures that on one machine."""
 
 
 def formula() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.helpers.measure import OneMinibatch, peak_bytes
-from benchmarks.scaling import transfers
+from benchmarks.scaling import messages, model
 from benchmarks.scaling.sizes import Size, minibatch
 from benchmarks.scaling.timing import figures
 from minigrid import CharModel, TrainStep
@@ -37,8 +37,8 @@ class TimedStep(DistributedStep):
         As for DistributedStep.
     sleep : float or None
         Seconds to sleep in place of computing gradients.
-    gather : {"alltoallv", "allgatherv", None}
-        How to exchange parameters; None: as DistributedStep does.
+    gather : str
+        How to exchange parameters, see `GATHER`.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class TimedStep(DistributedStep):
         Name of an exchange -> seconds in each step.
     """
 
-    def __init__(self, model: CharModel, ranks: Ranks, sleep: float | None = None, gather: str | None = None):
+    def __init__(self, model: CharModel, ranks: Ranks, sleep: float | None, gather: str):
         super().__init__(model, ranks)
         self.exchanges: dict[str, list[float]] = {"gradient": [], "numbers": [], "parameters": []}
         self._sleep, self._gather = sleep, gather
@@ -80,29 +80,22 @@ class TimedStep(DistributedStep):
 
 def gather_with_allgatherv(step: DistributedStep, vector: np.ndarray) -> None:
     """Fill in the slices of the other ranks in a vector (P,), with MPI's own function for that."""
-    step.ranks.comm.Allgatherv(step.ranks.in_place, [vector, step._sizes])
+    from mpi4py import MPI  # only when needed: importing it starts MPI
+
+    step.ranks.comm.Allgatherv(MPI.IN_PLACE, [vector, step._sizes])
 
 
-def gather_with_alltoallv(step: DistributedStep, vector: np.ndarray) -> None:
-    """Do the same with a message from every rank to every other, all at once."""
-    own, N = vector[step._own_slice].copy(), step.ranks.count
-    step.ranks.comm.Alltoallv([own, ([own.size] * N, [0] * N)], [vector, step._sizes])
-
-
-GATHER = {
-    None: DistributedStep._gather_slices,
-    "allgatherv": gather_with_allgatherv,
-    "alltoallv": gather_with_alltoallv,
-}
+GATHER = {model.GATHER: DistributedStep._gather_slices, "allgatherv": gather_with_allgatherv}
+"""Name of a way to exchange parameters -> function that does it."""
 
 
 def train(size: Size, args: argparse.Namespace, ranks: Ranks) -> Figures:
     """Time training steps on a whole batch, shared by the ranks."""
-    model, (x, y) = size.build(), minibatch(args.columns)
+    x, y = minibatch(args.columns)
     if ranks.count == 1:
-        step = TrainStep(model)
+        step = TrainStep(size.build())
         return figures(lambda: step(x, y), args.budget)
-    shared = TimedStep(model, ranks, args.sleep, args.gather)
+    shared = TimedStep(size.build(), ranks, args.sleep, args.gather)
     found = figures(lambda: shared(x, y), args.budget, ranks.first)
     timed = {name: seconds[-found["timed"] :] for name, seconds in shared.exchanges.items()}
     return found | {"exchanges": {name: statistics.median(seconds) for name, seconds in timed.items()}}
@@ -110,11 +103,11 @@ def train(size: Size, args: argparse.Namespace, ranks: Ranks) -> Figures:
 
 def update(size: Size, budget: float) -> Figures:
     """Time what a step does once its gradients are known (scale, clip, RMSprop), and the sum of two gradients."""
-    model, (x, y) = size.build(), minibatch(1)
-    step = TrainStep(model)
+    x, y = minibatch(1)
+    step = TrainStep(size.build())
     gradients = step._own_gradients(x, y)
     step._own_gradients = lambda *_: gradients
-    total, other = np.zeros_like(model.params.flat), np.zeros_like(model.params.flat)
+    total, other = np.zeros_like(step.model.params.flat), np.zeros_like(step.model.params.flat)
     return {
         "update": figures(lambda: step(x, y), budget)["seconds"],
         "add": figures(lambda: np.add(total, other, out=total), budget / 4)["seconds"],
@@ -124,20 +117,20 @@ def update(size: Size, budget: float) -> Figures:
 
 def evaluation(size: Size, args: argparse.Namespace, ranks: Ranks) -> Figures:
     """Time the evaluation of one minibatch."""
-    model, batches = size.build(), OneMinibatch(*minibatch(args.columns))
-    shards = Shards(model)
-    return figures(lambda: evaluate(model, batches, shards, ranks=ranks), args.budget, ranks.first)
+    evaluated, batches = size.build(), OneMinibatch(*minibatch(args.columns))
+    shards = Shards(evaluated)
+    return figures(lambda: evaluate(evaluated, batches, shards, ranks=ranks), args.budget, ranks.first)
 
 
 def main() -> None:
     """Do the job of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("job", choices=("train", "update", "evaluate", "latency", "reduce"))
+    parser.add_argument("job", choices=("train", "update", "evaluate", "latency"))
     parser.add_argument("--size", type=Size.parse, default=Size("grid", 2, 128), help="such as grid:2x128")
     parser.add_argument("--columns", type=int, default=50, help="of the whole batch")
     parser.add_argument("--budget", type=float, default=2.0, help="seconds")
     parser.add_argument("--sleep", type=float, help="sleep so many seconds in place of computing gradients")
-    parser.add_argument("--gather", choices=("allgatherv", "alltoallv"), help="how to exchange updated parameters")
+    parser.add_argument("--gather", choices=GATHER, default=model.GATHER, help="how to exchange updated parameters")
     args = parser.parse_args()
     ranks = ALONE if launch().size == 1 else connect(launch().size)
     if ranks.count > 1:
@@ -146,8 +139,7 @@ def main() -> None:
         "train": lambda: train(args.size, args, ranks),
         "update": lambda: update(args.size, args.budget),
         "evaluate": lambda: evaluation(args.size, args, ranks),
-        "latency": lambda: transfers.latency(ranks),
-        "reduce": lambda: transfers.reduce(args.size, ranks),
+        "latency": lambda: messages.latency(ranks),
     }
     found = jobs[args.job]()
     peaks = [peak_bytes()] if ranks.count == 1 else ranks.comm.allgather(peak_bytes())

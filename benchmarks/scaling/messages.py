@@ -1,4 +1,4 @@
-"""Time what MPI does, without a model: messages, and the exchanges of a step beside MPI's Allreduce."""
+"""Time messages between two ranks."""
 
 import statistics
 import time
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.scaling.sizes import Size
 from minigrid.backend.ranks import Ranks
 
 BURST = 32
@@ -50,28 +49,6 @@ def _there_and_back(ranks: Ranks, size: int, messages: int) -> float:
             send(0)
 
     return _median(ranks, exchange, 60 if size < LARGE else 10)
-
-
-def reduce(size: Size, ranks: Ranks) -> dict[str, float]:
-    """Time the two exchanges of vectors of a step, and the Allreduce of a whole gradient in their place."""
-    from mpi4py import MPI
-
-    gradient = np.zeros_like(size.build().params.flat)
-    P, N = gradient.size, ranks.count
-    sizes = [P * (k + 1) // N - P * k // N for k in range(N)]
-    own = sizes[ranks.number]
-    received, total = np.zeros((N, own), gradient.dtype), np.zeros_like(gradient)
-
-    def slices() -> None:
-        ranks.comm.Alltoallv([gradient, sizes], [received, [own] * N])
-        for other in received[1:]:
-            received[0] += other
-        ranks.comm.Allgatherv(MPI.IN_PLACE, [gradient, sizes])
-
-    return {
-        "slices": _median(ranks, slices, 20),
-        "allreduce": _median(ranks, lambda: ranks.comm.Allreduce(gradient, total), 20),
-    }
 
 
 def _median(ranks: Ranks, job: Callable[[], Any], count: int) -> float:
