@@ -310,3 +310,13 @@ def test_steps_share_their_memory_where_nothing_is_kept(fake_cupy):
     on_gpu = Workspace(fake_cupy, "float64").scope("layer.0", keep=False).steps("c", (5, 2, 3))
     assert on_gpu.shape == (5, 2, 3)
     assert isinstance(on_gpu, fake_cupy.ndarray)
+
+
+def test_gpus_that_the_ranks_of_a_machine_name_are_taken(fake_cupy, monkeypatch):
+    monkeypatch.setattr(fake_cupy.cuda.runtime, "getDeviceCount", lambda: 4)
+
+    def chosen(ranks):
+        choose_devices(ranks, "cupy", 3 - ranks.number)
+        return fake_cupy.cuda.Device().id
+
+    assert on_ranks(3, chosen) == [3, 2, 1]

@@ -2,6 +2,8 @@ import io
 import os
 import signal
 import sys
+from argparse import Namespace
+from types import SimpleNamespace
 
 import pytest
 from run_fixtures import call
@@ -27,6 +29,9 @@ LAUNCHES = {
     "something else": ({"PMI_RANK": "x", "PMI_SIZE": "y"}, Launch()),
     "nothing": ({}, Launch()),
 }
+
+
+options = Namespace(parser=SimpleNamespace(flags={"lr": "--lr"}), lr=0.1, device=1, command=print)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +62,7 @@ def test_what_launchers_say(monkeypatch, variables, expected):
 
 def test_a_process_on_its_own_imports_no_mpi(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", None)
-    with launched_ranks({}) as ranks:
+    with launched_ranks(options) as ranks:
         assert ranks is ALONE
 
 
@@ -118,16 +123,27 @@ def last_words(monkeypatch):
     ],
 )
 def test_an_error_of_one_rank_is_told_and_ends_all(comm, last_words, error, code, words):
-    with pytest.raises(SystemExit), launched_ranks({"lr": "--lr"}):
+    with pytest.raises(SystemExit), launched_ranks(options):
         raise error
     assert comm.aborted == [code]
     assert last_words.getvalue().startswith("rank 1 on ")
     assert last_words.getvalue().endswith(words)
 
 
+def test_options_must_be_the_same_but_for_the_device(monkeypatch, comm):
+    others = {"`lr`": 0.2}
+    comm.allgather = lambda value: [others, value]
+    with pytest.raises(UserError, match="`lr` is not the same in process 1 as in process 0: "), launched_ranks(options):
+        pass
+    others["`lr`"] = 0.1
+    with launched_ranks(options):
+        pass
+    assert comm.aborted == []
+
+
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143), (SystemExit("x"), 1)])
 def test_a_signal_to_one_rank_ends_all_without_words(comm, last_words, error, code):
-    with pytest.raises(SystemExit), launched_ranks({}):
+    with pytest.raises(SystemExit), launched_ranks(options):
         raise error
     assert (comm.aborted, last_words.getvalue()) == ([code], "")
 
@@ -136,7 +152,7 @@ def test_an_error_that_all_ranks_have_ends_each_of_them(comm, last_words):
     def fail():
         raise UserError("the same everywhere")
 
-    with pytest.raises(UserError, match="where rank 1 is: the same everywhere"), launched_ranks({}) as ranks:
+    with pytest.raises(UserError, match="where rank 1 is: the same everywhere"), launched_ranks(options) as ranks:
         ranks.each(fail)
     assert (comm.aborted, last_words.getvalue()) == ([], "")
 
@@ -149,14 +165,14 @@ def test_one_process_of_another_machine_says_why_it_cannot_join(monkeypatch, lau
     launched(1)
     monkeypatch.setenv("MPI_LOCALRANKID", place)
     monkeypatch.setattr("minigrid.backend.ranks.connect", fail)
-    with pytest.raises(UserError, match="no MPI here"), launched_ranks({}):
+    with pytest.raises(UserError, match="no MPI here"), launched_ranks(options):
         pass
     assert bool(last_words.getvalue()) == told
 
 
 def test_a_process_is_awaited_until_it_has_joined(comm, launched):
     assert is_awaited()
-    with launched_ranks({}):
+    with launched_ranks(options):
         assert not is_awaited()
 
 
@@ -175,7 +191,7 @@ def test_signals_kill_while_the_process_joins(monkeypatch, comm):
     monkeypatch.setattr("minigrid.backend.ranks.connect", connect)
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with launched_ranks({}):
+        with launched_ranks(options):
             assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -137,6 +137,36 @@ def test_a_process_that_lacks_the_text_ends_all_of_them(here):
     assert not (here / "runs").exists() or not list((here / "runs").rglob("*.npz"))
 
 
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--optimizer=adam"], "--optimizer is not the same in process 1 as in process 0: start all of them"),
+        (["--data=other.txt"], "--data is not the same in process 1 as in process 0: "),
+        (["--config=a.toml"], "--config is not the same in process 1 as in process 0: "),
+    ],
+)
+def test_processes_that_were_started_in_different_ways(here, more, words):
+    write_text(here, "another text " * 100, "other.txt")
+    (here / "a.toml").write_text("lr = 0.1\n")
+    first, second = (
+        [sys.executable, TRAIN, *SMALL[1:], *own]
+        for own in (SMALL[:1], more if "data" in more[0] else [SMALL[0], *more])
+    )
+    code, out, err = ended(launched(["-n", 1, *first, ":", "-n", 1, *second], here))
+    assert (code, out) == (2, "")
+    assert err.startswith(f"train.py: {words}")
+    assert err.count("\n") == 1
+
+
+def test_processes_that_read_different_texts(here):
+    (here / "elsewhere").mkdir()
+    write_text(here / "elsewhere", "another text, as long, " * 100)
+    ours = [sys.executable, TRAIN, *SMALL]
+    code, _, err = ended(launched(["-n", 1, *ours, ":", "-n", 1, "-wdir", here / "elsewhere", *ours], here))
+    assert code == 2
+    assert err.startswith("train.py: the text is not the same in process 1 as in process 0: start all of them")
+
+
 FAILS = """
 import sys
 from minigrid.training.distributed import DistributedStep

@@ -4,6 +4,7 @@ import json
 import platform
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -282,3 +283,19 @@ def test_neighbours_are_the_ranks_on_the_same_machine(machines, expected, monkey
     found = on_ranks(len(machines), neighbours)
     assert [("".join(values), place) for values, place in found] == expected
     assert ALONE.neighbours("value") == (["value"], 0)
+
+
+def test_what_must_be_the_same_on_all_ranks():
+    same = {"`lr`": 0.1, "the text": "a"}
+    ALONE.require_same(same)
+    on_ranks(3, lambda ranks: ranks.require_same(same))
+    for odd, name in (({"the text": "b"}, "the text"), ({"`lr`": 0.2, "the text": "b"}, "`lr`"), ({"more": 1}, "more")):
+        errors = on_ranks(3, partial(error_of_differing, same=same, odd=odd))
+        assert all(str(error).startswith(f"{name} is not the same in process 2 as in process 0: ") for error in errors)
+        assert all(map(is_agreed, errors))
+
+
+def error_of_differing(ranks, same, odd):
+    with pytest.raises(UserError) as caught:
+        ranks.require_same(same | odd if ranks.number == 2 else same)
+    return caught.value

@@ -123,22 +123,24 @@ def choose_device(backend: str, device: int = 0, tf32: bool = False) -> None:
 def choose_devices(ranks: Ranks, backend: str, device: int = 0, tf32: bool = False) -> None:
     """Choose a GPU for each rank, from GPU `device` on; otherwise as :func:`choose_device`.
 
-    Where a rank sees a single GPU, the launcher has chosen one for it.
+    Where a rank sees a single GPU, the launcher has chosen one for it; where the ranks of a machine name several, each
+    gets its own.
 
     Raises
     ------
     UserError
         A machine has more ranks than GPUs.
     """
-    others, place = ranks.neighbours(None)
-    ranks.each(_choose_device_of, place, len(others), backend, device, tf32)
+    devices, place = ranks.neighbours(device)
+    ranks.each(_choose_device_of, place, devices, backend, tf32)
     chosen, place = ranks.neighbours(_bus_id(backend_module(backend)))
     ranks.each(_require_own_gpu, chosen, place)
 
 
-def _choose_device_of(place: int, ranks_here: int, backend: str, device: int, tf32: bool) -> None:
-    xp = backend_module(backend)
-    if xp is np or ranks_here == 1 or (count := xp.cuda.runtime.getDeviceCount()) == 1:
+def _choose_device_of(place: int, devices: list[int], backend: str, tf32: bool) -> None:
+    """Choose the GPU of the rank at a place among those of its machine, which have named these devices."""
+    xp, device, ranks_here = backend_module(backend), devices[place], len(devices)
+    if xp is np or ranks_here == 1 or len(set(devices)) > 1 or (count := xp.cuda.runtime.getDeviceCount()) == 1:
         choose_device(backend, device, tf32)
         return
     if device + ranks_here > count:

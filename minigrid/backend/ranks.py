@@ -11,7 +11,7 @@ import pickle
 import platform
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -82,6 +82,19 @@ class Ranks:
                 f"`batch` {batch} is too small for {self.count} processes, which share its sequences: start at most "
                 f"{batch}, or use a larger `batch`"
             )
+
+    def require_same(self, values: Mapping[str, Any]) -> None:
+        """Raise a UserError on every rank if one of the values, which have names for the message, is not the same."""
+        of_all = [values] if self.count == 1 else self.comm.allgather(dict(values))
+        for rank, others in enumerate(of_all):
+            for name in (*of_all[0], *others):
+                if others.get(name) != of_all[0].get(name):
+                    raise agreed(
+                        UserError(
+                            f"{name} is not the same in process {rank} as in process 0: start all of them with the "
+                            "same options, text and checkpoint"
+                        )
+                    )
 
     # -- doing what may fail
 

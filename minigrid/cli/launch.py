@@ -4,6 +4,7 @@ A launcher tells each process its number in environment variables. Only if they 
 imported, and with it MPI.
 """
 
+import argparse
 import contextlib
 import os
 import platform
@@ -53,21 +54,21 @@ def launch() -> Launch:
 
 
 @contextlib.contextmanager
-def launched_ranks(flags: Mapping[str, str]) -> Iterator["Ranks"]:
+def launched_ranks(options: argparse.Namespace) -> Iterator["Ranks"]:
     """Join the other processes of the launch, if there are any, for the duration of a command.
 
     If an error occurs on this rank alone, it is printed and all of them end: they would wait for this one.
 
     Parameters
     ----------
-    flags : mapping
-        Options of the command, for messages.
+    options : argparse.Namespace
+        Options of the command, which must be the same in all processes, but for the number of a GPU.
     """
     from minigrid.backend.blas import share_cores
     from minigrid.backend.ranks import ALONE, connect, is_agreed
 
     global _joined
-    here = launch()
+    here, flags = launch(), options.parser.flags
     if here.size == 1:
         yield ALONE
         return
@@ -81,6 +82,8 @@ def launched_ranks(flags: Mapping[str, str]) -> Iterator["Ranks"]:
         raise
     try:
         share_cores(ranks)
+        given = {name: value for name, value in vars(options).items() if name not in ("command", "parser", "device")}
+        ranks.require_same({f"`{name}`": value for name, value in given.items()})
         yield ranks
     except BaseException as error:
         if not is_agreed(error):

@@ -4,8 +4,9 @@ import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
-from minigrid.backend import choose_devices
+from minigrid.backend import choose_devices, to_host
 from minigrid.backend.ranks import ALONE, Ranks
 from minigrid.errors import UserError
 from minigrid.files import remove_unfinished, require_plain, stamp, written
@@ -60,6 +61,7 @@ def start_run(config: Config, folder: Path | None = None, init_from: str | None 
     ranks.each(ranks.require_columns, config.batch)
     choose_devices(ranks, config.backend, config.device, config.tf32)  # before a large text is fetched in vain
     run = ranks.first_then_others(_untrained, config, init_from, ranks)
+    _require_same(run)
     run.folder = ranks.first(_claimed, folder, config)
     return run
 
@@ -82,6 +84,18 @@ def _claimed(folder: Path | None, config: Config) -> Path:
     folder = folder or fresh_folder(config)
     claim(folder)
     return folder
+
+
+def _require_same(run: Run) -> None:
+    """Make sure that all ranks have the same run; the text may have another path on each machine."""
+    if run.ranks.count == 1:
+        return
+    settings = {f"`{name}`": value for name, value in dataclasses.asdict(run.config).items()}
+    run.ranks.require_same(
+        settings
+        | {"`data`": None, "`device`": None, "the text": run.task.sha256}
+        | {"the checkpoint": (run.step.number, crc32(to_host(run.model.params.flat).data))}
+    )
 
 
 def resume_run(folder: Path, given: dict[str, Any] | None = None, ranks: Ranks = ALONE) -> Run:
@@ -109,6 +123,7 @@ def resume_run(folder: Path, given: dict[str, Any] | None = None, ranks: Ranks =
         checkpoint, config = ranks.first_then_others(_continued, folder, given or {}, ranks)
         choose_devices(ranks, config.backend, config.device, config.tf32)
         run = ranks.first_then_others(_resumed, folder, checkpoint, config, ranks)
+        _require_same(run)
         ranks.first(remove_unfinished, folder)
     return run
 

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         choose(options)
         _measure_in_one_piece(options, read_checkpoint(options.run))
         return 0
-    with launched_ranks(options.parser.flags) as ranks:
+    with launched_ranks(options) as ranks:
         choose(options, ranks)
         _measure(options, ranks)
     return 0
@@ -84,6 +84,8 @@ def _measure(options: argparse.Namespace, ranks: "Ranks") -> None:
     from minigrid.runs.evaluation import evaluate
 
     model, batches, vocabulary = ranks.first_then_others(_model_and_text, options)
+    if ranks.count > 1:
+        ranks.require_same(_digests(model, batches))
     with progress_bar(total=len(batches), desc="reading", unit="minibatch", leave=False) as bar:
         result = evaluate(model, batches, progress=lambda done: bar.update(done - bar.n), ranks=ranks)
     ranks.each(_require_finite, result)
@@ -102,6 +104,18 @@ def _model_and_text(options: argparse.Namespace) -> "tuple[CharModel, Batches, V
     if batches is None:
         raise UserError(f"the run {options.run} held nothing out as {part}: choose another `part`")
     return checkpoint.model(options.backend), batches, checkpoint.vocabulary()
+
+
+def _digests(model: "CharModel", batches: "Batches") -> dict[str, object]:
+    """Return what must be the same in all processes that share an evaluation."""
+    from zlib import crc32
+
+    from minigrid.backend import to_host
+
+    text = 0
+    for index in range(len(batches)):
+        text = crc32(batches.minibatch(0, index)[0].data, text)
+    return {"the text": (len(batches), text), "the checkpoint": crc32(to_host(model.params.flat).data)}
 
 
 def _require_finite(result: "Evaluation") -> None:

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.train_step:
         refuse_launch("a check without `train_step`")
-    with launched_ranks(options.parser.flags) as ranks:
+    with launched_ranks(options) as ranks:
         choose(options, ranks)
         return _check(options, ranks)
 

@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     from minigrid.runs.run import DivergedError, InterruptedRunError
 
     try:
-        with launched_ranks(options.parser.flags) as ranks:
+        with launched_ranks(options) as ranks:
             run = (_resumed if options.resume else _started)(options, ranks)
             if run.is_over and not run.validation_is_due:
                 print(one_line(f"nothing left to do: the run in {run.folder} has done {_steps(run)} already"))
