@@ -75,10 +75,11 @@ def main() -> None:
         results = known
     for name in [args.only] if args.only else parts:
         results[name] = parts[name]()
-    text = json.dumps(results, indent=1) + "\n"
+        text = json.dumps(results, indent=1) + "\n"
+        if not args.quick:  # after each part: if a later one fails, --only goes on from here
+            RESULTS.write_text(text, encoding="utf-8")
     results = json.loads(text)  # the page is that of the file
     if not args.quick:
-        RESULTS.write_text(text, encoding="utf-8")
         PAGE.write_text(page(results), encoding="utf-8")
         efficiency(results).savefig(PAGE.parent / PICTURE, dpi=110)
     print(page(results))
