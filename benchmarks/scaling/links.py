@@ -23,6 +23,7 @@ from benchmarks.scaling.model import GATHER, Link, Work, step_time
 from benchmarks.scaling.network import Network
 from benchmarks.scaling.sides import MPIEXEC
 from benchmarks.scaling.sizes import BATCH, Size
+from benchmarks.scaling.timing import warn_if_busy
 from benchmarks.scaling.work import measured_work
 
 Row = dict[str, Any]
@@ -121,6 +122,7 @@ def main() -> None:
     args = parser.parse_args()
     if reason := obstacle():
         raise SystemExit(reason)
+    warn_if_busy()
     print(links_section({"links": measure(args.quick)}))
 
 
