@@ -59,7 +59,11 @@ def test_long_and_short_repetitions_are_averaged(job):
 
 
 def test_a_long_job_is_timed_twice(job):
-    assert timing.figures(job(120, 100, 100), budget=1) == {"seconds": 100, "timed": 2, "repetitions": 3}
+    assert timing.figures(job(12, 9, 11), budget=8) == {"seconds": 10, "timed": 2, "repetitions": 3}
+
+
+def test_a_job_of_several_budgets_is_timed_once(job):
+    assert timing.figures(job(120, 100), budget=8) == {"seconds": 100, "timed": 1, "repetitions": 2}
 
 
 def test_all_processes_repeat_as_often_as_the_first(job):
@@ -72,3 +76,14 @@ def test_all_processes_repeat_as_often_as_the_first(job):
 def test_a_side_that_fails_is_named():
     with pytest.raises(SystemExit, match=r"(?s)worker dance failed:\n.*invalid choice: 'dance'"):
         measure.sides.minigrid("dance")
+
+
+@pytest.mark.parametrize(
+    ("load", "warning"), [(0.3, ""), (2.0, "other programs use this machine (load average 2.0), ")]
+)
+def test_a_busy_machine(load, warning, monkeypatch, capsys):
+    monkeypatch.setattr(timing.os, "getloadavg", lambda: (load, 0, 0))
+    timing.warn_if_busy()
+    said = capsys.readouterr().err
+    assert said.startswith(warning)
+    assert bool(said) == bool(warning)

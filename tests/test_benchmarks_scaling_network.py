@@ -113,3 +113,16 @@ def test_ranks_without_a_core_of_their_own_sleep():
     assert {row["ranks"]: row["sleeps"] for row in rows} == {2: False, 3: True, 4: True}
     assert {(row["rate"], row["delay"]) for row in rows} == {(r, d) for r in links.RATES for d in links.DELAYS}
     assert not any(row["sleeps"] for row in links.plan(cores=4, quick=False))
+
+
+def test_ranks_that_fail_leave_a_note(monkeypatch):
+    def fail(*args):
+        raise SystemExit("the ranks failed")
+
+    monkeypatch.setattr(links, "Network", fail)
+    row = links.plan(cores=2, quick=True)[0]
+    work = links.Work(parameters=1000, update=1e-9, add=1e-9, times={25: 0.01, 50: 0.02})
+    found = links.run(row, links.Link(latency=1e-3, bandwidth=1e6), work, budget=1.0)
+    assert found["not_run"] == "the ranks failed"
+    assert found["predicted"]["compute"] == 0.01
+    assert "error" not in found

@@ -83,6 +83,16 @@ def test_a_prediction_that_is_off_is_not_met(results):
     assert "1 of 2 predictions are within 25% of the measured time" in shown.replace("\n", " ")
 
 
+def test_a_row_that_could_not_be_measured_is_not_met(results):
+    row = results["links"]["rows"][0]
+    failed = {name: row[name] for name in ("size", "ranks", "gather", "sleeps", "rate", "delay", "predicted")}
+    results["links"]["rows"] = [row, failed | {"not_run": "no network"}]
+    shown = page(results)
+    assert "| Alltoallv | 1000 | 0.1 | 30.0 | not run |  | no |" in shown
+    found = "1 of 2 predictions are within 25% of the measured time. 1 could not be measured."
+    assert found in shown.replace("\n", " ")
+
+
 def test_links_that_were_not_run(results):
     results["links"] = {"not_run": "simulated links need root"}
     assert "Not run: simulated links need root." in page(results)

@@ -1,6 +1,6 @@
 """Measure how training scales over processes, predict how it would on a cluster, and write a page.
 
-``python -m benchmarks.scaling`` takes about 15 minutes on an otherwise idle machine with two cores, and ``--quick``
+``python -m benchmarks.scaling`` takes about 17 minutes on an otherwise idle machine with two cores, and ``--quick``
 two. It needs PyTorch and MPI (``pip install torch mpi4py mpich``), and for the check on simulated links root on Linux;
 elsewhere the page says that they were not run.
 """
@@ -19,6 +19,7 @@ from benchmarks.scaling.picture import efficiency
 from benchmarks.scaling.predicted import PICTURE
 from benchmarks.scaling.predictions import STRONG
 from benchmarks.scaling.sizes import BATCH, Size
+from benchmarks.scaling.timing import warn_if_busy
 from benchmarks.scaling.work import measured_work
 
 PREDICTED = (Size("lstm", 2, 128), Size("grid", 2, 128), Size("grid", 3, 512))
@@ -68,6 +69,7 @@ def main() -> None:
         "links": lambda: links.measure(args.quick),
     }
     results: dict[str, Any] = {"machine": versions()}
+    warn_if_busy()
     if args.only and not args.quick:
         known = read_results()
         if known["machine"] != results["machine"]:
@@ -75,10 +77,11 @@ def main() -> None:
         results = known
     for name in [args.only] if args.only else parts:
         results[name] = parts[name]()
-    text = json.dumps(results, indent=1) + "\n"
+        text = json.dumps(results, indent=1) + "\n"
+        if not args.quick:  # after each part: if a later one fails, --only goes on from here
+            RESULTS.write_text(text, encoding="utf-8")
     results = json.loads(text)  # the page is that of the file
     if not args.quick:
-        RESULTS.write_text(text, encoding="utf-8")
         PAGE.write_text(page(results), encoding="utf-8")
         efficiency(results).savefig(PAGE.parent / PICTURE, dpi=110)
     print(page(results))

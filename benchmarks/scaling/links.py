@@ -1,6 +1,6 @@
 """Compare predicted steps with steps over simulated links between machines that are parts of this one.
 
-``python -m benchmarks.scaling.links`` needs Linux and root, and takes about five minutes on an otherwise idle machine.
+``python -m benchmarks.scaling.links`` needs Linux and root, and takes about three minutes on an otherwise idle machine.
 Every rank has a network namespace of its own (see :mod:`benchmarks.scaling.network`), so that its messages cross a
 link of a given speed and delay. First two ranks measure latency and bandwidth on a link without limits, and one process
 the work of a step; the prediction for all links follows from these figures. Two ranks really compute; where there are
@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import statistics
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from benchmarks.scaling.model import GATHER, Link, Work, step_time
 from benchmarks.scaling.network import Network
 from benchmarks.scaling.sides import MPIEXEC
 from benchmarks.scaling.sizes import BATCH, Size
+from benchmarks.scaling.timing import warn_if_busy
 from benchmarks.scaling.work import measured_work
 
 Row = dict[str, Any]
@@ -75,15 +77,18 @@ def as_link(figures: dict[str, float]) -> Link:
 
 
 def run(row: Row, link: Link, work: Work, budget: float) -> Row:
-    """Measure a row and predict it."""
+    """Measure a row and predict it; if the ranks fail, note why."""
     limited = link.limited(row["rate"], row["delay"])
     predicted = step_time(work, limited, row["ranks"], BATCH, row["gather"])
     command = [*WORKER, "train", "--size", row["size"], "--gather", row["gather"], "--budget", str(budget)]
     command += ["--sleep", str(predicted.compute)] if row["sleeps"] else []
-    with Network(row["ranks"], row["rate"], row["delay"]) as network:
-        before = network.bytes_sent()
-        found = network.run(command, **(YIELDING if row["sleeps"] else {}))
-        sent = [after - first for first, after in zip(before, network.bytes_sent(), strict=True)]
+    try:
+        with Network(row["ranks"], row["rate"], row["delay"]) as network:
+            before = network.bytes_sent()
+            found = network.run(command, **(YIELDING if row["sleeps"] else {}))
+            sent = [after - first for first, after in zip(before, network.bytes_sent(), strict=True)]
+    except (SystemExit, subprocess.SubprocessError) as error:
+        return row | {"predicted": predicted._asdict(), "not_run": str(error)}
     steps = found["repetitions"]
     return row | {
         "predicted": predicted._asdict(),
@@ -117,6 +122,7 @@ def main() -> None:
     args = parser.parse_args()
     if reason := obstacle():
         raise SystemExit(reason)
+    warn_if_busy()
     print(links_section({"links": measure(args.quick)}))
 
 

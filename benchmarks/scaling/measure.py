@@ -57,7 +57,7 @@ def more_ranks(size: Size, budget: float) -> dict[str, float]:
 
 def training(quick: bool, turns: int) -> dict[str, Any]:
     """Measure training steps of all sizes."""
-    sizes, turns, budget = (SIZES[::3], 2, 0.3) if quick else (SIZES, turns, 0.5)
+    sizes, turns, budget = (SIZES[::3], 2, 0.3) if quick else (SIZES, turns, 0.4)
     with tqdm(total=len(sizes) * turns * len(TRAINING), desc="training") as bar:
         rows = [in_turns("train", size, TRAINING, turns, budget, bar) for size in sizes]
     for row in rows:
