@@ -1,5 +1,6 @@
 """What :mod:`benchmarks.scaling.model` predicts for networks that were not measured, from the measured figures."""
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -31,13 +32,14 @@ def read_work(saved: dict[str, Any]) -> Work:
 
 
 def links(results: Results) -> dict[str, Link]:
-    """Return the connections to predict for: each speed, with the latency, the gap and the limit that were measured.
+    """Return the connections to predict for: each speed, with the latency and the gap that were measured.
 
-    The latency is that of the simulated link, which is about that of TCP over Ethernet. The gap and the limit to the
-    bandwidth are those of TCP within the kernel: the simulation is slower at both.
+    The latency is that of the simulated link, which is about that of TCP over Ethernet. The gap is that of TCP within
+    the kernel: the simulation is slower. TCP on one core could not fill the fastest link, but a network card that
+    copies by itself can.
     """
     simulated, direct = results["model"]["simulated"], results["model"]["direct"]
-    link = Link(simulated["latency"], direct["bandwidth"], direct["gap"])
+    link = Link(simulated["latency"], math.inf, direct["gap"])
     return {name: link.limited(speed) for name, speed in SPEEDS.items()}
 
 
