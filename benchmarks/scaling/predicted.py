@@ -72,8 +72,8 @@ def link_sentence(results: Results) -> str:
         f"Measured with MPICH over TCP: a latency of {link['latency'] * 1e6:.0f} µs over a simulated link "
         f"({direct['latency'] * 1e6:.0f} µs within the kernel), {direct['gap'] * 1e6:.1f} µs for each further message "
         f"of a burst, and at most {direct['bandwidth'] / 1e9:.1f} GB/s. So 100 Gbit/s need network cards that copy "
-        f"by themselves (RDMA), whose latency would be lower too. A link carries {model.PAYLOAD:.0%} payload. The table "
-        "has milliseconds for the gradients of some numbers of columns; in between, the time changes linearly."
+        f"by themselves (RDMA), whose latency would be lower too. A link carries {model.PAYLOAD:.0%} payload. The "
+        "table has milliseconds for the gradients of some numbers of columns; in between, the time changes linearly."
     )
 
 
