@@ -31,7 +31,7 @@ LAUNCHES = {
 }
 
 
-options = Namespace(parser=SimpleNamespace(flags={"lr": "--lr"}), lr=0.1, device=1, command=print)
+options = Namespace(parser=SimpleNamespace(flags={"lr": "--lr"}, prog="train.py"), lr=0.1, device=1, command=print)
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +73,10 @@ def test_what_cannot_be_shared_is_refused(capsys, launched, arguments):
     launched(0)
     outcome = call(capsys, *arguments.split())
     assert outcome.code == 2
-    assert "takes one process, and 2 have been started: leave out `mpiexec` or the like.\n" in outcome.err
+    assert (
+        "takes one process, and 2 have been started: leave out `mpiexec`, or what else has started them.\n"
+        in outcome.err
+    )
 
 
 def test_one_process_may_do_anything():
@@ -126,12 +129,12 @@ def test_an_error_of_one_rank_is_told_and_ends_all(comm, last_words, error, code
     with pytest.raises(SystemExit), launched_ranks(options):
         raise error
     assert comm.aborted == [code]
-    assert last_words.getvalue().startswith("rank 1 on ")
+    assert last_words.getvalue().startswith("on ")
     assert last_words.getvalue().endswith(words)
 
 
 def test_options_must_be_the_same_but_for_the_device(monkeypatch, comm):
-    others = {"`lr`": 0.2}
+    others = {"the command": "train.py", "`lr`": 0.2}
     comm.allgather = lambda value: [others, value]
     with pytest.raises(UserError, match="`lr` is not the same in process 1 as in process 0: "), launched_ranks(options):
         pass
@@ -152,22 +155,56 @@ def test_an_error_that_all_ranks_have_ends_each_of_them(comm, last_words):
     def fail():
         raise UserError("the same everywhere")
 
-    with pytest.raises(UserError, match="where rank 1 is: the same everywhere"), launched_ranks(options) as ranks:
+    with pytest.raises(UserError, match=r"\(process 1\): the same everywhere"), launched_ranks(options) as ranks:
         ranks.each(fail)
     assert (comm.aborted, last_words.getvalue()) == ([], "")
 
 
-@pytest.mark.parametrize(("place", "told"), [("0", True), ("1", False)])
-def test_one_process_of_another_machine_says_why_it_cannot_join(monkeypatch, launched, last_words, place, told):
-    def fail(size):
-        raise UserError("no MPI here")
+class EndedError(Exception):
+    pass
 
+
+@pytest.fixture
+def ends(monkeypatch):
+    """How this process ends itself and the others: what it says to MPICH's launcher, and signals to itself."""
+    read, write = os.pipe()
+    monkeypatch.setenv("PMI_FD", str(write))
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+
+    def kill(process, number):
+        assert process == os.getpid()
+        raise EndedError(number)
+
+    monkeypatch.setattr(os, "kill", kill)
+    before = signal.getsignal(signal.SIGTERM)
+    yield lambda: os.read(read, 1000)
+    signal.signal(signal.SIGTERM, before)
+    os.close(read)
+    os.close(write)
+
+
+def test_a_process_that_cannot_join_ends_the_others(launched, ends, monkeypatch, last_words):
     launched(1)
-    monkeypatch.setenv("MPI_LOCALRANKID", place)
-    monkeypatch.setattr("minigrid.backend.ranks.connect", fail)
-    with pytest.raises(UserError, match="no MPI here"), launched_ranks(options):
-        pass
-    assert bool(last_words.getvalue()) == told
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    print("train.py: no MPI here.", file=sys.stderr)
+    with pytest.raises(EndedError):
+        module.end_all(2)
+    assert ends() == b"cmd=abort exitcode=2\n"
+    assert last_words.getvalue().startswith("on ")
+    assert last_words.getvalue().endswith(": train.py: no MPI here.\n")
+
+
+def test_the_first_process_has_said_it_already(launched, ends, last_words):
+    launched(0)
+    with pytest.raises(EndedError):
+        module.end_all(1)
+    assert (ends(), last_words.getvalue()) == (b"cmd=abort exitcode=1\n", "")
+
+
+def test_other_launchers_notice_by_themselves(launched, ends, monkeypatch):
+    launched(0)
+    monkeypatch.delenv("PMI_FD")
+    module.end_all(2)
 
 
 def test_a_process_is_awaited_until_it_has_joined(comm, launched):
@@ -213,7 +250,7 @@ def test_only_the_first_process_prints(monkeypatch, launched):
 
 
 def test_a_long_message_is_cut_and_control_characters_are_shown(last_words):
-    tell(UserError("a\x1b[2J" + "x" * 2000), "rank 1 on here")
+    tell(UserError("a\x1b[2J" + "x" * 2000), "on here")
     assert "a\\x1b[2J" in last_words.getvalue()
     assert len(last_words.getvalue()) < 800
 

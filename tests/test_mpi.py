@@ -133,7 +133,7 @@ def test_a_process_that_lacks_the_text_ends_all_of_them(here):
     ours = [sys.executable, TRAIN, *SMALL]
     code, out, err = ended(launched(["-n", 1, *ours, ":", "-n", 1, "-wdir", here / "elsewhere", *ours], here))
     assert (code, out) == (2, "")
-    assert ", where rank 1 is: there is no file text.txt: check the path.\n" in err
+    assert " (process 1): there is no file text.txt: check the path.\n" in err
     assert not (here / "runs").exists() or not list((here / "runs").rglob("*.npz"))
 
 
@@ -156,6 +156,42 @@ def test_processes_that_were_started_in_different_ways(here, more, words):
     assert (code, out) == (2, "")
     assert err.startswith(f"train.py: {words}")
     assert err.count("\n") == 1
+
+
+MISSING = """
+import os, sys
+if os.environ["PMI_RANK"] in "{where}":
+    sys.modules["mpi4py"] = None
+from minigrid.cli.start import run
+sys.exit(run("train.py", "train"))
+"""
+
+
+@pytest.mark.parametrize("where", ["0", "1", "01", "12"])
+def test_mpi4py_is_missing(here, mark, where):
+    process = start(3, "-c", MISSING.format(where=where), *SMALL, cwd=here, mark=mark)
+    code, out, err = ended(process, 30)
+    assert (code, out) == (2, "")
+    assert "train.py: the launcher has started 3 processes to train together, which needs mpi4py (" in err
+    if where[0] == "0":
+        assert err.count("\n") == 1
+    else:
+        assert err.startswith("on ")
+    wait_until(lambda: not processes(mark), 5)
+
+
+def test_an_option_that_only_one_process_has(here, mark):
+    ours = [sys.executable, TRAIN, *SMALL]
+    code, _, err = ended(launched(["-n", 1, *ours, ":", "-n", 1, *ours, "--nonsense"], here, mark), 30)
+    assert code == 2
+    assert "train.py: unrecognized arguments: --nonsense" in err
+
+
+def test_processes_that_run_different_commands(here):
+    train, evaluate = ([sys.executable, "-m", "minigrid", command] for command in ("train", "eval"))
+    code, _, err = ended(launched(["-n", 1, *train, *SMALL, ":", "-n", 1, *evaluate, "x"], here), 30)
+    assert code == 2
+    assert "the command is not the same in process 1 as in process 0: " in err
 
 
 def test_processes_that_read_different_texts(here):
@@ -196,7 +232,7 @@ def test_an_error_in_one_process_ends_all_of_them(here, mark, error, code, words
     process = start(2, "-c", FAILS.format(error=error), *SMALL, "--run=run", cwd=here, mark=mark)
     found, _, err = ended(process, 30)
     assert found == code
-    assert "rank 1 on " in err
+    assert "(process 1): " in err or "(process 1):\n" in err
     assert words in err
     wait_until(lambda: not processes(mark), 5)
     assert step_of(here / "run" / "last.npz") == 0

@@ -123,7 +123,7 @@ def test_a_users_mistake_on_another_rank_is_told_with_its_machine(count, method,
     found, _ = errors(count, method, fail_on(count - 1, lambda: UserError("cannot read a.txt: no such file")))
     for error in found:
         assert type(error) is UserError
-        assert str(error) == f"on node7, where rank {count - 1} is: cannot read a.txt: no such file"
+        assert str(error) == f"on node7 (process {count - 1}): cannot read a.txt: no such file"
         assert is_agreed(error)
 
 

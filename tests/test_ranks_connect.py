@@ -58,7 +58,7 @@ def test_joining_without_mpi4py(monkeypatch):
         connect(4)
     message = str(caught.value)
     assert message.startswith("the launcher has started 4 processes to train together, which needs mpi4py (")
-    assert "pip install minigrid-lstm[mpi]" in message
+    assert "pip install mpi4py mpich" in message
 
 
 def test_joining_without_an_mpi_library(monkeypatch):

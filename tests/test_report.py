@@ -114,11 +114,13 @@ def test_a_report_that_has_lost_its_reader_is_lost_on_the_first_rank_and_told_no
         report = RankReport(told, ranks)
         for name in METHODS:
             getattr(report, name)()
+        with pytest.raises(BrokenPipeError) as raised:
+            ranks.first(report.close)
+        assert is_agreed(raised.value)
         return report.is_lost, report.error, [name for name, *_ in told.calls]
 
     first, *others = on_ranks(3, report)
     assert first == (True, broken, METHODS[: METHODS.index(failing) + 1])
-    assert is_agreed(broken)  # all ranks stop
     assert others == [(False, None, [])] * 2
 
 

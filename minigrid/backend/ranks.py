@@ -133,7 +133,7 @@ class Ranks:
             return Outcome(function(*arguments), None)
         except Exception as error:
             if isinstance(error, UserError) and not self.is_first:
-                error.args = (f"on {platform.node()}, where rank {self.number} is: {error}",)
+                error.args = (f"on {platform.node()} (process {self.number}): {error}",)
             sent = error if _can_be_sent(error) else RuntimeError(f"{type(error).__name__}: {error}")
             sent.add_note(traceback.format_exc())  # the traceback itself stays behind
             return Outcome(None, sent)
@@ -226,8 +226,8 @@ def connect(size: int | None = None) -> Ranks:
             from mpi4py import MPI
     except ImportError as error:
         raise UserError(
-            f"{started}, which needs mpi4py ({error}): run `pip install minigrid-lstm[mpi]` (on a cluster with an MPI "
-            "of its own, `pip install mpi4py`)"
+            f"{started}, which needs mpi4py ({error}): run `pip install mpi4py mpich` (on a cluster with an MPI of "
+            "its own, `pip install mpi4py`)"
         ) from error
     except RuntimeError as error:
         raise UserError(

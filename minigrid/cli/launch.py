@@ -6,14 +6,16 @@ imported, and with it MPI.
 
 import argparse
 import contextlib
+import io
 import os
 import platform
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from minigrid.cli.flags import with_flags
 from minigrid.cli.terminal import one_line, shortened
@@ -72,23 +74,22 @@ def launched_ranks(options: argparse.Namespace) -> Iterator["Ranks"]:
     if here.size == 1:
         yield ALONE
         return
-    try:
-        with _signals_kill():
-            ranks = connect(here.size)
-        _joined = True
-    except UserError as error:
-        if here.number > 0 and here.place == 0:  # the first process prints it, but may not have this error
-            tell(error, platform.node(), flags)
-        raise
+    with _signals_kill():
+        ranks = connect(here.size)
+    _joined = True
+    if here.number > 0:
+        sys.stderr = _nowhere()
     try:
         share_cores(ranks)
         given = {name: value for name, value in vars(options).items() if name not in ("command", "parser", "device")}
-        ranks.require_same({f"`{name}`": value for name, value in given.items()})
+        ranks.require_same({"the command": options.parser.prog} | {f"`{name}`": value for name, value in given.items()})
         yield ranks
     except BaseException as error:
         if not is_agreed(error):
-            tell(error, f"rank {ranks.number} on {platform.node()}", flags)
+            tell(error, f"on {platform.node()} (process {ranks.number})", flags)
+            time.sleep(TIME_TO_READ)
             ranks.comm.Abort(_exit_code(error))
+            os._exit(_exit_code(error))  # MPI may take a moment to end this process
         raise
 
 
@@ -116,8 +117,11 @@ def _exit_code(error: BaseException) -> int:
     return 2 if isinstance(error, UserError | MemoryError | OSError) else 1
 
 
-# -- ending before the ranks are joined
+# -- ending before the processes have joined
 
+
+TIME_TO_READ = 0.3  # seconds in which a launcher reads what a process has printed, before it ends them all
+TIME_TO_SPEAK = 1.5  # seconds that the others leave to the first process, which may have the same error
 
 _joined = False
 
@@ -134,6 +138,24 @@ def die(number: int) -> None:
             stream.flush()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
+
+
+def end_all(code: int) -> None:
+    """End all processes of the launch with an exit code, after what this one has to say.
+
+    Open MPI and Slurm do so when one exits with a code that is not 0. MPICH has to be asked (PMI's ``abort``).
+    """
+    if launch().number > 0:
+        time.sleep(TIME_TO_SPEAK)
+        held_back = sys.stderr.getvalue() if isinstance(sys.stderr, io.StringIO) else ""
+        with contextlib.suppress(OSError):
+            print(f"on {platform.node()}: {held_back.strip()}", file=sys.__stderr__, flush=True)
+    time.sleep(TIME_TO_READ)
+    if "PMI_FD" in os.environ:
+        with contextlib.suppress(ValueError, OSError):
+            os.write(int(os.environ["PMI_FD"]), f"cmd=abort exitcode={code}\n".encode())
+            time.sleep(TIME_TO_SPEAK)
+        die(signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -159,7 +181,10 @@ def refuse_launch(what: str) -> None:
         A launcher has started several.
     """
     if (size := launch().size) > 1:
-        raise UserError(f"{what} takes one process, and {size} have been started: leave out `mpiexec` or the like")
+        raise UserError(
+            f"{what} takes one process, and {size} have been started: leave out `mpiexec`, or what else has started "
+            "them"
+        )
 
 
 # -- what the processes print
@@ -175,8 +200,8 @@ def share_terminal() -> None:
     if here.size == 1:
         return
     if here.number > 0:
-        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
-        sys.stdout = sys.stderr = nowhere
+        sys.stdout = _nowhere()
+        sys.stderr = io.StringIO()  # until this process has joined the others, see end_all
         return
     if sys.stdout is None or sys.stderr.isatty() or (terminal := _launchers_terminal()) is None:
         return
@@ -188,6 +213,10 @@ def share_terminal() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     for stream in (sys.stdout, sys.stderr):
         stream.isatty = lambda: True  # type: ignore[method-assign]
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # until the process ends
 
 
 def _launchers_terminal() -> str | None:

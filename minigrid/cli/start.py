@@ -3,16 +3,16 @@
 import contextlib
 import logging
 import os
-import platform
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
 
-from minigrid.cli.launch import die, is_awaited, share_terminal, tell
+from minigrid.cli.launch import die, end_all, is_awaited, share_terminal
 
-INTERRUPTED = 130  # exit code
+INTERRUPTED, FAILED = 130, 1  # exit codes
 
 
 def run(program: str = "minigrid", command: str | None = None) -> int:
@@ -26,9 +26,16 @@ def run(program: str = "minigrid", command: str | None = None) -> int:
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells you of a home that it cannot write to
     # Pictures go to files. A notebook's kernel passes on its own backend, which may not be installed here.
     os.environ["MPLBACKEND"] = "agg"
-    code = _run(program, command)
-    if code == INTERRUPTED and is_awaited():
-        die(signal.SIGINT)
+    try:
+        code = _run(program, command)
+    except SystemExit as leaving:  # the parser, which has printed why
+        if not leaving.code or not is_awaited():
+            raise
+        code = FAILED if isinstance(leaving.code, str) else leaving.code
+    if code and is_awaited():
+        if code == INTERRUPTED:
+            die(signal.SIGINT)
+        end_all(code)
     return code
 
 
@@ -41,12 +48,11 @@ def _run(program: str, command: str | None) -> int:
         return main(program=program, command=command)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:
+    except Exception:
         if not is_awaited():
             raise
-        tell(error, platform.node())
-        die(signal.SIGTERM)
-        raise
+        traceback.print_exc()
+        return FAILED
 
 
 @contextlib.contextmanager

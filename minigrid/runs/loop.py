@@ -72,8 +72,8 @@ def train(run: Run, report: Report | None = None) -> None:
                 discard(run.folder)
             raise
         except InterruptedRunError:
-            if isinstance(report, RankReport) and report.error is not None:
-                raise report.error from None
+            if isinstance(report, RankReport):
+                run.ranks.first(report.close)
             raise
         except OSError:  # the report has lost its reader
             if run.ranks.count == 1:

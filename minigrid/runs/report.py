@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from minigrid.backend.ranks import Ranks, agreed
+from minigrid.backend.ranks import Ranks
 from minigrid.errors import Notice
 from minigrid.runs.records import Record
 from minigrid.runs.run import Run
@@ -71,6 +71,11 @@ class RankReport(Report):
             if callable(method) and not name.startswith("_"):
                 setattr(self, name, partial(self._tell, getattr(report, name)) if ranks.is_first else _nothing)
 
+    def close(self) -> None:
+        """Raise what `report` has raised."""
+        if self.error is not None:
+            raise self.error
+
     @property
     def is_lost(self) -> bool:  # type: ignore[override]
         """Whether `report` has raised an error."""
@@ -81,7 +86,6 @@ class RankReport(Report):
             try:
                 method(*what, **more)
             except OSError as error:
-                agreed(error)  # because all ranks will stop
                 self.error = error
 
 

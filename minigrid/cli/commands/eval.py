@@ -46,6 +46,7 @@ def add_options(parser: Parser) -> None:
     )
     add_oov(parser, "the text")
     add_backend(parser)
+    parser.flags["init_from"] = "--init-from"  # of another command, in a message on a text that has changed
 
 
 def run(options: argparse.Namespace) -> int:
