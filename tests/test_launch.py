@@ -14,17 +14,17 @@ from minigrid.cli.launch import Launch, is_awaited, launch, launched_ranks, refu
 from minigrid.errors import UserError
 
 LAUNCHES = {
-    "MPICH": ({"PMI_RANK": "1", "PMI_SIZE": "4", "MPI_LOCALRANKID": "1"}, Launch(1, 4, 1)),
+    "MPICH": ({"PMI_RANK": "1", "PMI_SIZE": "4"}, Launch(1, 4)),
     "Open MPI": (
-        {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_RANK": "0"},
-        Launch(3, 8, 0),
+        {"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "8"},
+        Launch(3, 8),
     ),
     "srun": (
-        {"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "3", "SLURM_LOCALID": "2", "SLURM_NTASKS": "3"},
-        Launch(2, 3, 2),
+        {"SLURM_PROCID": "2", "SLURM_STEP_NUM_TASKS": "3", "SLURM_NTASKS": "3"},
+        Launch(2, 3),
     ),
     "one process": ({"PMI_RANK": "0", "PMI_SIZE": "1"}, Launch()),
-    "an allocation of Slurm": ({"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_LOCALID": "0"}, Launch()),
+    "an allocation of Slurm": ({"SLURM_NTASKS": "8", "SLURM_PROCID": "0"}, Launch()),
     "an interactive shell of srun": ({"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}, Launch()),
     "something else": ({"PMI_RANK": "x", "PMI_SIZE": "y"}, Launch()),
     "nothing": ({}, Launch()),
@@ -47,7 +47,7 @@ def launched(monkeypatch):
     """This process is one of two that mpiexec has started; returns a function that says which."""
 
     def be(number):
-        for name, value in {"PMI_RANK": number, "PMI_SIZE": 2, "MPI_LOCALRANKID": number}.items():
+        for name, value in {"PMI_RANK": number, "PMI_SIZE": 2}.items():
             monkeypatch.setenv(name, str(value))
 
     return be
@@ -105,6 +105,7 @@ def comm(monkeypatch, launched):
     made = Comm()
     monkeypatch.setattr("minigrid.backend.ranks.connect", lambda size: Ranks(made))
     monkeypatch.setattr("minigrid.backend.blas.share_cores", lambda ranks: 1)
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
     return made
 
 
@@ -250,7 +251,7 @@ def test_only_the_first_process_prints(monkeypatch, launched):
 
 
 def test_a_long_message_is_cut_and_control_characters_are_shown(last_words):
-    tell(UserError("a\x1b[2J" + "x" * 2000), "on here")
+    tell(UserError("a\x1b[2J" + "x" * 2000), "on here", {})
     assert "a\\x1b[2J" in last_words.getvalue()
     assert len(last_words.getvalue()) < 800
 

@@ -116,13 +116,15 @@ def test_the_gradients_of_several_processes_are_checked(here):
             "train.py: --batch 1 is too small for 2 processes, which share its ",
         ),
         (["train.py", *SMALL, "--run=text.txt"], "train.py: text.txt is a file: choose a new folder for the --run.\n"),
+        (["train.py", "--resume"], "train.py: --resume needs --run DIR, the folder of the run to continue "),
+        (["-m", "minigrid", "eval", "pretrained:toywiki-grid-1", "--device=1"], "minigrid: --device 1 has no effect "),
         (["train.py", "--resume", "--run=no"], "train.py: no is not the folder of a run "),
         (["sample.py", "pretrained:toywiki-grid-1"], "sample.py: sample.py takes one process, and 2 have been started"),
     ],
 )
 def test_a_mistake_is_told_once(here, arguments, words):
     program, *options = arguments
-    code, out, err = ended(start(2, PROJECT / program, *options, cwd=here))
+    code, out, err = ended(start(2, program if program == "-m" else PROJECT / program, *options, cwd=here))
     assert (code, out) == (2, "")
     assert err.startswith(words)
     assert err.count("\n") == 1

@@ -25,32 +25,30 @@ if TYPE_CHECKING:
     from minigrid.backend.ranks import Ranks
 
 VARIABLES = (
-    ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),  # MPICH, Intel MPI, Microsoft MPI; srun --mpi=pmi2
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),  # Open MPI
-    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_RANK"),  # MVAPICH
-    ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK"),  # IBM's jsrun
+    ("PMI_RANK", "PMI_SIZE"),  # MPICH, Intel MPI, Microsoft MPI; srun --mpi=pmi2
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI
+    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),  # MVAPICH
+    ("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE"),  # IBM's jsrun
     # Slurm, but only inside srun: a job has SLURM_NTASKS and SLURM_PROCID too, before anything is launched in it
-    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
 )
-"""Where launchers put the number of a process, the number of all of them, and the number on its machine."""
+"""Where launchers put the number of a process, and that of all of them."""
 
 LAUNCHERS = ("mpiexec", "mpirun", "orterun", "prterun")
 
 
 class Launch(NamedTuple):
-    """What a launcher says about this process: its number, from 0, that of all, and its number on its machine."""
+    """What a launcher says: the number of this process, from 0, and how many there are."""
 
     number: int = 0
     size: int = 1
-    place: int = 0
 
 
 def launch() -> Launch:
     """Return what the launcher says, or one process if there is none."""
-    for number, size, place in VARIABLES:
+    for number, size in VARIABLES:
         with contextlib.suppress(KeyError, ValueError):
-            found = Launch(int(os.environ[number]), int(os.environ[size]), int(os.environ.get(place, 0)))
-            if found.size > 1:
+            if (found := Launch(int(os.environ[number]), int(os.environ[size]))).size > 1:
                 return found
     return Launch()
 
@@ -86,6 +84,8 @@ def launched_ranks(options: argparse.Namespace) -> Iterator["Ranks"]:
         yield ranks
     except BaseException as error:
         if not is_agreed(error):
+            if ranks.number > 0:
+                time.sleep(TIME_TO_SPEAK)
             tell(error, f"on {platform.node()} (process {ranks.number})", flags)
             time.sleep(TIME_TO_READ)
             ranks.comm.Abort(_exit_code(error))
@@ -93,12 +93,12 @@ def launched_ranks(options: argparse.Namespace) -> Iterator["Ranks"]:
         raise
 
 
-def tell(error: BaseException, who: str, flags: Mapping[str, str] | None = None) -> None:
+def tell(error: BaseException, who: str, flags: Mapping[str, str]) -> None:
     """Print an error of this rank: a sentence for a mistake of the user, otherwise with the traceback."""
     if isinstance(error, SystemExit | KeyboardInterrupt):
         return
     if isinstance(error, UserError):
-        text = f"{who}: {shortened(one_line(with_flags(str(error), flags or {})))}"
+        text = f"{who}: {shortened(one_line(with_flags(str(error), flags)))}"
     elif isinstance(error, MemoryError):
         text = f"{who}: not enough memory"
     elif isinstance(error, OSError):  # a disk that fails, for example

@@ -78,7 +78,7 @@ def choose(options: argparse.Namespace, ranks: Ranks = ALONE) -> None:
     UserError
         The backend cannot be used; there is no such GPU; a GPU is given, but the backend is NumPy.
     """
-    refuse_idle_device(options.backend, options.device)
+    ranks.each(refuse_idle_device, options.backend, options.device)
     choose_devices(ranks, options.backend, options.device or 0)
 
 

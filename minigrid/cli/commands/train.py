@@ -103,14 +103,20 @@ def _command(name: str, options: argparse.Namespace) -> str:
 
 
 def _resumed(options: argparse.Namespace, ranks: "Ranks") -> "Run":
-    from minigrid.runs.folder import list_runs
     from minigrid.runs.start import resume_run
+
+    return resume_run(options.run, ranks.each(_changed_settings, options), ranks)
+
+
+def _changed_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that the user gave for a run to continue."""
+    from minigrid.runs.folder import list_runs
 
     if options.run is None:
         raise UserError(f"--resume needs --run DIR, the folder of the run to continue ({list_runs()})")
     if options.init_from is not None:
         raise UserError("--resume continues a run, --init-from starts a new one: give only one of them")
-    return resume_run(options.run, ranks.each(_given_settings, options), ranks)
+    return _given_settings(options)
 
 
 def _started(options: argparse.Namespace, ranks: "Ranks") -> "Run":
