@@ -1,7 +1,6 @@
 """Several processes and a real MPI; test_distributed.py and test_ranks.py test the same code with threads."""
 
 import os
-import pty
 import signal
 import sys
 import uuid
@@ -267,6 +266,8 @@ def test_an_allocation_alone_is_no_launch(here):
 
 
 def test_the_progress_bar_is_shown_on_the_launchers_terminal(here):
+    import pty  # Windows has none
+
     controller, terminal = pty.openpty()
     command = [MPIEXEC, "-n", "2", sys.executable, TRAIN, *SMALL, "--max-steps=30"]
     child = os.fork()
