@@ -5,21 +5,19 @@ continued with as many; at the end each is compared with a run that nothing dist
 kept. Most stops are a SIGKILL to one rank; the others are a SIGTERM to one rank, or a Ctrl-C to mpiexec.
 """
 
-import argparse
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections import Counter
+from functools import partial
 from os import kill
 from pathlib import Path
 from typing import NamedTuple
 
-from kill_runs import SIZES, TEXT, USUAL, Whole, made
+from kill_runs import SIZES, TEXT, USUAL, Whole, in_turns, made, main
 from mpi_fixtures import processes, start
 from run_checks import differences, has_begun, step_of
 from run_fixtures import HERE, arrays_of, write_text
@@ -31,6 +29,7 @@ RUNS = {
     "addition": (2, OFTEN, ["--task=addition", "--digits=1", "--eval-every=20", "--max-steps=60"]),
     "with pictures": (2, USUAL, [*TEXT, "--eval-every=5", "--max-steps=30"]),
 }
+SIGNALS = [signal.SIGKILL] * 8 + [signal.SIGTERM, signal.SIGINT]
 STOPS = 5
 """So often a run is stopped before it may end."""
 PATIENCE = 30  # seconds that the others may go on after a stop
@@ -94,7 +93,7 @@ def disturbed(program: Program, here: Path, whole: Whole, counts: Counter[str]) 
     for stop in range(STOPS + 1):
         step, mark = step_of(last) if last.exists() else 0, uuid.uuid4().hex
         resume = has_begun(last.parent) or (last.exists() and random.random() < 0.5)
-        process, number = program.start(here, mark, resume), random.choices(SIGNALS, WEIGHTS)[0]
+        process, number = program.start(here, mark, resume), random.choice(SIGNALS)
         if stop < STOPS:
             rest = (whole.seconds - whole.first_save) * (1 - step / whole.steps)
             time.sleep(random.uniform(0, whole.first_save + rest))
@@ -122,10 +121,6 @@ def disturbed(program: Program, here: Path, whole: Whole, counts: Counter[str]) 
     return ["it does not end"]
 
 
-SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
-WEIGHTS = [8, 1, 1]
-
-
 def still_there(mark: str) -> list[int]:
     """The processes of a launch that are alive five seconds after its end."""
     deadline = time.monotonic() + 5
@@ -135,40 +130,14 @@ def still_there(mark: str) -> list[int]:
 
 
 def kill_ranks(kills: int, base: Path) -> int:
-    """Stop runs of all kinds, in turn, until there were so many kills; print a table, and return the faults."""
+    """Stop runs of all kinds until there were so many kills; return the faults."""
     write_text(base)
     programs = {name: Program(*run) for name, run in RUNS.items()}
     wholes = {name: undisturbed(program, made(base / f"whole {name}")) for name, program in programs.items()}
-    tables: dict[str, Counter[str]] = {name: Counter() for name in RUNS}
-    done = 0
-    while sum(table["SIGKILL"] for table in tables.values()) < kills:
-        name = list(RUNS)[done % len(RUNS)]
-        here, counts, done = made(base / f"{done} {name}"), tables[name], done + 1
-        faults = disturbed(programs[name], here, wholes[name], counts)
-        counts["runs"] += 1
-        counts["faults"] += len(faults)
-        for fault in faults:
-            print(f"{here}: {fault}", flush=True)
-        if not faults:
-            shutil.rmtree(here)
-    print(f"{'':18}" + "".join(f"{column:>{len(column) + 3}}" for column in COLUMNS))
-    total = sum(tables.values(), Counter())
-    for name, counts in [*tables.items(), ("all", total)]:
-        print(f"{name:18}" + "".join(f"{counts[column]:>{len(column) + 3}}" for column in COLUMNS))
-    return total["faults"]
+    return in_turns(
+        kills, base, {name: partial(disturbed, programs[name], whole=wholes[name]) for name in RUNS}, COLUMNS
+    )
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=100, metavar="N", help="number of SIGKILLs (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the moments (default: 0)")
-    parser.add_argument("--out", type=Path, metavar="FOLDER", help="new folder to train in (default: a temporary one)")
-    options = parser.parse_args()
-    random.seed(options.seed)
-    base = made(options.out) if options.out else Path(tempfile.mkdtemp())
-    started = time.monotonic()
-    faults = kill_ranks(options.kills, base)
-    print(f"{time.monotonic() - started:,.0f} seconds, seed {options.seed}")
-    if not faults:
-        shutil.rmtree(base)
-    sys.exit(1 if faults else 0)
+    sys.exit(main(__doc__, kill_ranks, kills=100))

@@ -15,6 +15,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -115,27 +117,37 @@ def disturbed(program: Program, here: Path, whole: Whole, counts: Counter[str]) 
 
 
 def kill_runs(kills: int, base: Path) -> int:
-    """Stop runs of all kinds, in turn, until there were so many kills; print a table, and return the faults."""
+    """Stop runs of all kinds until there were so many kills; return the faults."""
     write_text(base)
     undisturbed(Program(USUAL, [*TEXT, "--max-steps=3"]), made(base / "old"))
     programs = {name: Program(*run) for name, run in RUNS.items()}
     wholes = {name: undisturbed(program, made(base / f"whole {name}")) for name, program in programs.items()}
-    tables: dict[str, Counter[str]] = {name: Counter() for name in RUNS}
+    return in_turns(
+        kills, base, {name: partial(disturbed, programs[name], whole=wholes[name]) for name in RUNS}, COLUMNS
+    )
+
+
+def in_turns(kills: int, base: Path, runs: dict[str, Callable[..., list[str]]], columns: Sequence[str]) -> int:
+    """Disturb runs of all kinds, in turn, until there were so many kills; print a table, and return the faults.
+
+    Each kind is a function that trains in the folder `here`, adds to `counts`, and returns what is wrong.
+    """
+    tables: dict[str, Counter[str]] = {name: Counter() for name in runs}
     done = 0
     while sum(table["SIGKILL"] for table in tables.values()) < kills:
-        name = list(RUNS)[done % len(RUNS)]
+        name = list(runs)[done % len(runs)]
         here, counts, done = made(base / f"{done} {name}"), tables[name], done + 1
-        faults = disturbed(programs[name], here, wholes[name], counts)
+        faults = runs[name](here=here, counts=counts)
         counts["runs"] += 1
         counts["faults"] += len(faults)
         for fault in faults:
             print(f"{here}: {fault}", flush=True)
         if not faults:
             shutil.rmtree(here)
-    print(f"{'':18}" + "".join(f"{column:>{len(column) + 3}}" for column in COLUMNS))
+    print(f"{'':18}" + "".join(f"{column:>{len(column) + 3}}" for column in columns))
     total = sum(tables.values(), Counter())
     for name, counts in [*tables.items(), ("all", total)]:
-        print(f"{name:18}" + "".join(f"{counts[column]:>{len(column) + 3}}" for column in COLUMNS))
+        print(f"{name:18}" + "".join(f"{counts[column]:>{len(column) + 3}}" for column in columns))
     return total["faults"]
 
 
@@ -145,17 +157,24 @@ def made(folder: Path) -> Path:
     return folder
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=500, metavar="N", help="number of SIGKILLs (default: 500)")
+def main(description: str | None, kill: Callable[[int, Path], int], kills: int) -> int:
+    """Run a script that kills at random moments, by default so many times; return its exit code."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--kills", type=int, default=kills, metavar="N", help="number of SIGKILLs (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the moments (default: 0)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="new folder to train in (default: a temporary one)")
     options = parser.parse_args()
     random.seed(options.seed)
     base = made(options.out) if options.out else Path(tempfile.mkdtemp())
     started = time.monotonic()
-    faults = kill_runs(options.kills, base)
+    faults = kill(options.kills, base)
     print(f"{time.monotonic() - started:,.0f} seconds, seed {options.seed}")
     if not faults:
         shutil.rmtree(base)
-    sys.exit(1 if faults else 0)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(__doc__, kill_runs, kills=500))
