@@ -1,5 +1,6 @@
 """Fixtures and settings of all tests."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -38,6 +39,12 @@ def fake_cupy(monkeypatch) -> ModuleType:
     cupy = strict_cupy.make()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     return cupy
+
+
+@pytest.fixture
+def no_cupy(monkeypatch) -> None:
+    """Hide a cupy that is installed."""
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
 
 
 @pytest.fixture
