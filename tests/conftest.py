@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -99,3 +100,16 @@ def small_runs(made_runs, tmp_path, monkeypatch, no_pictures) -> Path:
     shutil.copytree(made_runs, place)
     monkeypatch.chdir(place)
     return place
+
+
+@pytest.fixture
+def here(tmp_path) -> Path:
+    """A folder with a small text, for programs that are started in it."""
+    write_text(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def mark() -> str:
+    """What marks the processes of one launch."""
+    return uuid.uuid4().hex

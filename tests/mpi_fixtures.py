@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from run_fixtures import CHILD, Outcome
+from run_fixtures import CHILD, PROJECT, Outcome
 
+TRAIN = PROJECT / "train.py"
+SMALL = ["--data=text.txt", "--hidden=8", "--batch=7", "--steps=6", "--backend=numpy", "--dropout=0.2"]
 MARK = "MINIGRID_TEST_LAUNCH"  # an environment variable, by which the processes of a launch are found
 
 
